@@ -1,0 +1,1 @@
+"""Where things run: settings, storage, registry, jobs and the command line."""

@@ -1,0 +1,58 @@
+"""Keyed pseudonyms of viewers: raw ids never reach a dataset, a model or a log.
+
+The key lives beside the storage root (`secrets/pseudonym.key`, readable by its owner only) or in `SHOPREEL_PSEUDONYM_KEY`
+(64 hexadecimal digits), so that whoever holds the data alone cannot tell who is who.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cluster.errors import InputError
+from cluster.settings import Settings
+
+KEY_BYTES = 32
+
+
+class Pseudonymiser:
+    """HMAC-SHA256 of a raw viewer id, cut to 80 bits: the same id always gives the same pseudonym under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise InputError(f"the pseudonym key has {len(key)} bytes; it must have {KEY_BYTES}")
+        self._key = key
+
+    @classmethod
+    def load(cls, settings: Settings) -> Pseudonymiser:
+        """The installation's key; made on first use."""
+        if text := os.environ.get("SHOPREEL_PSEUDONYM_KEY"):
+            try:
+                return cls(bytes.fromhex(text))
+            except ValueError as error:
+                raise InputError("SHOPREEL_PSEUDONYM_KEY is not hexadecimal; give 64 hexadecimal digits") from error
+        if "://" in settings.storage_root:
+            raise InputError("set SHOPREEL_PSEUDONYM_KEY (64 hexadecimal digits): a key is not kept on remote storage")
+        path = Path(settings.storage_root) / "secrets" / "pseudonym.key"
+        if not path.exists():
+            cls._create_key(path)
+        return cls(bytes.fromhex(path.read_text().strip()))
+
+    @staticmethod
+    def _create_key(path: Path) -> None:
+        """Write whole, then link: of several processes that start at once, the first one's key is everybody's."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as sink:
+            sink.write(secrets.token_hex(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+
+    def of(self, raw_id: str) -> str:
+        """Pseudonym of a raw viewer id, `v` + 20 hexadecimal digits."""
+        return "v" + hmac.new(self._key, raw_id.encode(), hashlib.sha256).hexdigest()[:20]

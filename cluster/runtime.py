@@ -1,0 +1,61 @@
+"""Start Ray on this machine or attach to a cluster, with the environment shopreel's workers need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cluster.settings import Settings
+
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A local ray.init() otherwise switches token auth on and writes a token into the home folder.
+    "RAY_AUTH_MODE": "disabled",
+    # Keeps every core Ray listener on 127.0.0.1.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # The default provisions 32 actors to read Parquet footers.
+    "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Set before Ray starts; a cluster that is started elsewhere should carry the same (see the manifests)."""
+
+
+def export_environment() -> None:
+    """Put the defaults into this process's environment; what is already set stays."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: int | None = None) -> Iterator[None]:
+    """Ray is up inside the block. A Ray started here is shut down after it; an attached or running one is left alone.
+
+    `num_cpus` and `num_gpus` are logical resources of a Ray started here; None counts the machine's own.
+    """
+    export_environment()
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if settings.ray_address:
+        ray.init(address=settings.ray_address, log_to_driver=True, configure_logging=True, logging_level="warning")
+    else:
+        ray.init(
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            include_dashboard=False,
+            log_to_driver=True,
+            logging_level="warning",
+            # Ray reserves 30 % of memory by default; clips are small and pass through in blocks.
+            object_store_memory=512 * 1024**2,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()

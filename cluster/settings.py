@@ -1,0 +1,50 @@
+"""Settings that hold for a whole installation, read once from the environment where a command starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where this installation keeps its data and finds its services."""
+
+    storage_root: str
+    """Folder, or any pyarrow filesystem URI (`s3://bucket/prefix`). `SHOPREEL_HOME`, default `.shopreel` here."""
+
+    tracking_uri: str
+    """MLflow tracking and registry URI. `--tracking-uri` or `SHOPREEL_TRACKING_URI`, default SQLite under the root."""
+
+    ray_address: str | None
+    """Ray cluster to attach to; None starts Ray on this machine. `--address` or `RAY_ADDRESS`."""
+
+    event_store_url: str
+    """SQLAlchemy URL of the event store. `SHOPREEL_EVENT_STORE`, default SQLite under the root."""
+
+    def __post_init__(self) -> None:
+        if not self.storage_root.strip():
+            raise InputError("SHOPREEL_HOME is empty; set it to a folder or a filesystem URI such as s3://bucket/prefix")
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None, *, tracking_uri: str | None = None) -> Settings:
+        """Read the environment; `tracking_uri` is the command line's flag and wins over it."""
+        env = os.environ if env is None else env
+        root = env.get("SHOPREEL_HOME", ".shopreel")
+        if "://" not in root:
+            root = str(Path(root).expanduser().resolve())
+        local = root if "://" not in root else str(Path(".shopreel").resolve())
+        return cls(
+            storage_root=root,
+            tracking_uri=tracking_uri or env.get("SHOPREEL_TRACKING_URI") or f"sqlite:///{local}/mlflow.db",
+            ray_address=env.get("RAY_ADDRESS") or None,
+            event_store_url=env.get("SHOPREEL_EVENT_STORE") or f"sqlite:///{local}/events.db",
+        )
+
+    def with_address(self, address: str | None) -> Settings:
+        """The same settings attached to another Ray cluster."""
+        return replace(self, ray_address=address) if address else self

@@ -1,0 +1,89 @@
+"""The storage root: a folder or any pyarrow filesystem, with atomic writes.
+
+Layout under the root:
+    datasets/NAME/{products,clips,events}/*.parquet, datasets/NAME/dataset.json
+    runs/NAME/{config.json,stats.jsonl,checkpoints/…,bundle/…}
+    bundles/NAME/VERSION/…      local copies of registered models
+    clips/…                     rendered clips
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from cluster.errors import NotFoundError, StorageError
+
+
+class Storage:
+    """Reads and writes below one root; paths are relative, with forward slashes."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        if "://" in root:
+            self.filesystem, self.base = pafs.FileSystem.from_uri(root)
+        else:
+            self.filesystem, self.base = pafs.LocalFileSystem(), str(Path(root).resolve())
+
+    @property
+    def is_local(self) -> bool:
+        """True where the root is a folder of this machine."""
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def path(self, relative: str = "") -> str:
+        """Path inside `filesystem`."""
+        return f"{self.base}/{relative}".rstrip("/") if relative else self.base
+
+    def uri(self, relative: str = "") -> str:
+        """Path as other programs (Ray, a person) name it: a folder path, or the full URI."""
+        return self.path(relative) if self.is_local else f"{self.root.rstrip('/')}/{relative}".rstrip("/")
+
+    def exists(self, relative: str) -> bool:
+        return self.filesystem.get_file_info(self.path(relative)).type != pafs.FileType.NotFound
+
+    def list(self, relative: str) -> list[str]:
+        """Names directly below a folder, sorted; empty where the folder is missing."""
+        selector = pafs.FileSelector(self.path(relative), allow_not_found=True)
+        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+
+    def read_bytes(self, relative: str) -> bytes:
+        try:
+            with self.filesystem.open_input_file(self.path(relative)) as source:
+                return source.read()
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{self.uri(relative)} does not exist") from error
+
+    def write_bytes(self, relative: str, data: bytes) -> None:
+        """Write whole or not at all: a temporary name first, then a rename."""
+        target = self.path(relative)
+        temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
+        try:
+            self.filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
+            with self.filesystem.open_output_stream(temporary) as sink:
+                sink.write(data)
+            self.filesystem.move(temporary, target)
+        except OSError as error:
+            self._discard(temporary)
+            raise StorageError(f"cannot write {self.uri(relative)}: {error}; free space or set SHOPREEL_HOME") from error
+
+    def read_json(self, relative: str) -> Any:
+        return json.loads(self.read_bytes(relative))
+
+    def write_json(self, relative: str, value: Any) -> None:
+        self.write_bytes(relative, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+    def delete(self, relative: str) -> None:
+        """Remove a file or a whole folder; a missing one is fine."""
+        info = self.filesystem.get_file_info(self.path(relative))
+        if info.type == pafs.FileType.Directory:
+            self.filesystem.delete_dir(info.path)
+        elif info.type == pafs.FileType.File:
+            self.filesystem.delete_file(info.path)
+
+    def _discard(self, path: str) -> None:
+        if self.filesystem.get_file_info(path).type == pafs.FileType.File:
+            self.filesystem.delete_file(path)

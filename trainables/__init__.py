@@ -1,0 +1,1 @@
+"""What learns: data, the generator, the recommender and their metrics."""

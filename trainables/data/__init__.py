@@ -1,0 +1,1 @@
+"""Schemas, importers, video decode and encode, camera moves, Ray Data pipelines."""

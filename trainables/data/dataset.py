@@ -1,0 +1,185 @@
+"""A named dataset under the storage root: three Parquet tables, appended to without duplicates, read by key.
+
+Dims: T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from cluster.errors import InputError, NotFoundError
+from cluster.storage import Storage
+from trainables.data import schemas
+
+CLIPS_A_ROW_GROUP = 4  # a clip is read by key without decoding its neighbours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One clip of one product."""
+
+    clip_id: str
+    product_id: str
+    frames_THWC: np.ndarray
+    """uint8 (T, H, W, 3)."""
+    fps: float
+    style_code: np.ndarray
+    """float32 (S,)."""
+
+
+@dataclass
+class Dataset:
+    """Tables of one dataset. Open with `Dataset.open` (must exist) or `Dataset.create` (made when missing)."""
+
+    storage: Storage
+    name: str
+    _clip_rows: dict[str, tuple[str, int, int]] | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, storage: Storage, name: str) -> Dataset:
+        dataset = cls(storage, check_name(name))
+        if not storage.exists(f"datasets/{name}/dataset.json"):
+            known = ", ".join(list_datasets(storage)) or "none yet"
+            raise NotFoundError(f"dataset {name!r} does not exist (there are: {known}); make it with `shopreel import … --as {name}`")
+        return dataset
+
+    @classmethod
+    def create(cls, storage: Storage, name: str) -> Dataset:
+        dataset = cls(storage, check_name(name))
+        if not storage.exists(dataset.folder("dataset.json")):
+            storage.write_json(dataset.folder("dataset.json"), {"name": name, "imports": []})
+        return dataset
+
+    def folder(self, part: str = "") -> str:
+        return f"datasets/{self.name}/{part}".rstrip("/")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """`{"name", "imports": [{"source", "kind", "added", "known", "set_aside", …}], …}`, newest import last."""
+        return self.storage.read_json(self.folder("dataset.json"))
+
+    def record_import(self, entry: dict[str, Any], **extra: Any) -> None:
+        """Append what one import did to the manifest; `extra` sets keys of the manifest itself."""
+        manifest = self.manifest
+        manifest["imports"].append(entry)
+        self.storage.write_json(self.folder("dataset.json"), {**manifest, **extra})
+
+    def files(self, table: str) -> list[str]:
+        """Filesystem paths of a table's Parquet files, sorted."""
+        names = self.storage.list(self.folder(table))
+        return [self.storage.path(self.folder(f"{table}/{name}")) for name in names if name.endswith(".parquet")]
+
+    def has(self, table: str) -> bool:
+        return bool(self.files(table))
+
+    def arrow(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """A whole table in memory; never ask for `clips` with frames this way."""
+        files = self.files(table)
+        if not files:
+            raise NotFoundError(f"dataset {self.name!r} has no {table}; import some with `shopreel import … --as {self.name}`")
+        return pads.dataset(files, filesystem=self.storage.filesystem, schema=schemas.TABLES[table]).to_table(columns=columns)
+
+    def count(self, table: str) -> int:
+        files = self.files(table)
+        return pads.dataset(files, filesystem=self.storage.filesystem).count_rows() if files else 0
+
+    def keys(self, table: str) -> set[str]:
+        """Keys already stored; imports drop them."""
+        key = schemas.KEYS[table]
+        return set(self.arrow(table, [key])[key].to_pylist()) if self.has(table) else set()
+
+    def append(self, table: str, rows: pa.Table, source: str) -> int:
+        """Store rows whose key is new; returns how many. The file is named by its keys: a repeated write is the same file."""
+        rows = schemas.conform(rows, table, source)
+        key = rows[schemas.KEYS[table]]
+        known = self.keys(table)
+        first_of_key, keep = set(known), []
+        for value in key.to_pylist():
+            keep.append(value not in first_of_key)
+            first_of_key.add(value)
+        rows = rows.filter(pa.array(keep, pa.bool_()))
+        if rows.num_rows == 0:
+            return 0
+        digest = hashlib.sha256("\n".join(rows[schemas.KEYS[table]].to_pylist()).encode()).hexdigest()[:16]
+        sink = pa.BufferOutputStream()
+        groups = CLIPS_A_ROW_GROUP if table == "clips" else 128 * 1024
+        pq.write_table(rows, sink, compression="zstd", row_group_size=groups)
+        self.storage.write_bytes(self.folder(f"{table}/part-{digest}.parquet"), sink.getvalue().to_pybytes())
+        self._clip_rows = None
+        return rows.num_rows
+
+    def content_hash(self) -> str:
+        """Hash over the keys of every table: equal content gives an equal hash, whatever the order of imports."""
+        digest = hashlib.sha256()
+        for table, key in schemas.KEYS.items():
+            digest.update(table.encode())
+            if self.has(table):
+                values = self.arrow(table, [key])[key]
+                digest.update("\n".join(values.take(pc.sort_indices(values)).to_pylist()).encode())
+        return digest.hexdigest()
+
+    def clip_products(self) -> list[str]:
+        """Products that have a clip, in stored order."""
+        return list(self._clip_index())
+
+    def clip(self, product_id: str) -> Clip:
+        """The product's first clip; reads one row group."""
+        index = self._clip_index()
+        if product_id not in index:
+            raise NotFoundError(f"dataset {self.name!r} has no clip of product {product_id!r}")
+        path, group, row = index[product_id]
+        with self.storage.filesystem.open_input_file(path) as source:
+            table = pq.ParquetFile(source).read_row_group(group)
+        return clip_of_row(table.slice(row, 1).to_pylist()[0])
+
+    def clips(self, product_ids: Iterable[str] | None = None) -> Iterable[Clip]:
+        """Clips one at a time, in stored order or in the order asked for."""
+        for product_id in self._clip_index() if product_ids is None else product_ids:
+            yield self.clip(product_id)
+
+    def _clip_index(self) -> dict[str, tuple[str, int, int]]:
+        """product → (file, row group, row in group)."""
+        if self._clip_rows is None:
+            index: dict[str, tuple[str, int, int]] = {}
+            for path in self.files("clips"):
+                with self.storage.filesystem.open_input_file(path) as source:
+                    reader = pq.ParquetFile(source)
+                    for group in range(reader.num_row_groups):
+                        products = reader.read_row_group(group, columns=["product_id"])["product_id"].to_pylist()
+                        for row, product_id in enumerate(products):
+                            index.setdefault(product_id, (path, group, row))
+            self._clip_rows = index
+        return self._clip_rows
+
+
+def clip_of_row(row: dict[str, Any]) -> Clip:
+    """A `clips` row as arrays; the frames are a read-only view of the row's bytes."""
+    shape = (row["num_frames"], row["height"], row["width"], 3)
+    return Clip(
+        clip_id=row["clip_id"],
+        product_id=row["product_id"],
+        frames_THWC=np.frombuffer(row["frames"], np.uint8).reshape(shape),
+        fps=row["fps"],
+        style_code=np.asarray(row["style_code"], np.float32),
+    )
+
+
+def list_datasets(storage: Storage) -> list[str]:
+    """Names of the datasets under the storage root."""
+    return [name for name in storage.list("datasets") if storage.exists(f"datasets/{name}/dataset.json")]
+
+
+def check_name(name: str) -> str:
+    """A dataset, run or model name: letters, digits, '-', '_' and '.', not starting with '.'."""
+    if not name or name.startswith(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
+        raise InputError(f"{name!r} is not a name; use up to 100 letters, digits, '-', '_' and '.'")
+    return name

@@ -1,0 +1,1 @@
+"""One module a source: photos, clips, events, KuaiRand, MovieLens, the sample shop."""

@@ -1,0 +1,1 @@
+"""The conditional video GAN: networks, losses, the adversarial loop, bundles."""

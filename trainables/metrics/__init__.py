@@ -1,0 +1,1 @@
+"""Ranking, image and motion measures: pure functions on arrays."""

@@ -1,0 +1,1 @@
+"""Retrieval, taste, evaluation and bundles of the recommender."""

@@ -1,0 +1,1 @@
+"""Sweeps: search spaces, schedulers, Ray Tune over Ray Train."""
