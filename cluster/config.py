@@ -29,7 +29,9 @@ def from_dict(cls: type[T], values: dict[str, Any], prefix: str = "") -> T:
     known = {field.name for field in dataclasses.fields(cls)}
     for name in values:
         if name not in known:
-            raise InputError(f"unknown setting {prefix}{name}; {prefix or cls.__name__} has: {', '.join(sorted(known))}")
+            raise InputError(
+                f"unknown setting {prefix}{name}; {prefix or cls.__name__} has: {', '.join(sorted(known))}"
+            )
     arguments = {name: _convert(hints[name], value, f"{prefix}{name}") for name, value in values.items()}
     try:
         return cls(**arguments)
@@ -77,7 +79,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def _merge(config: T, values: dict[str, Any]) -> T:
     def deep(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-        nested = {k: deep(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v for k, v in over.items()}
+        nested = {
+            k: deep(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v for k, v in over.items()
+        }
         return {**base, **nested}
 
     return from_dict(type(config), deep(to_dict(config), values))

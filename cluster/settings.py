@@ -28,7 +28,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.storage_root.strip():
-            raise InputError("SHOPREEL_HOME is empty; set it to a folder or a filesystem URI such as s3://bucket/prefix")
+            raise InputError(
+                "SHOPREEL_HOME is empty; set it to a folder or a filesystem URI such as s3://bucket/prefix"
+            )
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None, *, tracking_uri: str | None = None) -> Settings:

@@ -68,7 +68,9 @@ class Storage:
             self.filesystem.move(temporary, target)
         except OSError as error:
             self._discard(temporary)
-            raise StorageError(f"cannot write {self.uri(relative)}: {error}; free space or set SHOPREEL_HOME") from error
+            raise StorageError(
+                f"cannot write {self.uri(relative)}: {error}; free space or set SHOPREEL_HOME"
+            ) from error
 
     def read_json(self, relative: str) -> Any:
         return json.loads(self.read_bytes(relative))

@@ -32,7 +32,9 @@ class Bundle:
     """What a person should know: data and lineage, settings, metrics, limits."""
 
 
-def write_bundle(folder: Path, *, kind: str, tensors: Mapping[str, np.ndarray], config: dict[str, Any], card: dict[str, Any]) -> None:
+def write_bundle(
+    folder: Path, *, kind: str, tensors: Mapping[str, np.ndarray], config: dict[str, Any], card: dict[str, Any]
+) -> None:
     """Write the three files; `config.json` is written last and carries the checksum, so half a bundle never loads."""
     if kind not in KINDS:
         raise ValueError(f"bundle kind is {kind!r}; use one of {', '.join(KINDS)}")
@@ -40,7 +42,12 @@ def write_bundle(folder: Path, *, kind: str, tensors: Mapping[str, np.ndarray], 
     data = save_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
     (folder / "model.safetensors").write_bytes(data)
     (folder / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
-    header = {"format_version": FORMAT_VERSION, "kind": kind, "sha256": hashlib.sha256(data).hexdigest(), "config": config}
+    header = {
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "config": config,
+    }
     (folder / "config.json").write_text(json.dumps(header, indent=2, sort_keys=True) + "\n")
 
 
@@ -50,7 +57,9 @@ def read_bundle(folder: Path, *, kind: str) -> Bundle:
         raise NotFoundError(f"no bundle at {folder}")
     header = _read_json(folder / "config.json")
     if header.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"bundle {folder}: format version {header.get('format_version')!r}, this shopreel reads {FORMAT_VERSION}")
+        raise InputError(
+            f"bundle {folder}: format version {header.get('format_version')!r}, this shopreel reads {FORMAT_VERSION}"
+        )
     if header.get("kind") != kind:
         raise InputError(f"bundle {folder} is a {header.get('kind')!r} model, not a {kind}")
     try:
@@ -58,7 +67,9 @@ def read_bundle(folder: Path, *, kind: str) -> Bundle:
     except FileNotFoundError as error:
         raise InputError(f"bundle {folder}: model.safetensors is missing") from error
     if hashlib.sha256(data).hexdigest() != header.get("sha256"):
-        raise InputError(f"bundle {folder}: model.safetensors does not match its checksum; it is damaged, fetch it again")
+        raise InputError(
+            f"bundle {folder}: model.safetensors does not match its checksum; it is damaged, fetch it again"
+        )
     try:
         tensors = load_tensors(data)
     except SafetensorError as error:

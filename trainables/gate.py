@@ -31,11 +31,15 @@ class GateDecision:
     reasons: tuple[str, ...]
 
 
-def decide(criteria: Sequence[Criterion], challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> GateDecision:
+def decide(
+    criteria: Sequence[Criterion], challenger: Mapping[str, float], champion: Mapping[str, float] | None
+) -> GateDecision:
     """Compare on every criterion; all must hold. Without a champion only the absolute bounds count."""
     passed, reasons = True, []
     for criterion in criteria:
-        ok, reason = _judge(criterion, challenger.get(criterion.metric), None if champion is None else champion.get(criterion.metric))
+        ok, reason = _judge(
+            criterion, challenger.get(criterion.metric), None if champion is None else champion.get(criterion.metric)
+        )
         passed &= ok
         reasons.append(f"{'pass' if ok else 'FAIL'}  {criterion.metric}: {reason}")
     return GateDecision(passed, tuple(reasons))
@@ -47,7 +51,10 @@ def _judge(criterion: Criterion, new: float | None, old: float | None) -> tuple[
     if criterion.bound is not None:
         within = new >= criterion.bound if criterion.higher_is_better else new <= criterion.bound
         if not within:
-            return False, f"challenger {new:.4g} misses the bound {'≥' if criterion.higher_is_better else '≤'} {criterion.bound:g}"
+            return (
+                False,
+                f"challenger {new:.4g} misses the bound {'≥' if criterion.higher_is_better else '≤'} {criterion.bound:g}",
+            )
     if old is None or not math.isfinite(old):
         return True, f"challenger {new:.4g}, no champion to compare with"
     slack = criterion.tolerance * abs(old)

@@ -49,7 +49,9 @@ class Dataset:
         dataset = cls(storage, check_name(name))
         if not storage.exists(f"datasets/{name}/dataset.json"):
             known = ", ".join(list_datasets(storage)) or "none yet"
-            raise NotFoundError(f"dataset {name!r} does not exist (there are: {known}); make it with `shopreel import … --as {name}`")
+            raise NotFoundError(
+                f"dataset {name!r} does not exist (there are: {known}); make it with `shopreel import … --as {name}`"
+            )
         return dataset
 
     @classmethod
@@ -85,8 +87,12 @@ class Dataset:
         """A whole table in memory; never ask for `clips` with frames this way."""
         files = self.files(table)
         if not files:
-            raise NotFoundError(f"dataset {self.name!r} has no {table}; import some with `shopreel import … --as {self.name}`")
-        return pads.dataset(files, filesystem=self.storage.filesystem, schema=schemas.TABLES[table]).to_table(columns=columns)
+            raise NotFoundError(
+                f"dataset {self.name!r} has no {table}; import some with `shopreel import … --as {self.name}`"
+            )
+        return pads.dataset(files, filesystem=self.storage.filesystem, schema=schemas.TABLES[table]).to_table(
+            columns=columns
+        )
 
     def count(self, table: str) -> int:
         files = self.files(table)

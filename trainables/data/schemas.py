@@ -16,46 +16,54 @@ def _field(name: str, kind: pa.DataType, note: str, *, null: bool = False) -> pa
     return pa.field(name, kind, nullable=null, metadata={"note": note})
 
 
-PRODUCTS = pa.schema([
-    _field("product_id", pa.string(), "key of the shop's own catalogue"),
-    _field("title", pa.string(), "what a shopper reads"),
-    _field("category", pa.string(), "kind of product; 'unknown' where the source has none"),
-    _field("description", pa.string(), "free text", null=True),
-    _field("price", pa.float32(), "in the shop's currency, >= 0", null=True),
-    _field("creator", pa.string(), "brand, seller or author", null=True),
-    _field("tags", pa.list_(pa.string()), "free labels", null=True),
-])
+PRODUCTS = pa.schema(
+    [
+        _field("product_id", pa.string(), "key of the shop's own catalogue"),
+        _field("title", pa.string(), "what a shopper reads"),
+        _field("category", pa.string(), "kind of product; 'unknown' where the source has none"),
+        _field("description", pa.string(), "free text", null=True),
+        _field("price", pa.float32(), "in the shop's currency, >= 0", null=True),
+        _field("creator", pa.string(), "brand, seller or author", null=True),
+        _field("tags", pa.list_(pa.string()), "free labels", null=True),
+    ]
+)
 
-CLIPS = pa.schema([
-    _field("clip_id", pa.string(), "hash of the source file and the conversion settings"),
-    _field("product_id", pa.string(), "the product shown"),
-    _field("num_frames", pa.int32(), "T, frames"),
-    _field("height", pa.int32(), "H, pixels"),
-    _field("width", pa.int32(), "W, pixels"),
-    _field("fps", pa.float32(), "frames a second, > 0"),
-    _field("frames", pa.large_binary(), "uint8 (T, H, W, 3) RGB in C order"),
-    _field("style_code", pa.list_(pa.float32()), "style statistics of the clip, see trainables.data.style_code"),
-    _field("audio_logmel", pa.list_(pa.float32()), "(T, 64) log-mel energies flattened, one row a frame", null=True),
-    _field("camera_move", pa.string(), "move that made a photo into a clip", null=True),
-    _field("source", pa.string(), "path of the source file below the imported folder"),
-    _field("source_sha256", pa.string(), "hash of the source file"),
-    _field("source_seconds", pa.float32(), "length of the source clip in seconds", null=True),
-])
+CLIPS = pa.schema(
+    [
+        _field("clip_id", pa.string(), "hash of the source file and the conversion settings"),
+        _field("product_id", pa.string(), "the product shown"),
+        _field("num_frames", pa.int32(), "T, frames"),
+        _field("height", pa.int32(), "H, pixels"),
+        _field("width", pa.int32(), "W, pixels"),
+        _field("fps", pa.float32(), "frames a second, > 0"),
+        _field("frames", pa.large_binary(), "uint8 (T, H, W, 3) RGB in C order"),
+        _field("style_code", pa.list_(pa.float32()), "style statistics of the clip, see trainables.data.style_code"),
+        _field(
+            "audio_logmel", pa.list_(pa.float32()), "(T, 64) log-mel energies flattened, one row a frame", null=True
+        ),
+        _field("camera_move", pa.string(), "move that made a photo into a clip", null=True),
+        _field("source", pa.string(), "path of the source file below the imported folder"),
+        _field("source_sha256", pa.string(), "hash of the source file"),
+        _field("source_seconds", pa.float32(), "length of the source clip in seconds", null=True),
+    ]
+)
 
-EVENTS = pa.schema([
-    _field("event_id", pa.string(), "key; the same event imported twice is stored once"),
-    _field("viewer_id", pa.string(), "keyed pseudonym, see cluster.pseudonym"),
-    _field("product_id", pa.string(), "the product the event is about"),
-    _field("event_type", pa.string(), "one of " + ", ".join(EVENT_TYPES)),
-    _field("at", pa.timestamp("ms", tz="UTC"), "when it happened"),
-    _field("watch_seconds", pa.float32(), "time watched, seconds >= 0; loops count", null=True),
-    _field("duration_seconds", pa.float32(), "length of what was shown, seconds > 0", null=True),
-    _field("position", pa.int32(), "slot in the slate, 0 first", null=True),
-    _field("style", pa.string(), "named look in which the clip was shown; null: as it came", null=True),
-    _field("request_id", pa.string(), "the slate or impression it belongs to", null=True),
-    _field("is_random", pa.bool_(), "shown by a random policy", null=True),
-    _field("surface", pa.string(), "where in the shop or app it was shown", null=True),
-])
+EVENTS = pa.schema(
+    [
+        _field("event_id", pa.string(), "key; the same event imported twice is stored once"),
+        _field("viewer_id", pa.string(), "keyed pseudonym, see cluster.pseudonym"),
+        _field("product_id", pa.string(), "the product the event is about"),
+        _field("event_type", pa.string(), "one of " + ", ".join(EVENT_TYPES)),
+        _field("at", pa.timestamp("ms", tz="UTC"), "when it happened"),
+        _field("watch_seconds", pa.float32(), "time watched, seconds >= 0; loops count", null=True),
+        _field("duration_seconds", pa.float32(), "length of what was shown, seconds > 0", null=True),
+        _field("position", pa.int32(), "slot in the slate, 0 first", null=True),
+        _field("style", pa.string(), "named look in which the clip was shown; null: as it came", null=True),
+        _field("request_id", pa.string(), "the slate or impression it belongs to", null=True),
+        _field("is_random", pa.bool_(), "shown by a random policy", null=True),
+        _field("surface", pa.string(), "where in the shop or app it was shown", null=True),
+    ]
+)
 
 TABLES = {"products": PRODUCTS, "clips": CLIPS, "events": EVENTS}
 KEYS = {"products": "product_id", "clips": "clip_id", "events": "event_id"}

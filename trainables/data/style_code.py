@@ -19,10 +19,18 @@ HUE_BINS = 8
 OCTAVES = 4
 
 _LINEAR_TO_LMS = np.array(
-    [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]]
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
 )
 _LMS_TO_OKLAB = np.array(
-    [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]]
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
 )
 
 # Typical spread of each group over photographs and paintings, so that no group drowns the others.
@@ -50,7 +58,9 @@ def style_code(frames_THWC: np.ndarray) -> np.ndarray:
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[0] == 0:
         raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {frames_THWC.shape}")
     chosen = np.linspace(0, len(frames) - 1, min(FRAMES_READ, len(frames))).round().astype(int)
-    small = np.stack([np.asarray(Image.fromarray(frames[i]).resize((SIDE, SIDE), Image.Resampling.BOX)) for i in chosen])
+    small = np.stack(
+        [np.asarray(Image.fromarray(frames[i]).resize((SIDE, SIDE), Image.Resampling.BOX)) for i in chosen]
+    )
     lab_THWC = rgb_to_oklab(small)
     raw = np.concatenate([_palette(lab_THWC.reshape(-1, 3)), _texture(lab_THWC)])
     return ((raw - _CENTRE) / _SCALE).astype(np.float32)

@@ -1,0 +1,50 @@
+"""The `shopreel` command: one typer app; each command lives in its own module and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from cluster.cli import data, importing, models, serve, submit, train_generator, train_recommender, tune
+from cluster.cli.demo import command as demo
+from cluster.errors import ShopreelError
+
+app = typer.Typer(
+    name="shopreel",
+    help="Personalised retail video on Ray: import, train, sweep, register, serve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+train = typer.Typer(no_args_is_help=True, help="Train a model on a dataset and register it as challenger.")
+train.command("generator")(train_generator.command)
+train.command("recommender")(train_recommender.command)
+
+app.command("demo")(demo.command)
+app.add_typer(importing.app, name="import", help="Bring in products, clips and viewing logs.")
+app.add_typer(data.app, name="data", help="List datasets and look into one.")
+app.add_typer(train, name="train")
+app.add_typer(tune.app, name="tune", help="Sweep settings with Ray Tune.")
+app.add_typer(models.app, name="models", help="List, show, promote and roll back registered models.")
+app.command("serve")(serve.command)
+app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
+    submit.command
+)
+
+
+def main() -> None:
+    """Run the command line; an error a user can mend is one line and an exit code, not a stack trace."""
+    try:
+        app()
+    except ShopreelError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
