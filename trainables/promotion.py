@@ -1,0 +1,43 @@
+"""Promotion: measure challenger and champion on held-out data of one dataset, let the gate decide, move the alias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.registry import ModelVersion, Registry
+from trainables.data.dataset import Dataset
+from trainables.gate import Criterion, GateDecision, decide
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What the gate saw and said."""
+
+    challenger: ModelVersion
+    champion: ModelVersion | None
+    """The champion before; None where there was none."""
+    decision: GateDecision
+
+
+def promote(registry: Registry, challenger: ModelVersion, dataset: Dataset) -> Promotion:
+    """Both models are measured now, by the same code on the same held-out rows; only a pass moves the alias."""
+    evaluate, criteria = _judge_of(challenger.name)
+    champion = next((v for v in registry.versions(challenger.name) if "champion" in v.aliases), None)
+    measured = evaluate(registry.fetch(challenger), dataset)
+    incumbent = None
+    if champion is not None and champion.version != challenger.version:
+        incumbent = evaluate(registry.fetch(champion), dataset)
+    decision = decide(criteria, measured, incumbent)
+    if decision.passed:
+        registry.promote(challenger, decision)
+    return Promotion(challenger, champion, decision)
+
+
+def _judge_of(name: str) -> tuple[Callable[[Path, Dataset], dict[str, float]], Sequence[Criterion]]:
+    if name == "generator":
+        from trainables.generator import evaluation
+    else:
+        from trainables.recommender import evaluation
+    return evaluation.evaluate_bundle, evaluation.GATE
