@@ -1,1 +1,1 @@
-"""One module a source: photos, clips, events, KuaiRand, MovieLens, the sample shop."""
+"""Importers: shop photos, clips and viewing logs become rows of a dataset."""

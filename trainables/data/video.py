@@ -1,0 +1,314 @@
+"""Video at the border: any file → a square uint8 clip of fixed length, and a clip → H.264 MP4 for browsers.
+
+Decoding streams: it keeps one frame at a time, seeks across gaps and stops at a budget, so a very long or very large
+file costs bounded memory and time.
+
+Dims: T frames, H height, W width, C = 3 (RGB).
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation
+
+from cluster.errors import InputError
+from trainables.data import trim
+from trainables.data.audio import Audio, read_audio
+
+CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,ivf"
+"""Demuxers that may open a file from outside; playlists and other formats that name further files are left out."""
+
+DECODE_BUDGET_PIXELS = 20_000_000_000
+"""Most pixels decoded for one clip; around 10,000 frames of 1080p."""
+
+SEEK_GAP_SECONDS = 4.0  # a shorter gap is decoded through: seeking lands on the key frame before it
+ITU709_TAG = 1  # ISO/IEC 23091-2 code point, as FFmpeg numbers it
+UNSPECIFIED_TAG = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """How a source file becomes a clip."""
+
+    num_frames: int = 24
+    """T, frames, 1…1024."""
+
+    fps: float = 12.0
+    """Frames a second of the clip, 0 < fps ≤ 120."""
+
+    size: int = 128
+    """Side of the square clip, pixels, 16…2048, even."""
+
+    span: Literal["real_time", "whole"] = "real_time"
+    """real_time: `num_frames / fps` seconds from the middle, at true speed; whole: all of it, evenly, at any speed.
+    A source shorter than the clip is always spread over all frames."""
+
+    trim_start: float = 0.0
+    """Seconds always cut from the start, ≥ 0."""
+
+    trim_end: float = 0.0
+    """Seconds always cut from the end, ≥ 0."""
+
+    max_dead_seconds: float = 3.0
+    """Most seconds of black or still lead-in (and lead-out) cut by themselves, 0…30; 0 switches it off."""
+
+    max_seconds: float = 1800.0
+    """Longest source accepted, seconds."""
+
+    max_pixels: int = 4096 * 4096
+    """Largest source picture accepted, pixels."""
+
+    def __post_init__(self) -> None:
+        check_clip_format(self.num_frames, self.fps, self.size)
+        for name in ("trim_start", "trim_end"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give seconds, 0 or more")
+        if not 0 <= self.max_dead_seconds <= 30:
+            raise InputError(f"max_dead_seconds is {self.max_dead_seconds}; give 0 (off) to 30 seconds")
+        if self.max_seconds <= 0 or self.max_pixels <= 0:
+            raise InputError("max_seconds and max_pixels must be above 0")
+
+
+def check_clip_format(num_frames: int, fps: float, size: int) -> None:
+    """Raise `InputError` for a clip length, rate or side out of range."""
+    if not 1 <= num_frames <= 1024:
+        raise InputError(f"num_frames is {num_frames}; give 1 to 1024")
+    if not 0 < fps <= 120:
+        raise InputError(f"fps is {fps}; give a rate above 0, at most 120")
+    if not 16 <= size <= 2048 or size % 2:
+        raise InputError(f"size is {size}; give an even side of 16 to 2048 pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedClip:
+    """A clip as it came out of a file."""
+
+    frames_THWC: np.ndarray
+    """uint8 (T, size, size, 3)."""
+    fps: float
+    audio: Audio | None
+    """Sound of the same stretch of the source; None where the file has no audio stream."""
+    source_seconds: float
+    """Length of the source, seconds."""
+    frame_seconds: float
+    """Source time from one frame to the next, seconds; `1 / fps` at true speed."""
+
+
+def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str | None = None) -> DecodedClip:
+    """Decode, trim, crop to the centre square, scale and resample. `name` is what errors call the source.
+
+    Raises InputError for a file that is no video, is empty, truncated, too long or too large.
+    """
+    name = name or (str(source) if not isinstance(source, bytes) else "the uploaded clip")
+    try:
+        with _open(source, name) as container:
+            frames, start, step, seconds = _decode_frames(container, options, name, _size_in_bytes(source))
+        with _open(source, name) as container:
+            audio = read_audio(container, start, step * options.num_frames)
+    except av.FFmpegError as error:
+        raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
+    return DecodedClip(frames_THWC=frames, fps=options.fps, audio=audio, source_seconds=seconds, frame_seconds=step)
+
+
+def encode_mp4(frames_THWC: np.ndarray, fps: float, *, crf: int = 19) -> bytes:
+    """H.264 High, yuv420p BT.709, index first ("faststart"): plays in browsers while it loads.
+
+    Takes uint8 (T, H, W, 3) with T ≥ 1; an odd side is padded by repeating its last row or column.
+    """
+    frames = np.asarray(frames_THWC)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.size == 0:
+        raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames.dtype} {frames.shape}")
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    # The muxer reads its own output again to move the index to the front, so it needs a real file.
+    with tempfile.TemporaryDirectory(prefix="shopreel-") as folder:
+        path = Path(folder) / "clip.mp4"
+        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+            rate = Fraction(fps).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            # Without B-frames the first picture has time 0 and needs no edit list.
+            stream.options = {"crf": str(crf), "preset": "veryfast", "profile": "high", "bf": "0", "threads": "1"}
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = ITU709_TAG
+            context.color_range = 1
+            for index, picture in enumerate(frames):
+                frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
+                    format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
+                )
+                frame.pts, frame.time_base = index, 1 / rate
+                frame.colorspace, frame.color_range = ITU709_TAG, 1
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path.read_bytes()
+
+
+def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
+    if _size_in_bytes(source, name) == 0:
+        raise InputError(f"{name} is empty (0 bytes)")
+    target = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    try:
+        return av.open(target, options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        hint = "is no video, or its index is cut off (a truncated MP4)"
+        raise InputError(f"{name} {hint}: {_reason(error)}") from error
+
+
+def _size_in_bytes(source: str | Path | bytes, name: str = "") -> int:
+    if isinstance(source, bytes):
+        return len(source)
+    try:
+        return Path(source).stat().st_size
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _decode_frames(
+    container: av.container.InputContainer, options: DecodeOptions, name: str, size_in_bytes: int
+) -> tuple[np.ndarray, float, float, float]:
+    """Frames, start and step in source seconds, and the source's length."""
+    if not container.streams.video:
+        raise InputError(f"{name} has no video stream")
+    stream = container.streams.video[0]
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > options.max_pixels:
+        raise InputError(f"{name} is {width}×{height}; the limit is {options.max_pixels} pixels a picture, scale it down")
+    if min(width, height) < 16:
+        raise InputError(f"{name} is {width}×{height}; a side needs at least 16 pixels")
+    _check_complete(stream, name, size_in_bytes)
+    seconds = _duration(container, stream)
+    if seconds > options.max_seconds:
+        raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it or raise max_seconds")
+    interval = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
+    reader = _Reader(container, stream, name, interval)
+    start, end = options.trim_start, seconds - options.trim_end
+    if end - start < interval / 2:
+        raise InputError(f"{name} lasts {seconds:.2f} s; trim_start and trim_end leave nothing of it")
+    start, end = trim.without_dead_ends(
+        lambda times: [trim.thumbnail(frame) for frame in reader.nearest(times)],
+        start,
+        end,
+        interval=interval,
+        max_dead_seconds=options.max_dead_seconds,
+        wanted_seconds=options.num_frames / options.fps,
+    )
+    times, step = _sample_times(start, end, interval, options)
+    pictures = [_square(frame, stream, options.size) for frame in reader.nearest(times)]
+    return np.stack(pictures), times[0], step, seconds
+
+
+def _sample_times(start: float, end: float, interval: float, options: DecodeOptions) -> tuple[list[float], float]:
+    """Times of the frames in the source, seconds, and the step between them."""
+    wanted = options.num_frames / options.fps
+    spare = end - start - wanted
+    if options.span == "real_time" and spare > -interval / 2:
+        # Whole source frames, so that equal rates pick every frame once.
+        first, step = start + max(0, int(spare / 2 / interval + 1e-6)) * interval, 1 / options.fps
+    else:
+        first, step = start, (end - start) / options.num_frames
+    return [first + i * step for i in range(options.num_frames)], step
+
+
+def _check_complete(stream: av.VideoStream, name: str, size_in_bytes: int) -> None:
+    """An MP4 with its index in front still opens when its end is missing: compare the index with the file."""
+    entries = stream.index_entries
+    cut = sum(1 for entry in entries if entry.size > 0 and entry.pos + entry.size > size_in_bytes)
+    if cut:
+        raise InputError(f"{name} is truncated: {cut} of its {len(entries)} frames are missing; copy or export it again")
+
+
+def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    last = 0.0
+    for packet in container.demux(stream):  # no length in the header: read through without decoding
+        if packet.pts is not None:
+            last = max(last, float((packet.pts + (packet.duration or 0) - (stream.start_time or 0)) * packet.time_base))
+    container.seek(0)
+    return last
+
+
+class _Reader:
+    """Frames nearest to given times, seconds from the stream's first frame."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, name: str, interval: float) -> None:
+        stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+        self._container, self._stream, self._name, self._interval = container, stream, name, interval
+        self._origin = float((stream.start_time or 0) * stream.time_base)
+        self._pixels = 0
+        self._frames: Iterator[VideoFrame] = self._decode()
+        self._before: VideoFrame | None = None
+        self._after: VideoFrame | None = next(self._frames, None)
+
+    def nearest(self, times: Iterable[float]) -> Iterator[VideoFrame]:
+        """For each time the frame closest to it; ascending times decode every frame at most once."""
+        for time in times:
+            here = self._before or self._after
+            if here is None:
+                raise InputError(f"{self._name} holds no picture that can be decoded")
+            if time < self._time(here) - self._interval or time > self._time(self._after or here) + SEEK_GAP_SECONDS:
+                self._seek(time)
+            while self._after is not None and self._time(self._after) < time:
+                self._before, self._after = self._after, next(self._frames, None)
+            choices = [frame for frame in (self._before, self._after) if frame is not None]
+            chosen = min(choices, key=lambda frame: abs(self._time(frame) - time))
+            if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
+                raise InputError(f"{self._name} is truncated: its pictures end at {self._time(chosen):.1f} s; export it again")
+            yield chosen
+
+    def _time(self, frame: VideoFrame) -> float:
+        return float(frame.time or 0.0) - self._origin
+
+    def _seek(self, time: float) -> None:
+        offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
+        self._container.seek(offset, stream=self._stream, backward=True)
+        self._frames = self._decode()
+        self._before, self._after = None, next(self._frames, None)
+        if self._after is None:
+            raise InputError(f"{self._name} is truncated: no picture can be read at {time:.1f} s; export it again")
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        for frame in self._container.decode(self._stream):
+            self._pixels += frame.width * frame.height
+            if self._pixels > DECODE_BUDGET_PIXELS:
+                raise InputError(f"{self._name} takes too much decoding: its key frames are too far apart; re-encode it")
+            yield frame
+
+
+def _square(frame: VideoFrame, stream: av.VideoStream, size: int) -> np.ndarray:
+    """uint8 (size, size, 3): upright centre square, with square pixels and the source's own colour matrix."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    shown_width = frame.width * (aspect if aspect > 0 else 1.0)
+    scale = size / min(shown_width, frame.height)
+    width, height = max(size, round(shown_width * scale)), max(size, round(frame.height * scale))
+    matrix = frame.colorspace
+    if matrix == UNSPECIFIED_TAG:
+        matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    picture = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation=_scaling())
+    pixels = picture.to_ndarray()
+    top, left = (height - size) // 2, (width - size) // 2
+    pixels = pixels[top : top + size, left : left + size]
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def _scaling() -> int:
+    """Bicubic with full chroma and exact rounding: swscale's fast paths shift colours by a few levels."""
+    return int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
