@@ -1,0 +1,174 @@
+"""The demo's run: one function a step, in the order a shop would take them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster import config
+from cluster.cli.demo.asking import Answers, ask
+from cluster.cli.demo.progress import Steps, console, print_summary
+from cluster.cli.demo.shop import DemoShop, real_shop, sample_shop
+from cluster.cli.demo.summary import rows, summarise
+from cluster.cli.demo.viewers import DemoViewer, viewers_of_different_taste
+from cluster.errors import ShopreelError
+from cluster.pseudonym import Pseudonymiser
+from cluster.registry import PromotionRefusedError, Registry
+from cluster.runtime import ray_session
+from cluster.settings import Settings
+from cluster.storage import Storage
+from trainables.promotion import Promotion, promote
+from trainables.trained import TrainedModel
+from tuning.sweep import SweepResult
+
+LOGICAL_CPUS = 4
+"""Ray's logical CPUs at least: drivers and replicas mostly wait, so two cores carry four."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What the command line asked for; the meaning of each is in its `--help`."""
+
+    photos: Path | None
+    log: Path | None
+    products: int
+    steps: int
+    trials: int
+    workers: int
+    port: int
+    keep_serving: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Everything the summary tells of."""
+
+    shop: DemoShop
+    recommender: TrainedModel
+    generator: TrainedModel
+    sweep: SweepResult
+    promotions: dict[str, Promotion]
+    viewers: list[DemoViewer]
+    answers: Answers
+    steps: Steps
+    folder: Path
+
+
+def run_demo(options: DemoOptions) -> None:
+    """Run all steps; leaves demo/summary.json, demo/contact-sheet.png and demo/clips/*.mp4 under the storage root."""
+    settings = Settings.load()
+    storage = Storage(settings.storage_root)
+    if not storage.is_local:
+        raise ShopreelError(f"the demo leaves pictures in a folder; SHOPREEL_HOME is {settings.storage_root}, unset it")
+    folder = Path(storage.path("demo"))
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "clips").mkdir(parents=True)
+    with ExitStack() as open_things:
+        open_things.enter_context(ray_session(settings, num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1)))
+        base_url, outcome = _run(options, settings, storage, folder, open_things)
+        summary = summarise(outcome)
+        storage.write_json("demo/summary.json", summary)
+        print_summary(rows(summary))
+        if options.keep_serving:
+            _wait_for_interrupt(base_url)
+
+
+def _run(
+    options: DemoOptions, settings: Settings, storage: Storage, folder: Path, open_things: ExitStack
+) -> tuple[str, Outcome]:
+    steps, registry = Steps(total=6), Registry(settings)
+    with steps.step("Import products, clips and the viewing log"):
+        shop = _import(options, storage, Pseudonymiser.load(settings))
+    with steps.step("Train the recommender on Ray"):
+        recommender = _train_recommender(settings, shop)
+    with steps.step(f"Sweep learning rate × λ × batch size: {options.trials} trials"):
+        sweep = _sweep(settings, shop, options)
+    with steps.step(f"Train the GAN: {options.steps} steps in {options.workers} DDP workers"):
+        generator = _train_generator(settings, shop, options, sweep)
+    with steps.step("Gate: may the challengers become champions?"):
+        promotions = {name: _promote(registry, name, shop) for name in ("recommender", "generator")}
+    with steps.step("Serve, and ask for three viewers of different taste"):
+        champion = registry.fetch(registry.resolve("recommender@champion"))
+        viewers = viewers_of_different_taste(shop, champion, count=3)
+        base_url = open_things.enter_context(_served(settings, shop, viewers, options.port))
+        answers = ask(base_url, viewers, folder)
+    outcome = Outcome(
+        shop=shop,
+        recommender=recommender,
+        generator=generator,
+        sweep=sweep,
+        promotions=promotions,
+        viewers=viewers,
+        answers=answers,
+        steps=steps,
+        folder=folder,
+    )
+    return base_url, outcome
+
+
+def _import(options: DemoOptions, storage: Storage, pseudonymiser: Pseudonymiser) -> DemoShop:
+    if options.photos and options.log:
+        return real_shop(storage, pseudonymiser, options.photos, options.log, options.products)
+    return sample_shop(storage, pseudonymiser)
+
+
+def _train_recommender(settings: Settings, shop: DemoShop) -> TrainedModel:
+    from trainables.recommender.job import run_training
+    from trainables.recommender.train import RecommenderTrainConfig
+
+    return run_training(settings, shop.dataset.name, None, RecommenderTrainConfig(), use_ray=True)
+
+
+def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
+    from trainables.generator.train import GeneratorTrainConfig
+    from tuning.sweep import SweepConfig, run_sweep
+
+    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 6))
+    return run_sweep(settings, shop.dataset.name, sweep, GeneratorTrainConfig())
+
+
+def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, sweep: SweepResult) -> TrainedModel:
+    from trainables.generator.job import run_training
+    from trainables.generator.train import GeneratorTrainConfig
+
+    best = config.load(GeneratorTrainConfig, sweep.best_config_path)
+    return run_training(
+        settings, shop.dataset.name, None, replace(best, steps=options.steps), workers=options.workers, use_ray=True
+    )
+
+
+def _promote(registry: Registry, name: str, shop: DemoShop) -> Promotion:
+    outcome = promote(registry, registry.resolve(f"{name}@challenger"), shop.dataset)
+    for reason in outcome.decision.reasons:
+        console.print(f"      {name}: {reason}", highlight=False)
+    if not outcome.decision.passed and outcome.champion is None:
+        raise PromotionRefusedError(
+            f"the gate refused the first {name}, so there is nothing to serve; its reasons are above"
+        )
+    return outcome
+
+
+def _served(settings: Settings, shop: DemoShop, viewers: list[DemoViewer], port: int):
+    from serving.run import serve_app
+
+    arguments = {
+        "data": shop.dataset.name,
+        "storage_root": settings.storage_root,
+        "tracking_uri": settings.tracking_uri,
+        "event_store_url": settings.event_store_url,
+        "demo_viewers": [{"id": viewer.raw_id, "label": viewer.label} for viewer in viewers],
+    }
+    return serve_app(arguments, host="127.0.0.1", port=port)
+
+
+def _wait_for_interrupt(base_url: str) -> None:
+    console.print(f"\nServing at [bold]{base_url}/[/] (API docs at {base_url}/docs). Ctrl-C ends it.")
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
+    interrupted.wait()
