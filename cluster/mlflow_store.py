@@ -1,0 +1,66 @@
+"""The connection to MLflow: a client of the tracking store and registry, without touching MLflow's global state."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.errors import StorageError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # The defaults (7 retries, 120 s each) hold a command for minutes before it says that the server is away.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client of this store; makes and migrates an SQLite file that is not there yet. StorageError when it cannot."""
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if _sqlite_file(tracking_uri) is None:
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        # The client makes the tables, and MLflow does not guard that against a second process.
+        with exclusive(tracking_uri):
+            client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            client.search_registered_models(max_results=1)
+    except (OSError, MlflowException) as error:
+        fix = "check SHOPREEL_HOME or --tracking-uri"
+        raise StorageError(f"cannot open the tracking store {tracking_uri}: {error}; {fix}") from error
+    return client
+
+
+@contextmanager
+def exclusive(tracking_uri: str) -> Iterator[None]:
+    """One process at a time inside the block for an SQLite store; a server or database has its own transactions.
+
+    Not reentrant.
+    """
+    file = _sqlite_file(tracking_uri)
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f"{file.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
