@@ -31,7 +31,7 @@ def contact_sheet(
     font_size = max(13, min(22, side // 9))
     font, heading = ImageFont.load_default(font_size), ImageFont.load_default(round(font_size * 1.5))
     line = round(font_size * 1.5)
-    label_lines = [_wrap(label, font, 10 * font_size) for label in row_labels or []]
+    label_lines = [_wrap(label, font, 12 * font_size) for label in row_labels or []]
     left = MARGIN + (max((font.getlength(text) for lines in label_lines for text in lines), default=-14) + 14)
     top = MARGIN + (round(font_size * 2.4) if title else 0) + (line if column_labels else 0)
     width = round(left + columns * (side + GAP) - GAP + MARGIN)

@@ -188,13 +188,13 @@ def _decode_frames(
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > options.max_pixels:
-        raise InputError(f"{name} is {width}×{height}; the limit is {options.max_pixels} pixels a picture, scale it down")
+        raise InputError(f"{name} is {width}×{height}; the limit is {options.max_pixels} pixels, scale it down")
     if min(width, height) < 16:
         raise InputError(f"{name} is {width}×{height}; a side needs at least 16 pixels")
     _check_complete(stream, name, size_in_bytes)
     seconds = _duration(container, stream)
     if seconds > options.max_seconds:
-        raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it or raise max_seconds")
+        raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it")
     interval = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
     reader = _Reader(container, stream, name, interval)
     start, end = options.trim_start, seconds - options.trim_end
@@ -230,7 +230,7 @@ def _check_complete(stream: av.VideoStream, name: str, size_in_bytes: int) -> No
     entries = stream.index_entries
     cut = sum(1 for entry in entries if entry.size > 0 and entry.pos + entry.size > size_in_bytes)
     if cut:
-        raise InputError(f"{name} is truncated: {cut} of its {len(entries)} frames are missing; copy or export it again")
+        raise InputError(f"{name} is truncated: {cut} of {len(entries)} frames are missing; copy or export it again")
 
 
 def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -249,7 +249,9 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream) ->
 class _Reader:
     """Frames nearest to given times, seconds from the stream's first frame."""
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, name: str, interval: float) -> None:
+    def __init__(
+        self, container: av.container.InputContainer, stream: av.VideoStream, name: str, interval: float
+    ) -> None:
         stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
         self._container, self._stream, self._name, self._interval = container, stream, name, interval
         self._origin = float((stream.start_time or 0) * stream.time_base)
@@ -271,7 +273,7 @@ class _Reader:
             choices = [frame for frame in (self._before, self._after) if frame is not None]
             chosen = min(choices, key=lambda frame: abs(self._time(frame) - time))
             if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
-                raise InputError(f"{self._name} is truncated: its pictures end at {self._time(chosen):.1f} s; export it again")
+                raise InputError(f"{self._name} is truncated: it ends at {self._time(chosen):.1f} s; export it again")
             yield chosen
 
     def _time(self, frame: VideoFrame) -> float:
@@ -289,7 +291,7 @@ class _Reader:
         for frame in self._container.decode(self._stream):
             self._pixels += frame.width * frame.height
             if self._pixels > DECODE_BUDGET_PIXELS:
-                raise InputError(f"{self._name} takes too much decoding: its key frames are too far apart; re-encode it")
+                raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
             yield frame
 
 
@@ -302,8 +304,9 @@ def _square(frame: VideoFrame, stream: av.VideoStream, size: int) -> np.ndarray:
     matrix = frame.colorspace
     if matrix == UNSPECIFIED_TAG:
         matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    picture = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation=_scaling())
-    pixels = picture.to_ndarray()
+    pixels = frame.reformat(
+        width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation=_scaling()
+    ).to_ndarray()
     top, left = (height - size) // 2, (width - size) // 2
     pixels = pixels[top : top + size, left : left + size]
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

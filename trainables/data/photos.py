@@ -1,0 +1,78 @@
+"""Photos at the border: any picture file → an upright RGB picture, or a clear refusal."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cluster.errors import InputError
+
+SMALLEST_SIDE = 16
+LARGEST_PIXELS = 100_000_000
+LARGEST_BYTES = 200 * 1024**2
+LARGEST_SIDE_KEPT = 2048
+"""Larger photos are reduced once to this side; camera moves of clips up to 1024 pixels lose nothing by it."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "AVIF", "PPM")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo."""
+
+    rgb_HWC: np.ndarray
+    """uint8 (H, W, 3), upright."""
+    note: str | None
+    """What a person should know, such as that only the first frame of an animation was taken."""
+
+
+def read_photo(data: bytes, name: str) -> Photo:
+    """Decode, turn upright (EXIF), flatten transparency over white, convert CMYK, grey and 16 bits to RGB.
+
+    Raises InputError naming `name` for an empty, truncated, too small or too large file and for what is no picture.
+    """
+    if not data:
+        raise InputError(f"{name} is empty (0 bytes)")
+    if len(data) > LARGEST_BYTES:
+        raise InputError(f"{name} has {len(data) // 1024**2} MiB; the limit is {LARGEST_BYTES // 1024**2} MiB")
+    try:
+        with warnings.catch_warnings():
+            # The size is checked right below, against our own limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            _check_size(image, name)
+            note = "animated: only its first frame was taken" if getattr(image, "n_frames", 1) > 1 else None
+            image.draft("RGB", (LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT))  # JPEG only: decodes at a smaller scale
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            rgb = _to_rgb(upright)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name} is no picture shopreel can read ({', '.join(FORMATS)})") from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} is damaged or truncated: {error}") from error
+    rgb.thumbnail((LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT), Image.Resampling.LANCZOS)
+    return Photo(np.asarray(rgb), note)
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if min(width, height) < SMALLEST_SIDE:
+        raise InputError(f"{name} is {width}×{height}; a photo needs at least {SMALLEST_SIDE} pixels a side")
+    if width * height > LARGEST_PIXELS:
+        raise InputError(f"{name} is {width}×{height}; the limit is {LARGEST_PIXELS // 1_000_000} megapixels")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.asarray(image, np.float32)
+        top = 65535 if image.mode != "F" else max(float(values.max()), 1e-6)
+        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
