@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-ARTIFACT_PATH = "bundle"
 BUNDLE_FILES = ("config.json", "model.safetensors")
 _REFERENCE = re.compile(r"(?P<name>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))")
 
@@ -93,12 +92,12 @@ class Registry:
             raise InputError(f"{bundle_dir} is not a bundle: {', '.join(missing)} missing")
         tags = {"metrics": dict(metrics), "lineage": dict(lineage), "checksums": checksums}
         with self._answering() as client:
-            client.log_artifacts(run_id, str(bundle_dir), ARTIFACT_PATH)
+            client.log_artifacts(run_id, str(bundle_dir), _artifact_path(checksums))
             with exclusive(self._settings.tracking_uri):
                 self._ensure_model(client, name)
                 created = client.create_model_version(
                     name,
-                    source=f"runs:/{run_id}/{ARTIFACT_PATH}",
+                    source=f"runs:/{run_id}/{_artifact_path(checksums)}",
                     run_id=run_id,
                     tags={key: json.dumps(value, sort_keys=True) for key, value in tags.items()},
                 )
@@ -153,7 +152,7 @@ class Registry:
         try:
             draft.mkdir(parents=True)
             with self._answering() as client:
-                downloaded = Path(client.download_artifacts(version.run_id, ARTIFACT_PATH, str(draft)))
+                downloaded = Path(client.download_artifacts(version.run_id, _artifact_path(version.checksums), str(draft)))
             self._verify(version, downloaded)
             _replace(downloaded, folder)
         except OSError as error:
@@ -279,6 +278,11 @@ def _model_version(entry: MlflowVersion, aliases: list[str]) -> ModelVersion:
 def _checksums(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _artifact_path(checksums: Mapping[str, str]) -> str:
+    """Where a bundle lies among its run's files: by content, so that a run may register several."""
+    return f"bundle/{hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_refused_challenger_leaves_the_champion(settings, tmp_path):
 @pytest.mark.parametrize(
     ("reference", "error", "message"),
     [
-        pytest.param("generator@champion", NotFoundError, "no alias 'champion'; versions: 1; aliases: challenger", id="alias"),
+        pytest.param("generator@champion", NotFoundError, "no alias 'champion'; versions: 1; alias", id="alias"),
         pytest.param("generator/7", NotFoundError, "no version 7; versions: 1", id="version"),
         pytest.param("painter@champion", NotFoundError, "no model 'painter'.*there are: generator", id="model"),
         pytest.param("generator", InputError, "write it as generator@champion", id="no alias"),
@@ -170,7 +170,7 @@ from cluster.settings import Settings
 from cluster.tracking import TrackedRun
 settings = Settings.load({"SHOPREEL_HOME": sys.argv[1]})
 numbers = []
-for _ in range(3):
+for _ in range(2):
     with TrackedRun(settings, "run", kind="generator", params={"a": 1}, lineage={}) as run:
         run.log_metrics({"loss": 1.0}, step=1)
         registry = Registry(settings)
@@ -186,5 +186,5 @@ def test_two_processes_on_a_new_store_register_every_version_once(tmp_path):
     command = [sys.executable, "-c", REGISTER, str(tmp_path), str(bundle)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     numbers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-    assert sorted(numbers[0] + numbers[1]) == [1, 2, 3, 4, 5, 6]
-    assert [version.version for version in Registry(settings_at(tmp_path)).versions("generator")] == [1, 2, 3, 4, 5, 6]
+    assert sorted(numbers[0] + numbers[1]) == [1, 2, 3, 4]
+    assert [version.version for version in Registry(settings_at(tmp_path)).versions("generator")] == [1, 2, 3, 4]
