@@ -104,24 +104,18 @@ class Dataset:
         return set(self.arrow(table, [key])[key].to_pylist()) if self.has(table) else set()
 
     def append(self, table: str, rows: pa.Table, source: str) -> int:
-        """Store rows whose key is new; returns how many. The file is named by its keys: a repeated write is the same file."""
+        """Store rows whose key is new; returns how many. For many calls keep one `TableWriter`."""
+        return TableWriter(self, table, source).add(rows).new
+
+    def write_part(self, table: str, rows: pa.Table, source: str) -> None:
+        """Store rows whose keys are new, as one file named by its keys: a repeated write is the same file."""
         rows = schemas.conform(rows, table, source)
-        key = rows[schemas.KEYS[table]]
-        known = self.keys(table)
-        first_of_key, keep = set(known), []
-        for value in key.to_pylist():
-            keep.append(value not in first_of_key)
-            first_of_key.add(value)
-        rows = rows.filter(pa.array(keep, pa.bool_()))
-        if rows.num_rows == 0:
-            return 0
         digest = hashlib.sha256("\n".join(rows[schemas.KEYS[table]].to_pylist()).encode()).hexdigest()[:16]
         sink = pa.BufferOutputStream()
         groups = CLIPS_A_ROW_GROUP if table == "clips" else 128 * 1024
         pq.write_table(rows, sink, compression="zstd", row_group_size=groups)
         self.storage.write_bytes(self.folder(f"{table}/part-{digest}.parquet"), sink.getvalue().to_pybytes())
         self._clip_rows = None
-        return rows.num_rows
 
     def content_hash(self) -> str:
         """Hash over the keys of every table: equal content gives an equal hash, whatever the order of imports."""
@@ -165,6 +159,39 @@ class Dataset:
                             index.setdefault(product_id, (path, group, row))
             self._clip_rows = index
         return self._clip_rows
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of the rows given to a `TableWriter`."""
+
+    new: int
+    known: int
+    """Stored before the writer was opened."""
+    duplicates: int
+    """Given to this writer more than once."""
+
+
+class TableWriter:
+    """Appends to one table without duplicates; the stored keys are read once, when it is made."""
+
+    def __init__(self, dataset: Dataset, table: str, source: str) -> None:
+        self._dataset, self._table, self._source = dataset, table, source
+        self.known = frozenset(dataset.keys(table))
+        self._written: set[str] = set()
+
+    def add(self, rows: pa.Table) -> Added:
+        """Store the rows whose key is new, as one file."""
+        rows = schemas.conform(rows, self._table, self._source)
+        keep, known = [], 0
+        for key in rows[schemas.KEYS[self._table]].to_pylist():
+            known += key in self.known
+            keep.append(key not in self.known and key not in self._written)
+            self._written.add(key)
+        fresh = rows.filter(pa.array(keep, pa.bool_()))
+        if fresh.num_rows:
+            self._dataset.write_part(self._table, fresh, self._source)
+        return Added(fresh.num_rows, known, rows.num_rows - fresh.num_rows - known)
 
 
 def clip_of_row(row: dict[str, Any]) -> Clip:
