@@ -1,1 +1,1 @@
-"""The HTTP side: ingress, recommender and generator replicas, event store, clip cache, storefront."""
+"""The Serve application: ingress, recommender, generator, event store, clip cache and the storefront page."""

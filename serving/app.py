@@ -1,0 +1,82 @@
+"""The Serve application: ingress → recommender, ingress → generator.
+
+`build` is the import path for `serve build` and `serve run serving.app:build data=…`. Aliases are resolved to versions
+once, here; every replica, however late it starts, serves those versions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import serve
+
+from cluster.registry import ModelVersion, Registry
+from cluster.storage import Storage
+from serving.args import AppArgs
+from serving.generator import GeneratorReplica
+from serving.ingress import Ingress
+from serving.recommender import RecommenderReplica
+from trainables.bundle import read_bundle
+from trainables.data.dataset import Dataset
+
+HEALTH_CHECK_PERIOD_S = 5.0
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """Check everything that can be checked before a replica starts, and return the application.
+
+    Raises InputError for wrong arguments or a damaged bundle, NotFoundError for an unknown dataset, model or alias.
+    """
+    checked = AppArgs.parse(args)
+    Dataset.open(Storage(checked.storage_root), checked.data)
+    registry = Registry(checked.settings())
+    versions = {
+        "generator": _servable(registry, checked.generator, "generator"),
+        "recommender": _servable(registry, checked.recommender, "recommender"),
+    }
+    recommender = _deployment(
+        RecommenderReplica, "recommender", num_replicas=checked.recommender_replicas, max_ongoing_requests=100
+    )
+    ingress = _deployment(
+        serve.ingress()(Ingress), "ingress", num_replicas=checked.ingress_replicas, max_ongoing_requests=200
+    )
+    return ingress.bind(
+        checked,
+        versions,
+        recommender.bind(checked, versions["recommender"]),
+        _generator(checked).bind(checked, versions["generator"]),
+    )
+
+
+def _servable(registry: Registry, reference: str, kind: str) -> ModelVersion:
+    version = registry.resolve(reference)
+    read_bundle(registry.fetch(version), kind=kind)
+    return version
+
+
+def _deployment(cls: type, name: str, **options: Any) -> serve.Deployment:
+    """A deployment that reserves no core of its own: waiting for models is most of what it does."""
+    return serve.deployment(
+        cls, name=name, ray_actor_options={"num_cpus": 0}, health_check_period_s=HEALTH_CHECK_PERIOD_S, **options
+    )
+
+
+def _generator(args: AppArgs) -> serve.Deployment:
+    scaling = args.generator_replicas
+    return serve.deployment(
+        GeneratorReplica,
+        name="generator",
+        ray_actor_options={"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
+        max_ongoing_requests=scaling.max_ongoing_requests,
+        max_queued_requests=scaling.max_queued_requests,
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        autoscaling_config={
+            "min_replicas": scaling.min_replicas,
+            "max_replicas": scaling.max_replicas,
+            "target_ongoing_requests": scaling.target_ongoing_requests,
+            "upscale_delay_s": scaling.upscale_delay_s,
+            "downscale_delay_s": scaling.downscale_delay_s,
+            "metrics_interval_s": scaling.metrics_interval_s,
+            "look_back_period_s": scaling.look_back_period_s,
+        },
+    )

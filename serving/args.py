@@ -1,0 +1,118 @@
+"""Arguments of the Serve application: one checked model, so that `serve build` files and the command line agree."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cluster.errors import InputError
+from cluster.settings import Settings
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DemoViewer(_Strict):
+    """A viewer offered by the storefront's switcher."""
+
+    id: str = Field(min_length=1, max_length=128, description="Raw viewer id, as the shop's HTTP client would send it.")
+    label: str = Field(min_length=1, max_length=60, description="What the switcher shows.")
+
+
+class GeneratorArgs(_Strict):
+    """Replicas of the generator and how each of them batches."""
+
+    min_replicas: int = Field(1, ge=0, description="Replicas kept when idle; 0 gives the hardware back.")
+    max_replicas: int = Field(2, ge=1, description="Replicas under load.")
+    num_gpus: float = Field(0.0, ge=0, description="GPUs of one replica; a fraction shares one; 0 renders on the CPU.")
+    num_cpus: float = Field(1.0, ge=0, description="CPU cores of one replica; torch uses as many threads.")
+    max_batch_size: int = Field(8, ge=1, le=256, description="Clips rendered in one forward pass.")
+    batch_wait_s: float = Field(0.01, ge=0, le=5, description="Seconds a batch waits to fill.")
+    max_ongoing_requests: int = Field(16, ge=1, description="Renders one replica holds at a time; at least a batch.")
+    max_queued_requests: int = Field(64, ge=-1, description="Renders that wait for a replica; more are refused (429).")
+    target_ongoing_requests: float = Field(6.0, gt=0, description="Renders a replica the autoscaler aims at.")
+    upscale_delay_s: float = Field(5.0, ge=0, description="Seconds of load before a replica is added.")
+    downscale_delay_s: float = Field(60.0, ge=0, description="Seconds of calm before a replica is given back.")
+    metrics_interval_s: float = Field(1.0, gt=0, description="Seconds between two looks at the queue.")
+    look_back_period_s: float = Field(5.0, gt=0, description="Seconds the load is averaged over.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GeneratorArgs:
+        if self.max_replicas < max(1, self.min_replicas):
+            raise ValueError(
+                f"generator.max_replicas is {self.max_replicas}; set it to min_replicas ({self.min_replicas}) or more"
+            )
+        if self.max_ongoing_requests < self.max_batch_size:
+            raise ValueError(
+                f"generator.max_ongoing_requests is {self.max_ongoing_requests}; "
+                f"set it to max_batch_size ({self.max_batch_size}) or more"
+            )
+        return self
+
+
+class AppArgs(_Strict):
+    """What one deployment of shopreel serves."""
+
+    data: str = Field(min_length=1, description="Dataset that holds the catalogue, its clips and the viewing log.")
+    storage_root: str = Field(min_length=1, description="Folder or filesystem URI of the installation (SHOPREEL_HOME).")
+    tracking_uri: str = Field(min_length=1, description="MLflow registry the models come from.")
+    event_store_url: str = Field(min_length=1, description="SQLAlchemy URL of the event store.")
+    generator: str = Field(
+        "generator@champion", description="Model reference of the generator: NAME@ALIAS or NAME/VERSION."
+    )
+    recommender: str = Field("recommender@champion", description="Model reference of the recommender.")
+    generator_replicas: GeneratorArgs = Field(
+        default_factory=GeneratorArgs, description="Scaling and batching of the generator."
+    )
+    ingress_replicas: int = Field(1, ge=1, description="Replicas of the HTTP ingress.")
+    recommender_replicas: int = Field(1, ge=1, description="Replicas of the recommender.")
+    history_events: int = Field(
+        200, ge=1, le=5000, description="Newest events of a viewer that a recommendation reads."
+    )
+    seed_events_per_viewer: int = Field(
+        50, ge=0, le=1000, description="Newest events a viewer brings from the dataset's log."
+    )
+    render_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds a feed waits for a clip before it shows the original."
+    )
+    cache_memory_bytes: int = Field(
+        128 * 1024**2, ge=0, description="Rendered clips kept in the ingress's memory, bytes."
+    )
+    cache_storage_bytes: int = Field(
+        4 * 1024**3, ge=1, description="Rendered clips kept under the storage root, bytes."
+    )
+    max_upload_bytes: int = Field(32 * 1024**2, ge=1, description="Largest uploaded clip, bytes.")
+    demo_viewers: tuple[DemoViewer, ...] = Field(
+        (), max_length=50, description="Viewers the storefront's switcher offers."
+    )
+
+    @classmethod
+    def parse(cls, args: dict) -> AppArgs:
+        """Check a plain mapping; an error names every field at fault."""
+        try:
+            return cls.model_validate(args)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'args'}: {e['msg']}" for e in error.errors())
+            raise InputError(f"serving arguments: {faults}") from error
+
+    @classmethod
+    def for_settings(cls, settings: Settings, data: str, **fields: object) -> AppArgs:
+        """Arguments for an installation's own storage, registry and event store."""
+        return cls.parse(
+            {
+                "data": data,
+                "storage_root": settings.storage_root,
+                "tracking_uri": settings.tracking_uri,
+                "event_store_url": settings.event_store_url,
+                **fields,
+            }
+        )
+
+    def settings(self) -> Settings:
+        """The installation as a replica sees it."""
+        return Settings(
+            storage_root=self.storage_root,
+            tracking_uri=self.tracking_uri,
+            ray_address=None,
+            event_store_url=self.event_store_url,
+        )

@@ -1,0 +1,113 @@
+"""Rendered clips by id, in memory and under the storage root, both bounded in bytes; least recently used go first.
+
+An id is a hash over everything that decides the bytes (product and its pixels, style code, strength, model version),
+so a clip never changes under its id and no entry ever needs to be invalidated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import pyarrow.fs as pafs
+
+from cluster.errors import NotFoundError
+from cluster.storage import Storage
+
+FOLDER = "clips"
+ID_DIGITS = 32
+
+
+def clip_id(source: str, code_S: np.ndarray, strength: float, model: str) -> str:
+    """Id of the clip that `model` renders of `source` (a clip's id or a hash of an upload) in a style at a strength."""
+    digest = hashlib.sha256(f"{source}\0{strength:.4f}\0{model}\0".encode())
+    digest.update(np.round(np.asarray(code_S, np.float64), 4).astype("<f4").tobytes())
+    return digest.hexdigest()[:ID_DIGITS]
+
+
+def original_id(source: str) -> str:
+    """Id of a product's own clip as MP4."""
+    return hashlib.sha256(f"original\0{source}".encode()).hexdigest()[:ID_DIGITS]
+
+
+def is_clip_id(text: str) -> bool:
+    """Whether a text from outside has the form of a clip id."""
+    return len(text) == ID_DIGITS and all(c in "0123456789abcdef" for c in text)
+
+
+class ClipCache:
+    """Two tiers of MP4 bytes, safe to share between threads. Calls block on storage: an event loop uses a thread."""
+
+    def __init__(self, storage: Storage, *, memory_bytes: int, storage_bytes: int) -> None:
+        self._storage = storage
+        self._memory_bytes = memory_bytes
+        self._storage_bytes = storage_bytes
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self._in_memory = 0
+        self._stored = _stored_sizes(storage)
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """The clip, or None."""
+        if data := self.peek(key):
+            return data
+        try:
+            data = self._storage.read_bytes(_path(key))
+        except NotFoundError:
+            return None
+        with self._lock:
+            self._stored[key] = len(data)
+            self._stored.move_to_end(key)
+            self._remember(key, data)
+        return data
+
+    def peek(self, key: str) -> bytes | None:
+        """The clip where it is in memory; never blocks on storage."""
+        with self._lock:
+            if key in self._memory:
+                self._memory.move_to_end(key)
+                return self._memory[key]
+        return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep a clip; it is whole on storage before it can be found."""
+        self._storage.write_bytes(_path(key), data)
+        with self._lock:
+            self._stored[key] = len(data)
+            self._stored.move_to_end(key)
+            self._remember(key, data)
+            dropped = self._overflow(key)
+        for old in dropped:
+            self._storage.delete(_path(old))
+
+    def _remember(self, key: str, data: bytes) -> None:
+        self._in_memory += len(data) - len(self._memory.get(key, b""))
+        self._memory[key] = data
+        self._memory.move_to_end(key)
+        while self._in_memory > self._memory_bytes:
+            self._in_memory -= len(self._memory.popitem(last=False)[1])
+
+    def _overflow(self, newest: str) -> list[str]:
+        """Forget the least recently used clips beyond the bound; the newest stays whatever its size."""
+        dropped = []
+        total = sum(self._stored.values())
+        while total > self._storage_bytes and next(iter(self._stored)) != newest:
+            key, size = self._stored.popitem(last=False)
+            total -= size
+            self._in_memory -= len(self._memory.pop(key, b""))
+            dropped.append(key)
+        return dropped
+
+
+def _path(key: str) -> str:
+    return f"{FOLDER}/{key[:2]}/{key}.mp4"
+
+
+def _stored_sizes(storage: Storage) -> OrderedDict[str, int]:
+    """Sizes of the clips on storage, oldest first."""
+    selector = pafs.FileSelector(storage.path(FOLDER), recursive=True, allow_not_found=True)
+    files = [info for info in storage.filesystem.get_file_info(selector) if info.base_name.endswith(".mp4")]
+    files.sort(key=lambda info: info.mtime_ns or 0)
+    return OrderedDict((info.base_name.removesuffix(".mp4"), info.size) for info in files)

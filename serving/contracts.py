@@ -1,0 +1,65 @@
+"""What the ingress asks of the models, and what they answer. Light to import: no torch, no Ray.
+
+Dims: T frames, H height, W width, S numbers of a style code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from cluster.errors import ShopreelError
+from trainables.recommender.history import HistoryEvent
+
+if TYPE_CHECKING:
+    from trainables.recommender.recommender import Recommendation
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest:
+    """One clip to restyle: a product's own, or frames that were uploaded."""
+
+    code_S: np.ndarray
+    strength: float
+    """0 leaves the clip as it is, 1 is the whole look."""
+    product_id: str | None = None
+    frames_THWC: np.ndarray | None = None
+    """uint8; given when `product_id` is not."""
+    fps: float = 0.0
+    """Of `frames_THWC`."""
+
+
+class RenderError(ShopreelError):
+    """This one clip could not be rendered; its neighbours in the batch were."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the recommender says about one viewer."""
+
+    recommendations: list[Recommendation]
+    weights: dict[str, float]
+    """The viewer's look as shares of presets."""
+
+
+class RecommenderClient(Protocol):
+    """The recommender as the shop calls it."""
+
+    async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int, exclude: tuple[str, ...]) -> Answer:
+        """Best `k` products for this history, and the look to show them in."""
+
+    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+        """Products most like one product, with their similarity."""
+
+
+class GeneratorClient(Protocol):
+    """The generator as the shop calls it."""
+
+    async def render(self, request: RenderRequest) -> bytes:
+        """MP4; RenderError where this clip cannot be rendered."""
+
+    async def ready(self) -> bool:
+        """True once a replica has warmed up."""

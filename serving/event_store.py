@@ -1,0 +1,205 @@
+"""The event store: what viewers did, durable before it is acknowledged, idempotent by event id.
+
+SQLAlchemy Core on SQLite (WAL, synchronous=FULL) or PostgreSQL; the same statements run on both. Viewer ids are
+pseudonyms before they get here (`cluster.pseudonym`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cluster.errors import InputError, StorageError
+from trainables.data.dataset import Dataset
+from trainables.recommender.history import HistoryEvent
+
+_METADATA = sa.MetaData()
+_EVENTS = sa.Table(
+    "events",
+    _METADATA,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("viewer_id", sa.String(64), nullable=False),
+    sa.Column("product_id", sa.String(256), nullable=False),
+    sa.Column("event_type", sa.String(16), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("watch_seconds", sa.Float),
+    sa.Column("duration_seconds", sa.Float),
+    sa.Column("position", sa.Integer),
+    sa.Column("style", sa.String(64)),
+    sa.Column("request_id", sa.String(64)),
+    sa.Column("stored_at_ms", sa.BigInteger, nullable=False),
+    sa.Index("events_of_viewer", "viewer_id", "at_ms"),
+)
+_SEEDS = sa.Table(
+    "seeds",
+    _METADATA,
+    sa.Column("content_hash", sa.String(64), primary_key=True),
+    sa.Column("seeded_at_ms", sa.BigInteger, nullable=False),
+)
+_SEED_ROWS = 20_000  # rows turned into Python objects at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEvent:
+    """One event as the store keeps it; see `trainables.data.schemas.EVENTS` for the meaning of the fields."""
+
+    event_id: str
+    viewer_id: str
+    product_id: str
+    event_type: str
+    at_ms: int
+    """Milliseconds since 1970, UTC."""
+    watch_seconds: float | None = None
+    duration_seconds: float | None = None
+    position: int | None = None
+    style: str | None = None
+    request_id: str | None = None
+
+
+class EventStore:
+    """Opens the store at `url` and makes its tables where they are missing. Safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            address = sa.make_url(url)
+            if address.get_backend_name() == "sqlite" and address.database:
+                Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            self._engine = sa.create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
+        except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+            raise InputError(
+                f"event store URL (SHOPREEL_EVENT_STORE): {error}; use sqlite:///FILE or postgresql://…"
+            ) from error
+        except OSError as error:
+            raise StorageError(f"event store: cannot make the folder of {url}: {error}") from error
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _configure_sqlite)
+        with self._writing() as connection:
+            for table in _METADATA.sorted_tables:  # several processes may start at once
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
+    def append(self, events: Sequence[StoredEvent]) -> int:
+        """Store all in one transaction, on disk on return; known event ids are skipped. Returns how many were new."""
+        if not events:
+            return 0
+        now = _now_ms()
+        with self._writing() as connection:
+            return self._insert(connection, [{**asdict(event), "stored_at_ms": now} for event in events])
+
+    def history(self, viewer_id: str, limit: int) -> list[HistoryEvent]:
+        """The viewer's newest events, oldest first; impressions do not count as history."""
+        columns = [
+            _EVENTS.c[name]
+            for name in ("product_id", "event_type", "at_ms", "watch_seconds", "duration_seconds", "style")
+        ]
+        newest = (
+            sa.select(*columns)
+            .where(_EVENTS.c.viewer_id == viewer_id, _EVENTS.c.event_type != "impression")
+            .order_by(_EVENTS.c.at_ms.desc(), _EVENTS.c.sequence.desc())
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(newest).all()
+        return [HistoryEvent(**row._mapping) for row in reversed(rows)]
+
+    def count(self, viewer_id: str | None = None) -> int:
+        """Stored events, of one viewer or of all."""
+        query = sa.select(sa.func.count()).select_from(_EVENTS)
+        if viewer_id is not None:
+            query = query.where(_EVENTS.c.viewer_id == viewer_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    def seed(self, dataset: Dataset, per_viewer: int) -> int:
+        """Bring each viewer's newest `per_viewer` events of a dataset, once per content; returns how many were new."""
+        if per_viewer == 0 or not dataset.has("events"):
+            return 0
+        content = dataset.content_hash()
+        mark = self._on_conflict_do_nothing(_SEEDS, "content_hash").values(content_hash=content, seeded_at_ms=_now_ms())
+        with self._writing() as connection:
+            if not connection.execute(mark.returning(_SEEDS.c.content_hash)).all():
+                return 0
+            return sum(self._insert(connection, rows) for rows in _newest_rows(dataset, per_viewer))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
+        insert = self._on_conflict_do_nothing(_EVENTS, "event_id").returning(_EVENTS.c.event_id)
+        return len(connection.execute(insert, rows).all())
+
+    def _on_conflict_do_nothing(self, table: sa.Table, key: str) -> Any:
+        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+        return dialect.insert(table).on_conflict_do_nothing(index_elements=[key])
+
+    def _writing(self) -> Any:
+        return _Writing(self._engine)
+
+
+class _Writing:
+    """A write transaction; a database that cannot be written raises StorageError."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._begin = engine.begin()
+
+    def __enter__(self) -> sa.Connection:
+        try:
+            return self._begin.__enter__()
+        except sa.exc.DBAPIError as error:
+            raise StorageError(f"event store: {error.orig}") from error
+
+    def __exit__(self, kind: Any, value: BaseException | None, trace: Any) -> None:
+        try:
+            self._begin.__exit__(kind, value, trace)
+        except sa.exc.DBAPIError as error:
+            raise StorageError(f"event store: {error.orig}") from error
+        if isinstance(value, sa.exc.OperationalError):
+            raise StorageError(f"event store: {value.orig}") from value
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    """Write-ahead log, and a commit that returns only when it is on disk; writers wait for each other."""
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, Any]]]:
+    """The last `per_viewer` non-impression events of every viewer, oldest first, in lists of rows."""
+    columns = [
+        "event_id",
+        "viewer_id",
+        "product_id",
+        "event_type",
+        "at",
+        "watch_seconds",
+        "duration_seconds",
+        "position",
+        "style",
+        "request_id",
+    ]
+    table = dataset.arrow("events", columns)
+    table = table.filter(pc.not_equal(table["event_type"], "impression"))
+    table = table.set_column(table.schema.get_field_index("at"), "at_ms", table["at"].cast(pa.int64()))
+    table = table.sort_by([("viewer_id", "ascending"), ("at_ms", "descending")])
+    frame_rank = table.select(["viewer_id"]).to_pandas().groupby("viewer_id", sort=False).cumcount().to_numpy()
+    table = table.filter(pa.array(frame_rank < per_viewer)).sort_by("at_ms")
+    now = _now_ms()
+    for batch in table.to_batches(max_chunksize=_SEED_ROWS):
+        yield [{**row, "stored_at_ms": now} for row in batch.to_pylist()]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

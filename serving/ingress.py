@@ -1,0 +1,104 @@
+"""The ingress deployment: the HTTP side inside a Serve replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from ray.serve.handle import DeploymentHandle
+
+from cluster.pseudonym import Pseudonymiser
+from cluster.registry import ModelVersion
+from cluster.storage import Storage
+from serving.args import AppArgs
+from serving.calls import call
+from serving.catalogue import Catalogue
+from serving.clip_cache import ClipCache
+from serving.contracts import Answer, RenderRequest
+from serving.event_store import EventStore
+from serving.messages import Models
+from serving.routes import build_http
+from serving.shop import Shop
+from trainables.data.dataset import Dataset
+from trainables.generator.presets import preset_codes
+
+RECOMMEND_TIMEOUT_S = 10.0
+
+
+class RecommenderOnServe:
+    """serving.shop.RecommenderClient over a deployment handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+
+    async def recommend(self, *args: Any) -> Answer:
+        return await call(self._handle, "recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
+
+    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+        return await call(self._handle, "similar", product_id, k, timeout_s=RECOMMEND_TIMEOUT_S)
+
+
+class GeneratorOnServe:
+    """serving.shop.GeneratorClient over a deployment handle."""
+
+    def __init__(self, handle: DeploymentHandle, timeout_s: float) -> None:
+        self._handle = handle
+        self._timeout_s = timeout_s
+
+    async def render(self, request: RenderRequest) -> bytes:
+        return await call(self._handle, "render", request, timeout_s=self._timeout_s)
+
+    async def ready(self) -> bool:
+        return await call(self._handle, "ready", timeout_s=self._timeout_s)
+
+
+class Ingress:
+    """Opens the stores, then hands HTTP to FastAPI; Serve calls `__serve_build_asgi_app__` in the replica."""
+
+    def __init__(
+        self,
+        args: AppArgs,
+        versions: dict[str, ModelVersion],
+        recommender: DeploymentHandle,
+        generator: DeploymentHandle,
+    ) -> None:
+        settings = args.settings()
+        storage = Storage(settings.storage_root)
+        dataset = Dataset.open(storage, args.data)
+        events = EventStore(args.event_store_url)
+        events.seed(dataset, args.seed_events_per_viewer)
+        self._args = args
+        self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
+        self._shop = Shop(
+            catalogue=Catalogue(dataset),
+            events=events,
+            cache=ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes),
+            pseudonymiser=Pseudonymiser.load(settings),
+            recommender=RecommenderOnServe(recommender),
+            generator=GeneratorOnServe(generator, args.render_timeout_s),
+            models=Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference),
+            presets=preset_codes(),
+            history_events=args.history_events,
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for
+        return build_http(
+            self._shop,
+            model_cards=self._cards,
+            viewers=self._args.demo_viewers,
+            max_upload_bytes=self._args.max_upload_bytes,
+        )
+
+
+def model_card(version: ModelVersion) -> dict[str, Any]:
+    """What `GET /v1/models` says of a version; aliases as they were at deploy."""
+    return {
+        "name": version.name,
+        "version": version.version,
+        "reference": version.reference,
+        "run_id": version.run_id,
+        "aliases": list(version.aliases),
+        "metrics": dict(version.metrics),
+        "lineage": dict(version.lineage),
+        "created_at": version.created_at.isoformat(),
+    }

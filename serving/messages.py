@@ -1,0 +1,229 @@
+"""Bodies of requests and answers. Their descriptions and examples are the HTTP documentation."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from trainables.data.schemas import EVENT_TYPES
+
+MAX_FEED = 24
+MAX_RECOMMEND = 200
+MAX_EVENTS = 100
+FUTURE_SLACK = timedelta(minutes=5)
+
+ViewerId = Annotated[
+    str,
+    Field(min_length=1, max_length=128, description="The shop's own id of a viewer; stored only as a keyed pseudonym."),
+]
+ProductId = Annotated[str, Field(min_length=1, max_length=256, description="Key of the catalogue.")]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FeedRequest(_Body):
+    """Who is watching, and how many products to show."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 8}]})
+    viewer: ViewerId
+    k: int = Field(8, ge=1, le=MAX_FEED, strict=True, description="Products in the slate.")
+
+
+class RecommendRequest(_Body):
+    """As a feed, without clips."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 20}]})
+    viewer: ViewerId
+    k: int = Field(8, ge=1, le=MAX_RECOMMEND, strict=True, description="Products in the slate.")
+
+
+class ClipRequest(_Body):
+    """A product in a style."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"product_id": "mug-01", "style": "neon"},
+                {"product_id": "mug-01", "style": {"ink": 3, "sport": 1}},
+            ]
+        },
+    )
+    product_id: ProductId
+    style: str | dict[str, float] | list[float] = Field(
+        description="A preset's name, weights of presets, or a style code (36 numbers)."
+    )
+    strength: float = Field(
+        1.0, ge=0, le=1, allow_inf_nan=False, description="0 leaves the clip as it is, 1 is the whole look."
+    )
+
+
+def _check_time(value: datetime) -> datetime:
+    value = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if value > datetime.now(UTC) + FUTURE_SLACK:
+        raise ValueError("lies in the future")
+    if value.year < 2000:
+        raise ValueError("lies before the year 2000")
+    return value
+
+
+class EventIn(_Body):
+    """One thing a viewer did."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "01J9Z",
+                    "viewer": "mia",
+                    "product_id": "mug-01",
+                    "event_type": "watch",
+                    "watch_seconds": 2.1,
+                    "duration_seconds": 2.0,
+                }
+            ]
+        },
+    )
+    event_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Key of the event; sent twice it is stored once. Made by the server when left out.",
+    )
+    viewer: ViewerId
+    product_id: ProductId
+    event_type: Literal[EVENT_TYPES] = Field(description="What happened.")  # type: ignore[valid-type]
+    at: Annotated[datetime, AfterValidator(_check_time)] | None = Field(
+        None, description="When it happened; now when left out; UTC without an offset."
+    )
+    watch_seconds: Seconds | None = Field(None, description="Time watched, seconds; loops count.")
+    duration_seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = Field(
+        None, description="Length of what was shown, seconds."
+    )
+    position: int | None = Field(None, ge=0, le=10_000, strict=True, description="Slot in the slate, 0 first.")
+    style: str | None = Field(
+        None, max_length=64, description="Preset nearest to the look it was shown in; leave out for the original."
+    )
+    request_id: str | None = Field(None, max_length=64, description="The feed it belongs to.")
+
+    def at_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return int((self.at.timestamp() if self.at else time.time()) * 1000)
+
+
+class EventBatch(RootModel[Annotated[list[EventIn], Field(min_length=1, max_length=MAX_EVENTS)]]):
+    """One event or a list of up to 100; all of them are stored, or none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+
+class EventsStored(BaseModel):
+    """Events that are on disk now."""
+
+    accepted: int = Field(description="Events in the request.")
+    stored: int = Field(description="Of these, events not seen before.")
+
+
+class Product(BaseModel):
+    """What the shop sells."""
+
+    id: str
+    title: str
+    category: str
+    price: float | None
+    clip_url: str = Field(description="The product's own clip, MP4.")
+    poster_url: str = Field(description="First frame of it, JPEG.")
+
+
+class Reason(BaseModel):
+    """Why a product is shown."""
+
+    product_id: str
+    title: str
+    share: float = Field(description="Part of the score that comes from this product, 0…1.")
+    text: str
+
+
+class LookOut(BaseModel):
+    """The look a viewer gets."""
+
+    style: str = Field(description="Nearest preset.")
+    weights: dict[str, float] = Field(description="Shares of presets.")
+    text: str
+
+
+class ClipOut(BaseModel):
+    """A clip of one item of the feed."""
+
+    id: str
+    url: str
+    style: str | None = Field(description="Nearest preset; null for the original.")
+    model_version: str | None = Field(description="Generator that rendered it; null for the original.")
+    cached: bool
+    restyled: bool = Field(description="False when no render could be had in time: this is the original clip.")
+
+
+class Recommended(BaseModel):
+    """One slot of a slate."""
+
+    product: Product
+    score: float
+    source: str = Field(description="history, content, popular or fresh.")
+    reasons: list[Reason]
+
+
+class FeedItem(Recommended):
+    """One slot of a feed."""
+
+    clip: ClipOut
+
+
+class Models(BaseModel):
+    """Versions behind an answer."""
+
+    generator: str
+    recommender: str
+
+
+class Slate(BaseModel):
+    """Products for a viewer, best first."""
+
+    request_id: str
+    items: list[Recommended]
+    look: LookOut
+    models: Models
+    latency_ms: dict[str, float] = Field(description="Milliseconds a stage took.")
+
+
+class Feed(Slate):
+    """Products for a viewer, each with a clip in the viewer's look."""
+
+    items: list[FeedItem]
+    degraded: bool = Field(description="True when at least one clip is the original for want of a render.")
+
+
+class Similar(BaseModel):
+    """Products like one product."""
+
+    product_id: str
+    items: list[dict[str, Any]]
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = Field(default_factory=list)

@@ -1,0 +1,253 @@
+"""The HTTP side: a FastAPI application over a Shop. Runs under Serve, and in a test without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from serving import media, problems, styles
+from serving.args import DemoViewer
+from serving.door import Door
+from serving.messages import (
+    MAX_RECOMMEND,
+    ClipRequest,
+    EventBatch,
+    EventsStored,
+    Feed,
+    FeedRequest,
+    ProblemDocument,
+    RecommendRequest,
+    Similar,
+    Slate,
+)
+from serving.problems import Problem
+from serving.shop import Rendered, Shop
+
+STOREFRONT = Path(__file__).parent / "storefront"
+FOREVER = "private, max-age=31536000, immutable"
+BRIEFLY = "private, max-age=300"
+FORM_OVERHEAD_BYTES = 64 * 1024
+_MP4 = {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}
+_PROBLEM = {"model": ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
+
+
+def _responses(*statuses: int, **success: Any) -> dict[int | str, dict[str, Any]]:
+    answers: dict[int | str, dict[str, Any]] = {
+        status: {**_PROBLEM, "description": problems.TITLES[status]} for status in (*statuses, 422, 500)
+    }
+    return {**answers, 200: success} if success else answers
+
+
+def build_http(
+    shop: Shop, *, model_cards: dict[str, Any], viewers: tuple[DemoViewer, ...], max_upload_bytes: int
+) -> FastAPI:
+    """The application; `model_cards` is what `GET /v1/models` answers."""
+    app = FastAPI(
+        title="shopreel",
+        summary="What should this viewer see, and in which look?",
+        description="Errors are problem documents (RFC 9457, `application/problem+json`); `errors` names the fields.",
+        version="1",
+        redoc_url=None,
+        docs_url=None,
+    )
+    app.add_middleware(Door, max_body_bytes=max_upload_bytes + FORM_OVERHEAD_BYTES)
+    problems.install(app)
+    _add_slates(app, shop)
+    _add_clips(app, shop, max_upload_bytes)
+    _add_products(app, shop)
+    _add_health(app, shop, model_cards)
+    _add_storefront(app, shop, viewers)
+    return app
+
+
+def _add_slates(app: FastAPI, shop: Shop) -> None:
+    @app.post("/v1/feed", tags=["slates"], responses=_responses(400))
+    async def feed(request: FeedRequest) -> Feed:
+        """Products for a viewer, best first, each with a clip rendered in that viewer's look."""
+        return await shop.feed(request.viewer, request.k)
+
+    @app.post("/v1/recommend", tags=["slates"], responses=_responses(400))
+    async def recommend(request: RecommendRequest) -> Slate:
+        """Products for a viewer, without clips."""
+        return await shop.slate(request.viewer, request.k)
+
+    @app.post("/v1/events", tags=["slates"], status_code=202, responses=_responses(400, 507))
+    async def events(batch: EventBatch) -> EventsStored:
+        """What viewers did: one event or a list. On disk when this answers; the next slate knows them.
+
+        All or nothing: where one event is wrong, none is stored and the answer names each fault, so that the same
+        request can be mended and sent again. An `event_id` seen before is accepted and not stored twice.
+        """
+        return EventsStored(accepted=len(batch.root), stored=await shop.record(batch.root))
+
+
+def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
+    schema = {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": ClipRequest.model_json_schema()},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file", "style"],
+                        "properties": {
+                            "file": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "A clip, any common container.",
+                            },
+                            "style": {
+                                "type": "string",
+                                "description": "A preset's name, or weights or a style code as JSON.",
+                            },
+                            "strength": {"type": "number", "default": 1.0, "minimum": 0, "maximum": 1},
+                        },
+                    }
+                },
+            },
+        }
+    }
+
+    @app.post(
+        "/v1/clips",
+        tags=["clips"],
+        response_class=Response,
+        openapi_extra=schema,
+        responses=_responses(400, 404, 413, 415, 429, 503, **_MP4, description="The clip"),
+    )
+    async def restyle(request: Request) -> Response:
+        """Restyle a product's clip (JSON) or an uploaded clip (multipart) and answer with the MP4."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type == "multipart/form-data":
+            rendered = await _restyle_form(request, shop, max_upload_bytes)
+        elif content_type in ("application/json", ""):
+            rendered = await _restyle_json(await request.body(), shop)
+        else:
+            raise Problem(415, f"send application/json or multipart/form-data, not {content_type[:60]!r}")
+        extra = {
+            "location": f"/v1/clips/{rendered.clip_id}",
+            "x-clip-id": rendered.clip_id,
+            "x-model-version": shop.models.generator,
+            "x-cache": "hit" if rendered.cached else "miss",
+        }
+        return Response(rendered.data, media_type="video/mp4", headers=extra)
+
+    @app.get(
+        "/v1/clips/{clip_id}",
+        tags=["clips"],
+        response_class=Response,
+        responses=_responses(404, 416, **_MP4, description="The clip"),
+    )
+    async def clip(clip_id: str, request: Request) -> Response:
+        """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file."""
+        data = await shop.clip(clip_id)
+        return media.respond(data, tag=clip_id, media_type="video/mp4", headers=request.headers, cache_control=FOREVER)
+
+
+def _add_products(app: FastAPI, shop: Shop) -> None:
+    @app.get(
+        "/v1/products/{product_id}/clip",
+        tags=["products"],
+        response_class=Response,
+        responses=_responses(404, 416, **_MP4, description="The clip"),
+    )
+    async def original(product_id: ProductPath, request: Request) -> Response:
+        """The product's own clip, as it was imported."""
+        made = await shop.original(product_id)
+        return media.respond(
+            made.data, tag=made.clip_id, media_type="video/mp4", headers=request.headers, cache_control=BRIEFLY
+        )
+
+    @app.get(
+        "/v1/products/{product_id}/poster.jpg",
+        tags=["products"],
+        response_class=Response,
+        responses=_responses(404, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
+    )
+    async def poster(product_id: ProductPath) -> Response:
+        """First frame of the product's own clip."""
+        return Response(await shop.poster(product_id), media_type="image/jpeg", headers={"cache-control": BRIEFLY})
+
+    @app.get("/v1/products/{product_id}/similar", tags=["products"], responses=_responses(404))
+    async def similar(product_id: ProductPath, k: Annotated[int, Query(ge=1, le=MAX_RECOMMEND)] = 8) -> Similar:
+        """Products most like this one."""
+        return await shop.similar(product_id, k)
+
+
+def _add_health(app: FastAPI, shop: Shop, model_cards: dict[str, Any]) -> None:
+    @app.get("/v1/models", tags=["operation"])
+    async def models() -> dict[str, Any]:
+        """Model versions that answer, with their metrics and lineage."""
+        return model_cards
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> dict[str, str]:
+        """The process is up."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operation"], responses=_responses(503))
+    async def readyz() -> dict[str, str]:
+        """A real feed can be answered: event store, recommender and generator work."""
+        await shop.check_ready()
+        return {"status": "ready"}
+
+
+def _add_storefront(app: FastAPI, shop: Shop, viewers: tuple[DemoViewer, ...]) -> None:
+    @app.get("/v1/storefront", tags=["operation"])
+    async def storefront() -> dict[str, Any]:
+        """What the page at `/` starts from."""
+        return {
+            "viewers": [viewer.model_dump() for viewer in viewers],
+            "styles": list(shop.presets),
+            "models": shop.models.model_dump(),
+        }
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STOREFRONT / "index.html", headers={"cache-control": "no-cache"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(STOREFRONT / "docs.html", headers={"cache-control": "no-cache"})
+
+    app.mount("/storefront", StaticFiles(directory=STOREFRONT))
+
+
+async def _restyle_json(body: bytes, shop: Shop) -> Rendered:
+    try:
+        request = ClipRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+    return await shop.restyle(request.product_id, styles.requested(request.style, shop.presets), request.strength)
+
+
+async def _restyle_form(request: Request, shop: Shop, max_upload_bytes: int) -> Rendered:
+    async with request.form(max_files=1, max_fields=8) as form:
+        file, style = form.get("file"), form.get("style")
+        if not isinstance(file, UploadFile):
+            raise Problem.field("file", "attach the clip as a file")
+        if not isinstance(style, str) or not style:
+            raise Problem.field("style", "name a preset, or give weights or a style code as JSON")
+        try:
+            parsed = json.loads(style) if style.lstrip()[:1] in ("{", "[") else style
+            checked = ClipRequest(product_id="upload", style=parsed, strength=form.get("strength", 1.0))
+        except json.JSONDecodeError as error:
+            raise Problem.field("style", f"is no JSON: {error.msg}") from error
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from error
+        look = styles.requested(checked.style, shop.presets)
+        data = await file.read()
+    if len(data) > max_upload_bytes:
+        raise Problem(413, f"the clip is larger than {max_upload_bytes} bytes")
+    return await shop.restyle_upload(data, look, checked.strength)

@@ -1,0 +1,95 @@
+"""Serve one application: start Ray where none runs, deploy, wait until a real feed can be answered, shut down after."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from cluster.errors import InputError, ShopreelError
+from cluster.runtime import ray_session
+from serving.args import AppArgs
+
+APP_NAME = "shopreel"
+READY_TIMEOUT_S = 180.0
+POLL_S = 0.2
+
+SERVE_ENVIRONMENT = {
+    # The replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop
+    # for Serve's own work. Serve's throughput mode sets these as well, but also opens a port for each replica.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "100",
+}
+"""Read by Serve's processes when Ray starts; set them on a cluster that is started elsewhere too."""
+
+
+@contextmanager
+def serve_app(
+    args: dict[str, Any], *, host: str = "127.0.0.1", port: int = 8000, address: str | None = None
+) -> Iterator[str]:
+    """The application answers at the yielded base URL inside the block. `args` are those of serving.args.AppArgs.
+
+    Raises InputError for a port in use, NotFoundError for an unknown dataset or model, ShopreelError where a replica
+    does not come up.
+    """
+    checked = AppArgs.parse(args)
+    _check_port_is_free(host, port)
+    for name, value in SERVE_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with ray_session(replace(checked.settings(), ray_address=address)):
+        from ray import serve
+        from ray.serve.schema import LoggingConfig
+
+        from serving.app import build
+
+        application = build(args)
+        try:
+            serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+            handle = serve.run(
+                application,
+                name=APP_NAME,
+                route_prefix="/",
+                blocking=False,
+                logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
+            )
+            del handle
+            base_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+            _wait_until_ready(base_url)
+            yield base_url
+        except RuntimeError as error:
+            raise ShopreelError(f"the application did not come up: {error}") from error
+        finally:
+            serve.shutdown()
+
+
+def _check_port_is_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+
+
+def _wait_until_ready(base_url: str) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    answer = "no answer"
+    with httpx.Client(timeout=READY_TIMEOUT_S) as client:
+        while time.monotonic() < deadline:
+            try:
+                response = client.get(f"{base_url}/readyz")
+            except httpx.TransportError as error:
+                answer = str(error)
+            else:
+                if response.status_code == 200:
+                    return
+                answer = response.text
+            time.sleep(POLL_S)
+    raise ShopreelError(f"{base_url}/readyz was not ready after {READY_TIMEOUT_S:.0f} s: {answer}")

@@ -1,0 +1,248 @@
+"""What the HTTP side can do, without HTTP: slates, feeds, renders and events, over handles to the models."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cluster.errors import InputError
+from cluster.pseudonym import Pseudonymiser
+from serving import clip_cache, styles
+from serving.catalogue import Catalogue
+from serving.clip_cache import ClipCache
+from serving.contracts import GeneratorClient, RecommenderClient, RenderError, RenderRequest
+from serving.event_store import EventStore, StoredEvent
+from serving.flights import Flights
+from serving.messages import ClipOut, EventIn, Feed, FeedItem, LookOut, Models, Reason, Recommended, Similar, Slate
+from serving.problems import Problem
+from serving.styles import Style
+from trainables.data.video import DecodeOptions, decode_clip
+
+UPLOAD = DecodeOptions(num_frames=24, fps=12.0, size=128, max_seconds=600.0)
+"""What an uploaded clip becomes before it is restyled."""
+PROBE_VIEWER = "readiness-probe"
+SOURCE_TEXTS = {
+    "history": "picked from what you watched",
+    "content": "looks like what you watched",
+    "popular": "popular right now",
+    "fresh": "new in the shop",
+}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A clip ready to send."""
+
+    clip_id: str
+    data: bytes
+    cached: bool
+
+
+class Shop:
+    """One installation being served. All models are fixed versions."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        events: EventStore,
+        cache: ClipCache,
+        pseudonymiser: Pseudonymiser,
+        recommender: RecommenderClient,
+        generator: GeneratorClient,
+        models: Models,
+        presets: Mapping[str, np.ndarray],
+        history_events: int,
+    ) -> None:
+        self.catalogue = catalogue
+        self.presets = presets
+        self.models = models
+        self._events = events
+        self._cache = cache
+        self._pseudonymiser = pseudonymiser
+        self._recommender = recommender
+        self._generator = generator
+        self._history_events = history_events
+        self._flights = Flights()
+        self._unshown = catalogue.without_clip()
+
+    async def slate(self, viewer: str, k: int) -> Slate:
+        """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
+        started = time.perf_counter()
+        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        answer = await self._recommender.recommend(history, k, int(time.time() * 1000), self._unshown)
+        look = styles.personal(answer.weights, self.presets)
+        return Slate(
+            request_id=uuid.uuid4().hex,
+            items=[self._recommended(item) for item in answer.recommendations],
+            look=LookOut(style=look.name, weights=look.weights, text=look.describe()),
+            models=self.models,
+            latency_ms={"recommend": _milliseconds_since(started)},
+        )
+
+    async def feed(self, viewer: str, k: int) -> Feed:
+        """The slate with every clip rendered in the viewer's look; a clip that cannot be had is the original one."""
+        slate = await self.slate(viewer, k)
+        started = time.perf_counter()
+        look = styles.blend(slate.look.weights, self.presets)
+        clips = await asyncio.gather(*(self._feed_clip(item.product.id, look) for item in slate.items))
+        latency = {**slate.latency_ms, "render": _milliseconds_since(started)}
+        return Feed(
+            **slate.model_dump(exclude={"items", "latency_ms"}),
+            items=[FeedItem(**item.model_dump(), clip=clip) for item, clip in zip(slate.items, clips, strict=True)],
+            degraded=not all(clip.restyled for clip in clips),
+            latency_ms={**latency, "total": round(sum(latency.values()), 1)},
+        )
+
+    async def similar(self, product_id: str, k: int) -> Similar:
+        """Products most like one product."""
+        _ = self.catalogue[product_id]
+        ranked = await self._recommender.similar(product_id, k)
+        items = [
+            {"product": self.catalogue[other].product, "score": score}
+            for other, score in ranked
+            if other in self.catalogue
+        ]
+        return Similar(product_id=product_id, items=items)
+
+    async def restyle(self, product_id: str, style: Style, strength: float) -> Rendered:
+        """A product's clip in a style, from the cache where it is there."""
+        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self.models.generator)
+        request = RenderRequest(code_S=style.code_S, strength=strength, product_id=product_id)
+        return await self._cached(key, lambda: self._generator.render(request))
+
+    async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:
+        """An uploaded clip in a style."""
+        key = clip_cache.clip_id(hashlib.sha256(data).hexdigest(), style.code_S, strength, self.models.generator)
+
+        async def render() -> bytes:
+            try:
+                clip = await asyncio.to_thread(decode_clip, data, UPLOAD, name="the uploaded clip")
+            except InputError as error:
+                raise Problem.field("file", str(error)) from error
+            return await self._generator.render(
+                RenderRequest(code_S=style.code_S, strength=strength, frames_THWC=clip.frames_THWC, fps=clip.fps)
+            )
+
+        return await self._cached(key, render)
+
+    async def original(self, product_id: str) -> Rendered:
+        """A product's own clip."""
+        key = clip_cache.original_id(self.catalogue.source(product_id))
+        return await self._cached(key, lambda: asyncio.to_thread(self.catalogue.original_mp4, product_id))
+
+    async def poster(self, product_id: str) -> bytes:
+        """First frame of a product's own clip, JPEG."""
+        self.catalogue.source(product_id)
+        return await asyncio.to_thread(self.catalogue.poster_jpeg, product_id)
+
+    async def clip(self, clip_id: str) -> bytes:
+        """A clip by id; a Problem 404 where it is not, or no longer, kept."""
+        data = None
+        if clip_cache.is_clip_id(clip_id):
+            data = self._cache.peek(clip_id) or await asyncio.to_thread(self._cache.get, clip_id)
+        if data is None:
+            raise Problem(404, f"there is no clip {clip_id[:80]!r}; ask for a feed or render it again")
+        return data
+
+    async def record(self, events: Sequence[EventIn]) -> int:
+        """Store events, all or none; on disk on return. Returns how many were new."""
+        faults = [
+            fault
+            for i, event in enumerate(events)
+            for fault in self._event_faults(event, f"{i}." if len(events) > 1 else "")
+        ]
+        if faults:
+            detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5])
+            raise Problem(422, f"{detail}; no event of this request was stored", errors=faults)
+        return await asyncio.to_thread(self._events.append, [self._stored(event) for event in events])
+
+    async def check_ready(self) -> None:
+        """Pass where a feed can be answered with rendered clips; a Problem 503 says what is missing."""
+        try:
+            await self.slate(PROBE_VIEWER, 1)
+            await self._generator.ready()
+        except Problem as problem:
+            if problem.status_code != 429:  # saturated is alive
+                raise Problem(503, problem.detail) from problem
+
+    def _event_faults(self, event: EventIn, prefix: str) -> list[dict[str, str]]:
+        faults = []
+        if event.product_id not in self.catalogue:
+            faults.append({"field": f"{prefix}product_id", "message": f"there is no product {event.product_id[:80]!r}"})
+        if event.style is not None and event.style not in self.presets:
+            faults.append(
+                {
+                    "field": f"{prefix}style",
+                    "message": f"there is no style {event.style!r}; choose one of {', '.join(self.presets)}",
+                }
+            )
+        return faults
+
+    def _stored(self, event: EventIn) -> StoredEvent:
+        copied = event.model_dump(
+            include={"product_id", "event_type", "watch_seconds", "duration_seconds", "position", "style", "request_id"}
+        )
+        return StoredEvent(
+            event_id=event.event_id or uuid.uuid4().hex,
+            viewer_id=self._pseudonymiser.of(event.viewer),
+            at_ms=event.at_ms(),
+            **copied,
+        )
+
+    async def _feed_clip(self, product_id: str, look: Style) -> ClipOut:
+        try:
+            rendered = await self.restyle(product_id, look, 1.0)
+        except (Problem, RenderError):
+            original = await self.original(product_id)
+            url = f"/v1/clips/{original.clip_id}"
+            return ClipOut(
+                id=original.clip_id, url=url, style=None, model_version=None, cached=original.cached, restyled=False
+            )
+        return ClipOut(
+            id=rendered.clip_id,
+            url=f"/v1/clips/{rendered.clip_id}",
+            style=look.name,
+            model_version=self.models.generator,
+            cached=rendered.cached,
+            restyled=True,
+        )
+
+    async def _cached(self, key: str, render: Any) -> Rendered:
+        data = self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)
+        if data is not None:
+            return Rendered(key, data, cached=True)
+
+        async def render_and_keep() -> bytes:
+            made = await render()
+            await asyncio.to_thread(self._cache.put, key, made)
+            return made
+
+        return Rendered(key, await self._flights.run(key, render_and_keep), cached=False)
+
+    def _recommended(self, item: Any) -> Recommended:
+        reasons = [self._reason(reason) for reason in item.reasons if reason.product_id in self.catalogue]
+        return Recommended(
+            product=self.catalogue[item.product_id].product,
+            score=item.score,
+            source=item.source,
+            reasons=reasons
+            or [Reason(product_id=item.product_id, title="", share=1.0, text=SOURCE_TEXTS[item.source])],
+        )
+
+    def _reason(self, reason: Any) -> Reason:
+        title = self.catalogue[reason.product_id].product.title
+        return Reason(
+            product_id=reason.product_id, title=title, share=reason.share, text=f"because you watched {title}"
+        )
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
