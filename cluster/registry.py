@@ -151,8 +151,9 @@ class Registry:
         draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
         try:
             draft.mkdir(parents=True)
+            path = _artifact_path(version.checksums)
             with self._answering() as client:
-                downloaded = Path(client.download_artifacts(version.run_id, _artifact_path(version.checksums), str(draft)))
+                downloaded = Path(client.download_artifacts(version.run_id, path, str(draft)))
             self._verify(version, downloaded)
             _replace(downloaded, folder)
         except OSError as error:
