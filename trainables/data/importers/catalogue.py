@@ -1,0 +1,178 @@
+"""Which files belong to which product: a folder of media, with or without an index CSV."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import InputError
+from trainables.data.importers.report import SetAside
+from trainables.data.importers.tables import find_columns, numbers, read_csv
+
+PHOTO_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".mpo",
+    ".ppm",
+})  # fmt: skip
+CLIP_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".ogv", ".wmv", ".3gp", ".gif",
+})  # fmt: skip
+
+USUAL_COLUMNS: dict[str, Sequence[str]] = {
+    "path": ("path", "file", "filename", "file_name", "image", "image_path", "photo", "clip", "clip_path", "video"),
+    "id": ("product_id", "id", "sku", "item_id", "product", "item", "asin"),
+    "category": ("category", "kind", "class", "label", "product_type", "department"),
+    "title": ("title", "name", "product_name", "product_title", "label_text"),
+    "description": ("description", "text", "details"),
+    "price": ("price", "list_price", "amount"),
+    "creator": ("creator", "brand", "seller", "author", "vendor", "designer"),
+    "tags": ("tags", "keywords"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One product and the files that show it."""
+
+    product: dict[str, Any]
+    """A row of the `products` table."""
+    files: tuple[tuple[str, str], ...]
+    """(name for people, absolute path) of each file."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a folder holds."""
+
+    items: list[Item]
+    duplicates: int
+    """Index rows that repeat an earlier one."""
+    set_aside: list[SetAside]
+    notes: list[str]
+
+
+def read_catalogue(
+    folder: Path,
+    suffixes: frozenset[str],
+    *,
+    what: str,
+    index: Path | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    limit: int | None = None,
+) -> Catalogue:
+    """Products of a folder. Without an index: category = folder name, id and title = file stem.
+
+    `limit` keeps the first so many files of the folder, or rows of the index spread evenly over it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the folder that holds the {what}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is {limit}; give 1 or more")
+    if index is not None:
+        return _from_index(folder, _locate_index(folder, index), columns or {}, limit)
+    return _from_folder(folder, suffixes, what, limit)
+
+
+def _from_folder(folder: Path, suffixes: frozenset[str], what: str, limit: int | None) -> Catalogue:
+    found, others = [], 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in suffixes and not name.startswith("."):
+                found.append(Path(parent, name))
+            else:
+                others += 1
+    if not found:
+        known = ", ".join(sorted(suffixes))
+        raise InputError(f"{folder} holds no {what} ({known}); give a folder with some")
+    found = _spread(found, limit)
+    stems = Counter(path.stem for path in found)
+    items = []
+    for path in found:
+        relative = path.relative_to(folder)
+        # Equal stems in several folders are different products.
+        product_id = path.stem if stems[path.stem] == 1 else relative.with_suffix("").as_posix()
+        category = path.parent.name if path.parent != folder else folder.resolve().name
+        items.append(Item(_product(product_id, category), ((relative.as_posix(), str(path.resolve())),)))
+    notes = [f"{others} other files in {folder} were left out"] if others else []
+    if (folder / "index.csv").exists():
+        notes.append(f"{folder} holds an index.csv; add --index index.csv to take ids, categories and titles from it")
+    return Catalogue(_merge_products(items), 0, [], notes)
+
+
+def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limit: int | None) -> Catalogue:
+    table = read_csv(index)
+    columns = find_columns(index, list(table.columns), named, USUAL_COLUMNS, required=("path",))
+    unique = table.drop_duplicates()
+    if "price" in columns:
+        prices = numbers(index, columns["price"], table[columns["price"]], first_row=2, minimum=0)
+    items, set_aside = [], []
+    for position in _spread(list(unique.index), limit):
+        row = unique.loc[position]
+        value = {field: row[column].strip() or None for field, column in columns.items()}
+        if not value["path"]:
+            set_aside.append(SetAside(f"{index.name}:{position + 2}", "the path is empty"))
+            continue
+        path = _locate(folder, index.parent, value["path"])
+        if path is None:
+            set_aside.append(SetAside(value["path"], f"does not exist ({index.name}, line {position + 2})"))
+            continue
+        category = value.get("category") or (path.parent.name if "category" not in columns else None)
+        tags = value.get("tags")
+        product = _product(
+            value.get("id") or path.stem,
+            category,
+            title=value.get("title"),
+            description=value.get("description"),
+            price=float(prices[position]) if "price" in columns and prices[position] == prices[position] else None,
+            creator=value.get("creator"),
+            tags=[tag.strip() for tag in tags.replace("|", ",").split(",") if tag.strip()] if tags else None,
+        )
+        items.append(Item(product, ((value["path"], str(path)),)))
+    if not items and not set_aside:
+        raise InputError(f"{index} has no rows; it needs one for each file")
+    return Catalogue(_merge_products(items), len(table) - len(unique), set_aside, [])
+
+
+def _merge_products(items: list[Item]) -> list[Item]:
+    """One item a product: the first row's facts, every row's files."""
+    merged: dict[str, Item] = {}
+    for item in items:
+        key = item.product["product_id"]
+        known = merged.get(key)
+        merged[key] = item if known is None else Item(known.product, tuple(dict.fromkeys((*known.files, *item.files))))
+    return list(merged.values())
+
+
+def _product(product_id: str, category: str | None, *, title: str | None = None, **facts: Any) -> dict[str, Any]:
+    readable = Path(product_id).name.replace("_", " ").replace("-", " ").strip()
+    if title is None:
+        # A name made by a machine tells a shopper nothing: say what kind of thing it is.
+        machine_made = sum(c.isdigit() for c in product_id) > len(product_id) / 4
+        title = f"{category or 'product'} {product_id[-6:]}" if machine_made else readable
+    return {"product_id": product_id, "title": title, "category": category or "unknown", **facts}
+
+
+def _spread(values: list[Any], limit: int | None) -> list[Any]:
+    """Evenly spaced `limit` of the values: of a sorted catalogue some of every kind."""
+    if limit is None or limit >= len(values):
+        return values
+    return [values[i * len(values) // limit] for i in range(limit)]
+
+
+def _locate_index(folder: Path, index: Path) -> Path:
+    for candidate in (index, folder / index):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"the index {index} does not exist, neither here nor in {folder}")
+
+
+def _locate(folder: Path, index_folder: Path, text: str) -> Path | None:
+    relative = text.lstrip("/\\").replace("\\", "/")
+    for candidate in (folder / text, folder / relative, index_folder / relative):
+        if candidate.is_file():
+            return candidate.resolve()
+    return None

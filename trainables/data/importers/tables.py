@@ -1,0 +1,77 @@
+"""Foreign CSV files: columns found by usual names or named by the user, values checked, errors with file and row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cluster.errors import InputError
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """All columns as text; empty cells are ''. Errors name the file."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path} is empty; it needs a header line and rows") from error
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
+        raise InputError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
+
+
+def find_columns(
+    path: Path,
+    present: Sequence[str],
+    named: Mapping[str, str | None],
+    usual: Mapping[str, Sequence[str]],
+    required: Sequence[str],
+) -> dict[str, str]:
+    """Field → column of the file. `named` (from flags) wins over `usual` names, which match in any case.
+
+    Raises InputError naming the file, the missing column, its flag and the columns there are.
+    """
+    by_name = {name.strip().lower(): name for name in reversed(list(present))}
+    there = f"the file has: {', '.join(map(str, present))}"
+    found: dict[str, str] = {}
+    for field, names in usual.items():
+        flag = f"--{field.replace('_', '-')}-column"
+        if wish := named.get(field):
+            if wish not in present and wish.lower() not in by_name:
+                raise InputError(f"{path}: column {wish!r} ({flag}) is missing; {there}")
+            found[field] = wish if wish in present else by_name[wish.lower()]
+        elif match := next((by_name[name] for name in names if name in by_name), None):
+            found[field] = match
+        elif field in required:
+            raise InputError(f"{path}: no column for {field.replace('_', ' ')}; name it with {flag} ({there})")
+    return found
+
+
+def numbers(path: Path, column: str, values: pd.Series, *, first_row: int, minimum: float | None = None) -> pd.Series:
+    """float64 with NaN where the cell is empty; `first_row` is the file's line number of the first value."""
+    text = values.astype("string").str.strip().replace("", pd.NA)
+    parsed = pd.to_numeric(text, errors="coerce").astype("float64")
+    bad = text.notna() & parsed.isna() & ~text.str.lower().isin(["nan", "null", "none"])
+    if bad.any():
+        raise _bad_cell(path, column, values, bad, first_row, "a number")
+    if minimum is not None and (low := parsed < minimum).any():
+        raise _bad_cell(path, column, values, low, first_row, f"a number of at least {minimum:g}")
+    return parsed
+
+
+def _bad_cell(path: Path, column: str, values: pd.Series, bad: pd.Series, first_row: int, wanted: str) -> InputError:
+    position = int(bad.to_numpy().argmax())
+    return InputError(
+        f"{path}: column {column!r}, line {first_row + position}: {str(values.iloc[position])!r} is not {wanted}"
+    )
+
+
+def filled(path: Path, column: str, values: pd.Series, *, first_row: int) -> pd.Series:
+    """Stripped text; an empty cell is an error."""
+    text = values.astype("string").fillna("").str.strip()
+    empty = text == ""
+    if empty.any():
+        raise _bad_cell(path, column, values, empty, first_row, "filled in")
+    return text
