@@ -13,13 +13,15 @@ from trainables.data.stand_in import stand_in
 
 def watches(*videos: str) -> pa.Table:
     n = len(videos)
-    return pa.table({
-        "event_id": [f"e{i}" for i in range(n)],
-        "viewer_id": [f"v{i % 3}" for i in range(n)],
-        "product_id": list(videos),
-        "event_type": ["watch"] * n,
-        "at": pa.array(np.arange(n, dtype=np.int64) * 1000, pa.timestamp("ms", tz="UTC")),
-    })
+    return pa.table(
+        {
+            "event_id": [f"e{i}" for i in range(n)],
+            "viewer_id": [f"v{i % 3}" for i in range(n)],
+            "product_id": list(videos),
+            "event_type": ["watch"] * n,
+            "at": pa.array(np.arange(n, dtype=np.int64) * 1000, pa.timestamp("ms", tz="UTC")),
+        }
+    )
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def stand_in(shop: Dataset, log: Dataset) -> StandIn:
     if not products:
         raise InputError(f"dataset {shop.name!r} has no products with clips; import photos or clips into it first")
     videos = _most_watched(events, len(products))
-    tag_of = {row["product_id"]: row["category"] for row in log.arrow("products", ["product_id", "category"]).to_pylist()}
+    tag_of = {
+        row["product_id"]: row["category"] for row in log.arrow("products", ["product_id", "category"]).to_pylist()
+    }
     category_of = _map_categories(videos, tag_of, products)
     product_of = _deal(list(videos), tag_of, category_of, products)
 
