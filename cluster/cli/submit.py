@@ -1,0 +1,67 @@
+"""`shopreel submit`: any shopreel command, as a job on a Ray cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlparse
+
+import typer
+from rich.console import Console
+
+from cluster.errors import InputError
+from cluster.settings import Settings
+
+notes = Console(stderr=True)
+
+
+def command(
+    arguments: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The shopreel command to run.")],
+    address: Annotated[
+        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="URL of the cluster's dashboard, http://HEAD:8265.")
+    ],
+    working_dir: Annotated[
+        Path | None, typer.Option(help="Folder to upload and run in, for files the command names (YAML, photos).")
+    ] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server as the cluster reaches it.")] = None,
+) -> None:
+    """Run a shopreel command as a job on a Ray cluster; prints its log and ends with its exit code. Ctrl-C cancels it.
+
+    The code of this installation is uploaded with the job, and SHOPREEL_HOME and the other SHOPREEL_* settings go with
+    it (not SHOPREEL_PSEUDONYM_KEY: set that on the cluster). Every node must reach the storage root.
+
+    \b
+    Examples:
+      shopreel submit --address http://127.0.0.1:8265 -- train generator --data shop --workers 4
+      shopreel submit --address http://HEAD:8265 --working-dir . -- train generator --data shop --config best.yaml
+    """
+    from cluster.jobs import connect, run_command
+
+    if arguments[0] == "submit":
+        raise InputError("a job cannot submit a job; give the command itself after --")
+    settings = Settings.load(tracking_uri=tracking_uri)
+    client = connect(address)
+    if "://" not in settings.storage_root and urlparse(address).hostname not in ("127.0.0.1", "localhost", "::1"):
+        notes.print(
+            f"[yellow]the storage root is the folder {settings.storage_root}: every node must see it there; "
+            "otherwise set SHOPREEL_HOME to a URI such as s3://bucket/prefix[/]"
+        )
+
+    def pass_on(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    try:
+        code = run_command(
+            client,
+            arguments,
+            settings,
+            working_dir=working_dir,
+            on_start=lambda job_id: notes.print(f"[dim]job {job_id} at {address}; Ctrl-C cancels it[/]"),
+            on_log=pass_on,
+        )
+    except KeyboardInterrupt:
+        notes.print("[yellow]job cancelled[/]")
+        raise
+    raise typer.Exit(code)
