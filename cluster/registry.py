@@ -36,7 +36,7 @@ _REFERENCE = re.compile(r"(?P<name>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\
 class PromotionRefusedError(ShopreelError):
     """The gate says no; the champion stays."""
 
-    exit_code = 5
+    exit_code = 6
 
 
 class Decision(Protocol):

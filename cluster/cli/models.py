@@ -90,7 +90,7 @@ def promote(
 ) -> None:
     """Make a version the champion, if it is no worse than the champion on held-out data.
 
-    Both are measured now, on the same held-out products or events. Refused: exit code 5, and the champion stays.
+    Both are measured now, on the same held-out products or events. Refused: exit code 6, and the champion stays.
 
     \b
     Examples:
