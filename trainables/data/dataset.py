@@ -180,6 +180,10 @@ class TableWriter:
         self.known = frozenset(dataset.keys(table))
         self._written: set[str] = set()
 
+    def __contains__(self, key: str) -> bool:
+        """True for a stored key."""
+        return key in self.known or key in self._written
+
     def add(self, rows: pa.Table) -> Added:
         """Store the rows whose key is new, as one file."""
         rows = schemas.conform(rows, self._table, self._source)

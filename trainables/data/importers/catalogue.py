@@ -14,11 +14,12 @@ from trainables.data.importers.report import SetAside
 from trainables.data.importers.tables import find_columns, numbers, read_csv
 
 PHOTO_SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".mpo",
-    ".ppm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif",
+    ".mpo", ".ppm",
 })  # fmt: skip
 CLIP_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".ogv", ".wmv", ".3gp", ".gif",
+    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".ogv", ".wmv", ".3gp",
+    ".gif",
 })  # fmt: skip
 
 USUAL_COLUMNS: dict[str, Sequence[str]] = {
@@ -108,17 +109,17 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
     columns = find_columns(index, list(table.columns), named, USUAL_COLUMNS, required=("path",))
     unique = table.drop_duplicates()
     if "price" in columns:
-        prices = numbers(index, columns["price"], table[columns["price"]], first_row=2, minimum=0)
+        prices = numbers(index, columns["price"], table[columns["price"]], first_row=1, minimum=0)
     items, set_aside = [], []
     for position in _spread(list(unique.index), limit):
         row = unique.loc[position]
         value = {field: row[column].strip() or None for field, column in columns.items()}
         if not value["path"]:
-            set_aside.append(SetAside(f"{index.name}:{position + 2}", "the path is empty"))
+            set_aside.append(SetAside(f"{index.name}, row {position + 1}", "the path is empty"))
             continue
         path = _locate(folder, index.parent, value["path"])
         if path is None:
-            set_aside.append(SetAside(value["path"], f"does not exist ({index.name}, line {position + 2})"))
+            set_aside.append(SetAside(value["path"], f"does not exist ({index.name}, row {position + 1})"))
             continue
         category = value.get("category") or (path.parent.name if "category" not in columns else None)
         tags = value.get("tags")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from cluster.errors import InputError
 from cluster.storage import Storage
 from trainables.data.camera import CameraOptions
@@ -73,8 +75,7 @@ def _import(
     report = ImportReport(str(folder), kind, set_aside=list(catalogue.set_aside), notes=list(catalogue.notes))
     report.duplicates = catalogue.duplicates
     import_media(dataset, catalogue.items, converter, report, on_progress)
-    keep_set_aside(
-        dataset, ({"source": str(folder), "item": item.path, "reason": item.reason} for item in report.set_aside)
-    )
+    kept = [{"source": str(folder), "item": item.path, "reason": item.reason} for item in report.set_aside]
+    keep_set_aside(dataset, pd.DataFrame(kept))
     report.record(dataset)
     return report

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any
+
+import pandas as pd
 
 from trainables.data.dataset import Dataset
 
 REASONS_KEPT = 50
-SET_ASIDE_COLUMNS = (
+SET_ASIDE_COLUMNS = [
     "source", "item", "reason", "viewer_id", "product_id", "event_type", "at", "watch_seconds", "duration_seconds",
     "position", "style", "event_id",
-)  # fmt: skip
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,17 @@ class ImportReport:
         })
 
 
-def keep_set_aside(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add rows (any of `SET_ASIDE_COLUMNS`) to `set_aside.csv` beside the dataset; repeated rows are kept once."""
+def keep_set_aside(dataset: Dataset, rows: pd.DataFrame, stored_events: Container[str] = frozenset()) -> None:
+    """Add rows (any of `SET_ASIDE_COLUMNS`) to `set_aside.csv` beside the dataset, so that nothing is lost.
+
+    Repeated rows are kept once; rows of events that have been stored since (`stored_events`) leave the file.
+    """
     path = dataset.folder("set_aside.csv")
-    lines: dict[tuple[str, ...], None] = {}
+    fresh = rows.reindex(columns=SET_ASIDE_COLUMNS).astype("string").fillna("")
+    before = pd.DataFrame(columns=SET_ASIDE_COLUMNS, dtype="string")
     if dataset.storage.exists(path):
-        reader = csv.reader(io.StringIO(dataset.storage.read_bytes(path).decode()))
-        lines = dict.fromkeys(tuple(line) for line in list(reader)[1:])
-    before = len(lines)
-    for row in rows:
-        lines[tuple("" if row.get(name) is None else str(row[name]) for name in SET_ASIDE_COLUMNS)] = None
-    if len(lines) == before:
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SET_ASIDE_COLUMNS)
-    writer.writerows(lines)
-    dataset.storage.write_bytes(path, text.getvalue().encode())
+        before = pd.read_csv(io.BytesIO(dataset.storage.read_bytes(path)), dtype="string", keep_default_na=False)
+    everything = pd.concat([before, fresh]).drop_duplicates(ignore_index=True)
+    everything = everything[[not event or event not in stored_events for event in everything["event_id"]]]
+    if len(everything) or len(before):
+        dataset.storage.write_bytes(path, everything.to_csv(index=False).encode())

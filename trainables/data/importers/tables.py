@@ -50,21 +50,22 @@ def find_columns(
 
 
 def numbers(path: Path, column: str, values: pd.Series, *, first_row: int, minimum: float | None = None) -> pd.Series:
-    """float64 with NaN where the cell is empty; `first_row` is the file's line number of the first value."""
+    """float64 with NaN where the cell is empty; `first_row` is the first value's row, 1 after the header."""
     text = values.astype("string").str.strip().replace("", pd.NA)
     parsed = pd.to_numeric(text, errors="coerce").astype("float64")
     bad = text.notna() & parsed.isna() & ~text.str.lower().isin(["nan", "null", "none"])
     if bad.any():
-        raise _bad_cell(path, column, values, bad, first_row, "a number")
+        raise bad_cell(path, column, values, bad, first_row, "a number")
     if minimum is not None and (low := parsed < minimum).any():
-        raise _bad_cell(path, column, values, low, first_row, f"a number of at least {minimum:g}")
+        raise bad_cell(path, column, values, low, first_row, f"a number of at least {minimum:g}")
     return parsed
 
 
-def _bad_cell(path: Path, column: str, values: pd.Series, bad: pd.Series, first_row: int, wanted: str) -> InputError:
+def bad_cell(path: Path, column: str, values: pd.Series, bad: pd.Series, first_row: int, wanted: str) -> InputError:
+    """The error that names the first bad cell."""
     position = int(bad.to_numpy().argmax())
     return InputError(
-        f"{path}: column {column!r}, line {first_row + position}: {str(values.iloc[position])!r} is not {wanted}"
+        f"{path}: column {column!r}, row {first_row + position}: {str(values.iloc[position])!r} is not {wanted}"
     )
 
 
@@ -73,5 +74,5 @@ def filled(path: Path, column: str, values: pd.Series, *, first_row: int) -> pd.
     text = values.astype("string").fillna("").str.strip()
     empty = text == ""
     if empty.any():
-        raise _bad_cell(path, column, values, empty, first_row, "filled in")
+        raise bad_cell(path, column, values, empty, first_row, "filled in")
     return text

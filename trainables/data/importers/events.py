@@ -1,0 +1,237 @@
+"""A viewing log of the shop's own: CSV, gzipped CSV or Parquet, one event a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.errors import InputError
+from cluster.pseudonym import Pseudonymiser
+from cluster.storage import Storage
+from trainables.data.dataset import Dataset, TableWriter
+from trainables.data.importers.eventlog import keys_of, pseudonyms, store
+from trainables.data.importers.report import ImportReport, SetAside, keep_set_aside
+from trainables.data.importers.tables import bad_cell, filled, find_columns, numbers
+from trainables.data.schemas import EVENT_TYPES
+
+ROWS_A_CHUNK = 250_000
+
+USUAL_COLUMNS: dict[str, Sequence[str]] = {
+    "viewer": ("viewer_id", "viewer", "user_id", "user", "visitor_id", "visitorid", "customer_id", "userid"),
+    "product": ("product_id", "product", "item_id", "item", "itemid", "sku", "video_id", "asin"),
+    "type": ("event_type", "type", "event", "action", "behavior", "behaviour"),
+    "time": ("at", "time", "timestamp", "ts", "time_ms", "datetime", "event_time", "created_at", "date"),
+    "watch": ("watch_seconds", "play_seconds", "watch_time", "watched_seconds", "dwell_seconds"),
+    "duration": ("duration_seconds", "duration", "video_duration"),
+    "position": ("position", "slot", "rank"),
+    "style": ("style", "look"),
+    "request": ("request_id", "impression_id", "slate_id"),
+    "surface": ("surface", "placement", "page", "tab"),
+    "id": ("event_id",),
+}
+USUAL_TYPES = {
+    "view": "impression", "exposure": "impression", "show": "impression", "shown": "impression", "play": "watch",
+    "favorite": "like", "favourite": "like", "buy": "purchase", "order": "purchase", "transaction": "purchase",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventColumns:
+    """How a foreign log is read."""
+
+    named: Mapping[str, str | None] = field(default_factory=dict)
+    """Field (viewer, product, type, time, watch, …) → column; what is not named is found by usual names."""
+
+    types: Mapping[str, str] = field(default_factory=dict)
+    """The log's event type → one of impression, click, watch, like, purchase; usual synonyms are known."""
+
+    default_type: str | None = None
+    """Event type of a log without a type column; without it a log with watch seconds holds watches."""
+
+    time_unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
+    """iso: ISO 8601, UTC where no zone is given; else epoch. auto tells them apart, epochs by their size."""
+
+    def __post_init__(self) -> None:
+        for name in [*self.types.values(), *([self.default_type] if self.default_type else [])]:
+            if name not in EVENT_TYPES:
+                raise InputError(f"{name!r} is no event type; choose one of {', '.join(EVENT_TYPES)}")
+        if self.time_unit not in ("auto", "iso", "s", "ms", "us", "ns"):
+            raise InputError(f"time_unit is {self.time_unit!r}; choose auto, iso, s, ms, us or ns")
+
+
+def import_events(
+    storage: Storage,
+    name: str,
+    file: Path,
+    columns: EventColumns | None = None,
+    *,
+    pseudonymiser: Pseudonymiser,
+    on_progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Append the log's events to an existing dataset; viewer ids are replaced by pseudonyms before anything is kept.
+
+    Events of unknown products or of unknown type are set aside (`set_aside.csv` beside the dataset). The file is read
+    through once before anything is stored: a missing column or a wrong value raises InputError with file, column and
+    first bad row, and leaves the dataset as it was. `on_progress` is told the rows stored so far.
+    """
+    file = Path(file)
+    dataset = Dataset.open(storage, name)
+    products = dataset.keys("products")
+    if not products:
+        raise InputError(f"dataset {name!r} has no products; import its photos or clips first, then {file.name}")
+    reader = _LogReader(file, columns or EventColumns(), pseudonymiser)
+    rows = sum(len(events) for events in reader.chunks())
+    if rows == 0:
+        raise InputError(f"{file} holds no events; it needs a header line and rows")
+    report = ImportReport(str(file), "events", added={"events": 0})
+    writer = TableWriter(dataset, "events", str(file))
+    kept, done = [], 0
+    for events in reader.chunks():
+        unknown_type = ~events["event_type"].isin(EVENT_TYPES)
+        unknown_product = ~events["product_id"].isin(products) & ~unknown_type
+        for mask, column, what in (
+            (unknown_type, "event_type", "unknown event type"),
+            (unknown_product, "product_id", "unknown product"),
+        ):
+            if mask.any():
+                kept.append(_rows_aside(events[mask], file, what))
+                report.set_aside.append(_group_aside(events[mask], file, column, what))
+        store(writer, events[~unknown_type & ~unknown_product], report)
+        done += len(events)
+        if on_progress is not None:
+            on_progress(done)
+    keep_set_aside(dataset, pd.concat(kept) if kept else pd.DataFrame(), writer)
+    report.record(dataset)
+    return report
+
+
+def _rows_aside(events: pd.DataFrame, file: Path, what: str) -> pd.DataFrame:
+    at = pd.to_datetime(events["at_ms"], unit="ms", utc=True).dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return events.assign(source=str(file), item="row " + events["row"].astype(str), reason=what, at=at)
+
+
+def _group_aside(events: pd.DataFrame, file: Path, column: str, what: str) -> SetAside:
+    first = events.iloc[0]
+    return SetAside(f"{file.name}, from row {first['row']}", f"{what} (first: {first[column]!r})", len(events))
+
+
+class _LogReader:
+    """Reads the file in chunks, as often as asked."""
+
+    def __init__(self, file: Path, columns: EventColumns, pseudonymiser: Pseudonymiser) -> None:
+        self._file, self._options, self._pseudonymiser = file, columns, pseudonymiser
+        self._time_unit = columns.time_unit
+        self._columns: dict[str, str] = {}
+
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        """Frames of events with their `row` in the file."""
+        first_row = 1
+        for raw in self._raw_chunks():
+            if not self._columns:
+                self._columns = self._find_columns(list(raw.columns))
+            yield self._parse(raw, first_row)
+            first_row += len(raw)
+
+    def _raw_chunks(self) -> Iterator[pd.DataFrame]:
+        suffixes = "".join(self._file.suffixes).lower()
+        try:
+            if suffixes.endswith((".parquet", ".pq")):
+                with pq.ParquetFile(self._file) as source:
+                    for batch in source.iter_batches(ROWS_A_CHUNK):
+                        yield batch.to_pandas()
+            elif suffixes.endswith((".csv", ".csv.gz")):
+                yield from pd.read_csv(
+                    self._file, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=ROWS_A_CHUNK
+                )
+            else:
+                raise InputError(f"{self._file} is neither .csv, .csv.gz nor .parquet")
+        except FileNotFoundError as error:
+            raise InputError(f"{self._file} does not exist") from error
+        except pd.errors.EmptyDataError as error:
+            raise InputError(f"{self._file} is empty; it needs a header line and rows") from error
+        except (pd.errors.ParserError, UnicodeDecodeError, pa.ArrowInvalid, OSError, EOFError) as error:
+            raise InputError(f"{self._file} cannot be read: {str(error).strip()}") from error
+
+    def _find_columns(self, present: list[str]) -> dict[str, str]:
+        found = find_columns(
+            self._file, present, self._options.named, USUAL_COLUMNS, required=("viewer", "product", "time")
+        )
+        if "type" not in found and self._options.default_type is None and "watch" not in found:
+            raise InputError(
+                f"{self._file}: no column for type; name it with --type-column, or say what all rows are with "
+                f"--default-type (the file has: {', '.join(map(str, present))})"
+            )
+        return found
+
+    def _parse(self, raw: pd.DataFrame, first_row: int) -> pd.DataFrame:
+        def text(name: str) -> pd.Series:
+            return filled(self._file, self._columns[name], raw[self._columns[name]], first_row=first_row)
+
+        def number(name: str, minimum: float) -> pd.Series:
+            column = self._columns[name]
+            return numbers(self._file, column, raw[column], first_row=first_row, minimum=minimum)
+
+        if "type" in self._columns:
+            synonyms = USUAL_TYPES | {name.lower(): target for name, target in self._options.types.items()}
+            types = text("type").str.lower().replace(synonyms)
+        else:
+            types = pd.Series(self._options.default_type or "watch", index=raw.index)
+        events = pd.DataFrame({
+            "row": range(first_row, first_row + len(raw)),
+            "viewer_id": pseudonyms(text("viewer"), self._pseudonymiser),
+            "product_id": text("product"),
+            "event_type": types,
+            "at_ms": self._times(raw[self._columns["time"]], first_row),
+        })
+        if "watch" in self._columns:
+            events["watch_seconds"] = number("watch", 0)
+        if "duration" in self._columns:
+            # 0 is how many logs write "unknown".
+            events["duration_seconds"] = number("duration", 0).replace(0, float("nan"))
+        if "position" in self._columns:
+            events["position"] = number("position", 0).round().astype("Int32")
+        for name, target in (("style", "style"), ("request", "request_id"), ("surface", "surface")):
+            if name in self._columns:
+                events[target] = raw[self._columns[name]].astype("string").str.strip().replace("", pd.NA)
+        telling = [raw[self._columns[name]] for name in ("id", "watch", "request") if name in self._columns]
+        events["event_id"] = keys_of(
+            events["viewer_id"], events["product_id"], events["event_type"], events["at_ms"], *telling
+        )
+        return events
+
+    def _times(self, values: pd.Series, first_row: int) -> pd.Series:
+        """Epoch milliseconds, int64."""
+        column = self._columns["time"]
+        if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
+            stamps = pd.to_datetime(values, utc=True)
+        else:
+            text = filled(self._file, column, values, first_row=first_row)
+            if self._time_unit == "auto":
+                self._time_unit = time_unit_of(text)
+            if self._time_unit == "iso":
+                stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
+            else:
+                number = numbers(self._file, column, text, first_row=first_row, minimum=0)
+                milliseconds = number * {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}[self._time_unit]
+                # Beyond the year 2200 it is no time of a viewing log.
+                stamps = pd.to_datetime(milliseconds.where(milliseconds < 7.3e12), unit="ms", utc=True)
+        bad = stamps.isna()
+        if bad.any():
+            wanted = "an ISO 8601 time" if self._time_unit == "iso" else f"a time ({self._time_unit}); see --time-unit"
+            raise bad_cell(self._file, column, values, bad, first_row, wanted)
+        return stamps.dt.tz_localize(None).astype("datetime64[ms]").astype("int64")
+
+
+def time_unit_of(text: pd.Series) -> str:
+    """iso unless most values are numbers; then s, ms, us or ns by the size of the middle one."""
+    number = pd.to_numeric(text, errors="coerce")
+    if number.notna().mean() < 0.5:
+        return "iso"
+    middle = float(number.median())
+    return "s" if middle < 1e11 else "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
