@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -61,10 +62,6 @@ class Catalogue:
             raise Problem(404, f"product {product_id!r} has no clip")
         return clip_id
 
-    def without_clip(self) -> tuple[str, ...]:
-        """Products that cannot be shown."""
-        return tuple(product_id for product_id, listing in self._listings.items() if listing.clip_id is None)
-
     def original_mp4(self, product_id: str) -> bytes:
         """The product's own clip as H.264. Reads and encodes: call it in a thread."""
         clip = self._dataset.clip(product_id)
@@ -78,7 +75,7 @@ class Catalogue:
 
 
 def _product(row: dict) -> Product:
-    base = f"/v1/products/{row['product_id']}"
+    base = f"/v1/products/{quote(row['product_id'], safe='')}"
     return Product(
         id=row["product_id"],
         title=row["title"],

@@ -48,11 +48,11 @@ class Answer:
 class RecommenderClient(Protocol):
     """The recommender as the shop calls it."""
 
-    async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int, exclude: tuple[str, ...]) -> Answer:
+    async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products for this history, and the look to show them in."""
 
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
-        """Products most like one product, with their similarity."""
+        """Products most like one product, with their similarity; NotFoundError for one the model does not know."""
 
 
 class GeneratorClient(Protocol):

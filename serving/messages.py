@@ -150,7 +150,9 @@ class Reason(BaseModel):
 
     product_id: str
     title: str
-    share: float = Field(description="Part of the score that comes from this product, 0…1.")
+    share: float = Field(
+        description="Part of the score that comes from this product; the rest is popularity and others."
+    )
     text: str
 
 
@@ -179,7 +181,8 @@ class Recommended(BaseModel):
     product: Product
     score: float
     source: str = Field(description="history, content, popular or fresh.")
-    reasons: list[Reason]
+    reasons: list[Reason] = Field(description="Up to 3 products that speak for it, strongest first.")
+    why: str = Field(description="The source in words.")
 
 
 class FeedItem(Recommended):

@@ -157,7 +157,7 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
 
 def _add_products(app: FastAPI, shop: Shop) -> None:
     @app.get(
-        "/v1/products/{product_id}/clip",
+        "/v1/products/{product_id:path}/clip",
         tags=["products"],
         response_class=Response,
         responses=_responses(404, 416, **_MP4, description="The clip"),
@@ -170,7 +170,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         )
 
     @app.get(
-        "/v1/products/{product_id}/poster.jpg",
+        "/v1/products/{product_id:path}/poster.jpg",
         tags=["products"],
         response_class=Response,
         responses=_responses(404, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
@@ -179,7 +179,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         """First frame of the product's own clip."""
         return Response(await shop.poster(product_id), media_type="image/jpeg", headers={"cache-control": BRIEFLY})
 
-    @app.get("/v1/products/{product_id}/similar", tags=["products"], responses=_responses(404))
+    @app.get("/v1/products/{product_id:path}/similar", tags=["products"], responses=_responses(404))
     async def similar(product_id: ProductPath, k: Annotated[int, Query(ge=1, le=MAX_RECOMMEND)] = 8) -> Similar:
         """Products most like this one."""
         return await shop.similar(product_id, k)

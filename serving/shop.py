@@ -8,11 +8,11 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster.errors import InputError
+from cluster.errors import InputError, NotFoundError
 from cluster.pseudonym import Pseudonymiser
 from serving import clip_cache, styles
 from serving.catalogue import Catalogue
@@ -25,9 +25,14 @@ from serving.problems import Problem
 from serving.styles import Style
 from trainables.data.video import DecodeOptions, decode_clip
 
+if TYPE_CHECKING:
+    from trainables.recommender.recommender import Reason as PastProduct
+    from trainables.recommender.recommender import Recommendation
+
 UPLOAD = DecodeOptions(num_frames=24, fps=12.0, size=128, max_seconds=600.0)
 """What an uploaded clip becomes before it is restyled."""
 PROBE_VIEWER = "readiness-probe"
+MAX_REASONS = 3
 SOURCE_TEXTS = {
     "history": "picked from what you watched",
     "content": "looks like what you watched",
@@ -71,13 +76,12 @@ class Shop:
         self._generator = generator
         self._history_events = history_events
         self._flights = Flights()
-        self._unshown = catalogue.without_clip()
 
     async def slate(self, viewer: str, k: int) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
         started = time.perf_counter()
         history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
-        answer = await self._recommender.recommend(history, k, int(time.time() * 1000), self._unshown)
+        answer = await self._recommender.recommend(history, k, int(time.time() * 1000))
         look = styles.personal(answer.weights, self.presets)
         return Slate(
             request_id=uuid.uuid4().hex,
@@ -104,7 +108,10 @@ class Shop:
     async def similar(self, product_id: str, k: int) -> Similar:
         """Products most like one product."""
         _ = self.catalogue[product_id]
-        ranked = await self._recommender.similar(product_id, k)
+        try:
+            ranked = await self._recommender.similar(product_id, k)
+        except NotFoundError as error:
+            raise Problem(404, f"product {product_id!r} is newer than the recommender; train it again") from error
         items = [
             {"product": self.catalogue[other].product, "score": score}
             for other, score in ranked
@@ -227,20 +234,23 @@ class Shop:
 
         return Rendered(key, await self._flights.run(key, render_and_keep), cached=False)
 
-    def _recommended(self, item: Any) -> Recommended:
-        reasons = [self._reason(reason) for reason in item.reasons if reason.product_id in self.catalogue]
+    def _recommended(self, item: Recommendation) -> Recommended:
+        reasons = [self._reason(reason, item.score) for reason in item.reasons if reason.share > 0]
         return Recommended(
             product=self.catalogue[item.product_id].product,
             score=item.score,
             source=item.source,
-            reasons=reasons
-            or [Reason(product_id=item.product_id, title="", share=1.0, text=SOURCE_TEXTS[item.source])],
+            reasons=[reason for reason in reasons if reason is not None][:MAX_REASONS],
+            why=SOURCE_TEXTS[item.source],
         )
 
-    def _reason(self, reason: Any) -> Reason:
+    def _reason(self, reason: PastProduct, score: float) -> Reason | None:
+        """None for a product that has left the catalogue."""
+        if reason.product_id not in self.catalogue or score <= 0:
+            return None
         title = self.catalogue[reason.product_id].product.title
         return Reason(
-            product_id=reason.product_id, title=title, share=reason.share, text=f"because you watched {title}"
+            product_id=reason.product_id, title=title, share=reason.share / score, text=f"because you watched {title}"
         )
 
 

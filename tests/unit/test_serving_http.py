@@ -1,0 +1,471 @@
+"""The HTTP side without Serve: the real application over fake models, called in process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from cluster.errors import NotFoundError, StorageError
+from cluster.pseudonym import Pseudonymiser
+from cluster.storage import Storage
+from serving.args import DemoViewer
+from serving.catalogue import Catalogue
+from serving.clip_cache import ClipCache
+from serving.contracts import Answer, RenderError, RenderRequest
+from serving.event_store import EventStore
+from serving.messages import Models
+from serving.problems import MEDIA_TYPE, Problem
+from serving.routes import build_http
+from serving.shop import Shop
+from tests.e2e.tiny_shop import PRODUCTS, clip_frames, make_dataset
+from trainables.data.style_code import CODE_DIM
+from trainables.data.video import encode_mp4
+
+PRESETS = {name: np.full(CODE_DIM, i, np.float32) for i, name in enumerate(("minimal", "neon", "ink"))}
+MAX_UPLOAD = 200_000
+
+
+class FakeRecommender:
+    """Products in catalogue order without those of the history; `sees` what it was asked."""
+
+    def __init__(self) -> None:
+        self.histories: list[list[str]] = []
+
+    async def recommend(self, history: Any, k: int, now_ms: int) -> Answer:
+        seen = [event.product_id for event in history]
+        self.histories.append(seen)
+        reasons = [SimpleNamespace(product_id=product_id, share=0.25) for product_id in seen]
+        slate = [p for p in PRODUCTS if p not in seen][:k]
+        source = "history" if seen else "popular"
+        items = [SimpleNamespace(product_id=p, score=0.5, source=source, reasons=reasons) for p in slate]
+        return Answer(items, {"neon": 0.7, "ink": 0.3} if seen else {"minimal": 1.0})
+
+    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+        if product_id == PRODUCTS[-1]:
+            raise NotFoundError("new")
+        return [(p, 0.5) for p in PRODUCTS if p != product_id][:k]
+
+
+@dataclass
+class FakeGenerator:
+    """Answers with a recognisable body, or raises `failure`."""
+
+    failure: Exception | None = None
+    failing_product: str | None = None
+    requests: list[RenderRequest] = field(default_factory=list)
+
+    async def render(self, request: RenderRequest) -> bytes:
+        self.requests.append(request)
+        if self.failure is not None and self.failing_product in (None, request.product_id):
+            raise self.failure
+        return f"mp4 of {request.product_id} {request.code_S[0]:.2f} {request.strength}".encode()
+
+    async def ready(self) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+
+@dataclass
+class Site:
+    """The application, what is behind it, and a client."""
+
+    shop: Shop
+    events: EventStore
+    recommender: FakeRecommender
+    generator: FakeGenerator
+    app: Any
+
+    def __call__(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                return await client.request(method, path, **arguments)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    return Catalogue(make_dataset(Storage(str(tmp_path_factory.mktemp("shop")))))
+
+
+@pytest.fixture
+def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
+    events = EventStore(f"sqlite:///{tmp_path}/events.db")
+    recommender, generator = FakeRecommender(), FakeGenerator()
+    shop = Shop(
+        catalogue=catalogue,
+        events=events,
+        cache=ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7),
+        pseudonymiser=Pseudonymiser(b"k" * 32),
+        recommender=recommender,
+        generator=generator,
+        models=Models(generator="generator/3", recommender="recommender/2"),
+        presets=PRESETS,
+        history_events=50,
+    )
+    cards = {"generator": {"reference": "generator/3"}}
+    viewers = (DemoViewer(id="mia", label="Mia"),)
+    return Site(
+        shop,
+        events,
+        recommender,
+        generator,
+        build_http(shop, model_cards=cards, viewers=viewers, max_upload_bytes=MAX_UPLOAD),
+    )
+
+
+def click(product: str = "p00", **fields: Any) -> dict[str, Any]:
+    return {"viewer": "mia", "product_id": product, "event_type": "click", **fields}
+
+
+def test_feed_names_product_score_source_look_and_clip(site: Site) -> None:
+    feed = site("POST", "/v1/feed", json={"viewer": "nobody", "k": 3}).json()
+    assert [item["product"]["id"] for item in feed["items"]] == ["p00", "p01", "p02"]
+    first = feed["items"][0]
+    assert first["product"] == {
+        "id": "p00",
+        "title": "Mug 0",
+        "category": "mug",
+        "price": 10.0,
+        "clip_url": "/v1/products/p00/clip",
+        "poster_url": "/v1/products/p00/poster.jpg",
+    }
+    assert (first["source"], first["why"], first["reasons"]) == ("popular", "popular right now", [])
+    assert feed["look"] == {"style": "minimal", "weights": {"minimal": 1.0}, "text": "minimal"}
+    assert feed["models"] == {"generator": "generator/3", "recommender": "recommender/2"}
+    clip = first["clip"]
+    assert (clip["style"], clip["model_version"], clip["restyled"], clip["cached"]) == (
+        "minimal",
+        "generator/3",
+        True,
+        False,
+    )
+    assert site("GET", clip["url"]).content == b"mp4 of p00 0.00 1.0"
+    assert feed["degraded"] is False
+
+
+def test_second_feed_comes_from_the_cache(site: Site) -> None:
+    site("POST", "/v1/feed", json={"viewer": "a", "k": 3})
+    again = site("POST", "/v1/feed", json={"viewer": "b", "k": 3}).json()
+    assert [item["clip"]["cached"] for item in again["items"]] == [True] * 3
+    assert len(site.generator.requests) == 3
+
+
+def test_event_changes_slate_reasons_and_look(site: Site) -> None:
+    assert site("POST", "/v1/events", json=click("p00")).json() == {"accepted": 1, "stored": 1}
+    feed = site("POST", "/v1/feed", json={"viewer": "mia", "k": 2}).json()
+    assert [item["product"]["id"] for item in feed["items"]] == ["p01", "p02"]
+    reason = feed["items"][0]["reasons"][0]
+    assert reason == {"product_id": "p00", "title": "Mug 0", "share": 0.5, "text": "because you watched Mug 0"}
+    assert feed["look"]["weights"] == {"neon": 0.75, "ink": 0.25}
+    assert feed["look"]["text"] == "neon 75% · ink 25%"
+
+
+def test_raw_viewer_id_never_reaches_the_store(site: Site, tmp_path: Any) -> None:
+    site("POST", "/v1/events", json=click(viewer="mia@example.org"))
+    site.events.close()
+    assert all(b"mia@example.org" not in path.read_bytes() for path in tmp_path.rglob("events.db*"))
+    assert site.events.count(Pseudonymiser(b"k" * 32).of("mia@example.org")) == 1
+
+
+def test_event_sent_twice_is_acknowledged_and_stored_once(site: Site) -> None:
+    answers = [site("POST", "/v1/events", json=click(event_id="e1")).json()["stored"] for _ in range(2)]
+    assert answers == [1, 0]
+
+
+def test_one_wrong_event_stores_none_and_is_named(site: Site) -> None:
+    answer = site("POST", "/v1/events", json=[click(), click("nope"), click(style="baroque")])
+    assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["1.product_id", "2.style"]
+    assert "'nope'" in answer.json()["detail"]
+    assert site.events.count() == 0
+    assert site("POST", "/v1/events", json=[click(), click("p01")]).json()["stored"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field_name"),
+    [
+        pytest.param({"event_type": "stare"}, "event_type", id="unknown-type"),
+        pytest.param({"viewer": ""}, "viewer", id="empty-viewer"),
+        pytest.param({"watch_seconds": -1}, "watch_seconds", id="negative-time"),
+        pytest.param({"duration_seconds": 0}, "duration_seconds", id="no-length"),
+        pytest.param({"at": "2999-01-01T00:00:00Z"}, "at", id="future"),
+        pytest.param({"at": "yesterday"}, "at", id="no-time"),
+        pytest.param({"position": 1.5}, "position", id="position-is-no-integer"),
+        pytest.param({"colour": "red"}, "colour", id="unknown-field"),
+    ],
+)
+def test_wrong_event_field_is_named(site: Site, change: dict[str, Any], field_name: str) -> None:
+    answer = site("POST", "/v1/events", json=click(**change))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].endswith(field_name)
+    assert site.events.count() == 0
+
+
+@pytest.mark.parametrize("body", [[], [click()] * 101], ids=["none", "more-than-100"])
+def test_number_of_events_is_bounded(site: Site, body: list) -> None:
+    assert site("POST", "/v1/events", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("route", ["/v1/feed", "/v1/recommend"])
+@pytest.mark.parametrize("k", [0, -1, 10**6, 2.5, "8", None], ids=str)
+def test_wrong_k_is_a_problem_that_names_k(site: Site, route: str, k: object) -> None:
+    answer = site("POST", route, json={"viewer": "mia", "k": k})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    document = answer.json()
+    assert document["status"] == 422
+    assert document["errors"][0]["field"] == "k"
+    assert set(document) == {"type", "title", "status", "detail", "errors"}
+
+
+@pytest.mark.parametrize("route", ["/v1/feed", "/v1/recommend", "/v1/clips", "/v1/events"])
+@pytest.mark.parametrize("body", [b"not json", b'{"viewer": ', b"\xff\xfe"], ids=["text", "cut-off", "binary"])
+def test_body_that_is_no_json_is_a_400_problem(site: Site, route: str, body: bytes) -> None:
+    answer = site("POST", route, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert answer.json()["detail"].startswith("the body is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/clips/" + "0" * 32, 404),
+        ("GET", "/v1/clips/..%2f..%2fsecrets", 404),
+        ("GET", "/v1/products/nope/clip", 404),
+        ("GET", "/v1/products/nope/poster.jpg", 404),
+        ("GET", "/v1/products/nope/similar", 404),
+        ("GET", f"/v1/products/{PRODUCTS[-1]}/similar", 404),
+        ("GET", "/v1/products/p00/similar?k=0", 422),
+        ("GET", "/v1/feed", 405),
+        ("GET", "/storefront/../app.py", 404),
+        ("GET", "/storefront/nothing.js", 404),
+    ],
+)
+def test_unknown_things_are_problem_documents(site: Site, method: str, path: str, status: int) -> None:
+    answer = site(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert answer.json()["status"] == status
+
+
+def test_one_failed_render_leaves_its_neighbours_and_says_so(site: Site) -> None:
+    site.generator.failure, site.generator.failing_product = RenderError("bad"), "p01"
+    feed = site("POST", "/v1/feed", json={"viewer": "x", "k": 3}).json()
+    assert [item["clip"]["restyled"] for item in feed["items"]] == [True, False, True]
+    assert feed["degraded"] is True
+    fallback = feed["items"][1]["clip"]
+    assert (fallback["style"], fallback["model_version"]) == (None, None)
+    assert site("GET", fallback["url"]).content == site("GET", "/v1/products/p01/clip").content
+
+
+def test_feed_answers_with_originals_when_no_generator_does(site: Site) -> None:
+    site.generator.failure = Problem(503, "the generator does not answer; try again")
+    feed = site("POST", "/v1/feed", json={"viewer": "x", "k": 2})
+    assert feed.status_code == 200
+    assert not any(item["clip"]["restyled"] for item in feed.json()["items"])
+
+
+def test_busy_generator_is_429_with_retry_after_on_clips_alone(site: Site) -> None:
+    site.generator.failure = Problem(429, "the generator is busy; try again", headers={"retry-after": "2"})
+    answer = site("POST", "/v1/clips", json={"product_id": "p00", "style": "neon"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert site("POST", "/v1/recommend", json={"viewer": "x"}).status_code == 200
+    assert site("GET", "/readyz").status_code == 200
+
+
+def test_ready_only_when_a_feed_can_be_answered(site: Site) -> None:
+    assert site("GET", "/readyz").status_code == 200
+    site.generator.failure = Problem(503, "the generator does not answer; try again")
+    assert site("GET", "/readyz").status_code == 503
+    assert site("GET", "/healthz").status_code == 200
+
+
+def test_clip_in_a_style(site: Site) -> None:
+    first = site("POST", "/v1/clips", json={"product_id": "p00", "style": {"neon": 1, "ink": 1}, "strength": 0.5})
+    assert (first.status_code, first.content) == (200, b"mp4 of p00 1.50 0.5")
+    assert (first.headers["content-type"], first.headers["x-cache"]) == ("video/mp4", "miss")
+    again = site("GET", first.headers["location"])
+    assert (again.content, again.headers["etag"]) == (first.content, f'"{first.headers["x-clip-id"]}"')
+    second = site("POST", "/v1/clips", json={"product_id": "p00", "style": {"neon": 2, "ink": 2}, "strength": 0.5})
+    assert second.headers["x-cache"] == "hit"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field_name"),
+    [
+        ({"product_id": "nope", "style": "neon"}, 404, None),
+        ({"product_id": "p00", "style": "baroque"}, 422, "style"),
+        ({"product_id": "p00", "style": {"neon": -1}}, 422, "style.neon"),
+        ({"product_id": "p00", "style": [1, 2]}, 422, "style"),
+        ({"product_id": "p00", "style": 7}, 422, "style"),
+        ({"product_id": "p00"}, 422, "style"),
+        ({"product_id": "p00", "style": "neon", "strength": 2}, 422, "strength"),
+        ([], 422, "body"),
+    ],
+)
+def test_wrong_clip_request_is_named(site: Site, body: object, status: int, field_name: str | None) -> None:
+    answer = site("POST", "/v1/clips", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert field_name is None or answer.json()["errors"][0]["field"].startswith(field_name)
+    assert site.generator.requests == []
+
+
+def test_uploaded_clip_is_restyled(site: Site) -> None:
+    files = {"file": ("clip.mp4", encode_mp4(clip_frames(1), 12.0), "video/mp4")}
+    answer = site("POST", "/v1/clips", files=files, data={"style": '{"neon": 1}', "strength": "0.5"})
+    assert answer.status_code == 200, answer.text
+    request = site.generator.requests[0]
+    assert request.frames_THWC.shape == (24, 128, 128, 3)
+    assert (request.strength, request.fps) == (0.5, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "status", "field_name"),
+    [
+        pytest.param(b"just text", {"style": "neon"}, 422, "file", id="text-named-mp4"),
+        pytest.param(b"", {"style": "neon"}, 422, "file", id="zero-bytes"),
+        pytest.param("cut", {"style": "neon"}, 422, "file", id="truncated-mp4"),
+        pytest.param("whole", {}, 422, "style", id="no-style"),
+        pytest.param("whole", {"style": "baroque"}, 422, "style", id="unknown-style"),
+        pytest.param("whole", {"style": "{broken"}, 422, "style", id="style-is-no-json"),
+        pytest.param("whole", {"style": "neon", "strength": "much"}, 422, "strength", id="strength-is-no-number"),
+        pytest.param(b"x" * (MAX_UPLOAD + 1), {"style": "neon"}, 413, None, id="too-large"),
+        pytest.param(b"x" * (2 * MAX_UPLOAD), {"style": "neon"}, 413, None, id="far-too-large"),
+    ],
+)
+def test_wrong_upload_is_a_problem(site: Site, content: Any, form: dict, status: int, field_name: str | None) -> None:
+    whole = encode_mp4(clip_frames(1), 12.0)
+    content = (
+        {"whole": whole, "cut": whole[: len(whole) // 2]}.get(content, content) if isinstance(content, str) else content
+    )
+    answer = site("POST", "/v1/clips", files={"file": ("clip.mp4", content, "video/mp4")}, data=form)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert field_name is None or answer.json()["errors"][0]["field"] == field_name
+    assert site.generator.requests == []
+
+
+def test_form_without_a_file_names_it(site: Site) -> None:
+    answer = site("POST", "/v1/clips", files={"other": b"x"}, data={"style": "neon"})
+    assert answer.json()["errors"][0]["field"] == "file"
+
+
+def test_other_media_type_is_415(site: Site) -> None:
+    assert site("POST", "/v1/clips", content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+
+
+def test_body_without_declared_length_is_bounded(site: Site) -> None:
+    async def endless():
+        for _ in range(1000):
+            yield b"x" * 10_000
+
+    assert (
+        site("POST", "/v1/events", content=endless(), headers={"content-type": "application/json"}).status_code == 413
+    )
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(ValueError("/secret/path"), 500), (StorageError("/secret/path is full"), 507)],
+    ids=["bug", "full-disk"],
+)
+def test_fault_in_the_server_shows_no_path_and_no_trace(
+    site: Site, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(site.events, "append", fail)
+    answer = site("POST", "/v1/events", json=click())
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_original_clip_takes_ranges(site: Site) -> None:
+    whole = site("GET", "/v1/products/p00/clip")
+    part = site("GET", "/v1/products/p00/clip", headers={"range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, whole.content[4:8])
+    assert whole.content[4:8] == b"ftyp"
+    known = site("GET", "/v1/products/p00/clip", headers={"if-none-match": whole.headers["etag"]})
+    assert known.status_code == 304
+    assert site("GET", "/v1/products/p00/clip", headers={"range": "bytes=999999-"}).status_code == 416
+
+
+def test_poster_is_a_jpeg(site: Site) -> None:
+    answer = site("GET", "/v1/products/p00/poster.jpg")
+    assert (answer.headers["content-type"], answer.content[:2]) == ("image/jpeg", b"\xff\xd8")
+
+
+def test_similar_products(site: Site) -> None:
+    answer = site("GET", "/v1/products/p00/similar?k=2").json()
+    assert [item["product"]["id"] for item in answer["items"]] == ["p01", "p02"]
+
+
+def test_storefront_starts_from_viewers_styles_and_models(site: Site) -> None:
+    start = site("GET", "/v1/storefront").json()
+    assert start["viewers"] == [{"id": "mia", "label": "Mia"}]
+    assert start["styles"] == list(PRESETS)
+    assert start["models"]["generator"] == "generator/3"
+    assert site("GET", "/v1/models").json()["generator"]["reference"] == "generator/3"
+
+
+@pytest.mark.parametrize("page", ["/", "/docs"])
+def test_pages_forbid_requests_to_other_hosts(site: Site, page: str) -> None:
+    answer = site("GET", page)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+
+
+def test_openapi_documents_every_route(site: Site) -> None:
+    paths = site("GET", "/openapi.json").json()["paths"]
+    assert {
+        "/v1/feed",
+        "/v1/recommend",
+        "/v1/clips",
+        "/v1/clips/{clip_id}",
+        "/v1/events",
+        "/v1/models",
+        "/readyz",
+    } <= set(paths)
+    assert set(paths["/v1/clips"]["post"]["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert json.dumps(paths).count("problem+json") > 10
+
+
+def test_request_id_is_echoed(site: Site) -> None:
+    assert site("GET", "/healthz", headers={"x-request-id": "abc"}).headers["x-request-id"] == "abc"
+    assert len(site("GET", "/healthz").headers["x-request-id"]) == 32
+
+
+def test_concurrent_identical_renders_are_one(site: Site) -> None:
+    release = asyncio.Event()
+    render: Callable[[RenderRequest], Awaitable[bytes]] = site.generator.render
+
+    async def slow(request: RenderRequest) -> bytes:
+        await release.wait()
+        return await render(request)
+
+    site.generator.render = slow
+
+    async def scenario() -> set[bytes]:
+        style = SimpleNamespace(code_S=PRESETS["neon"])
+        waiting = [asyncio.ensure_future(site.shop.restyle("p00", style, 1.0)) for _ in range(4)]
+        await asyncio.to_thread(lambda: None)
+        release.set()
+        return {rendered.data for rendered in await asyncio.gather(*waiting)}
+
+    assert asyncio.run(scenario()) == {b"mp4 of p00 1.00 1.0"}
+    assert len(site.generator.requests) == 1
