@@ -69,9 +69,9 @@ def import_events(
     storage: Storage,
     name: str,
     file: Path,
-    columns: EventColumns | None = None,
-    *,
+    columns: EventColumns | None,
     pseudonymiser: Pseudonymiser,
+    *,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
     """Append the log's events to an existing dataset; viewer ids are replaced by pseudonyms before anything is kept.

