@@ -7,14 +7,17 @@ so a clip never changes under its id and no entry ever needs to be invalidated.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 
 import numpy as np
 import pyarrow.fs as pafs
 
-from cluster.errors import NotFoundError
+from cluster.errors import NotFoundError, StorageError
 from cluster.storage import Storage
+
+logger = logging.getLogger("ray.serve")
 
 FOLDER = "clips"
 ID_DIGITS = 32
@@ -72,8 +75,14 @@ class ClipCache:
         return None
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep a clip; it is whole on storage before it can be found."""
-        self._storage.write_bytes(_path(key), data)
+        """Keep a clip. Where storage cannot be written (a full disk) it is kept in memory alone, and the log says so."""
+        try:
+            self._storage.write_bytes(_path(key), data)
+        except StorageError as error:
+            logger.error("clip %s is kept in memory only: %s", key, error)
+            with self._lock:
+                self._remember(key, data)
+            return
         with self._lock:
             self._stored[key] = len(data)
             self._stored.move_to_end(key)

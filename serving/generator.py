@@ -1,4 +1,4 @@
-"""The generator deployment: batches renders by shape, keeps torch off the event loop, returns MP4.
+"""The generator deployment: batches renders, keeps torch off the event loop, returns MP4.
 
 Dims: T frames, H height, W width, S numbers of a style code.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,6 +29,7 @@ class GeneratorReplica:
 
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
         import torch  # here, so that whoever deploys need not load it
+
         from trainables.generator.restyler import Restyler
 
         settings, scaling = args.settings(), args.generator_replicas
@@ -40,10 +40,8 @@ class GeneratorReplica:
         self._torch_thread = ThreadPoolExecutor(1, thread_name_prefix="render")
         self._batched.set_max_batch_size(scaling.max_batch_size)
         self._batched.set_batch_wait_timeout_s(scaling.batch_wait_s)
-        first = self._dataset.clip_products()[0]
-        self._render_all(
-            [RenderRequest(code_S=code, strength=1.0, product_id=first) for code in [*preset_codes().values()][:1]]
-        )
+        first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
+        self._render_together([RenderRequest(code_S=code, strength=1.0, product_id=first)])  # warm up; raises if broken
 
     async def render(self, request: RenderRequest) -> bytes:
         """MP4 of the clip in the style asked for."""
@@ -61,37 +59,27 @@ class GeneratorReplica:
         return await asyncio.get_running_loop().run_in_executor(self._torch_thread, self._render_all, requests)
 
     def _render_all(self, requests: list[RenderRequest]) -> list[bytes | RenderError]:
-        """One outcome a request; a request that fails takes no other with it."""
-        outcomes: list[bytes | RenderError] = [RenderError("not rendered")] * len(requests)
-        groups: dict[tuple[int, ...], list[tuple[int, np.ndarray, float]]] = defaultdict(list)
-        for i, request in enumerate(requests):
-            try:
-                frames_THWC, fps = self._source(request)
-            except ShopreelError as error:
-                outcomes[i] = RenderError(str(error))
-                continue
-            groups[frames_THWC.shape].append((i, frames_THWC, fps))
-        for members in groups.values():
-            for (i, _, fps), clip in zip(members, self._restyle_group(requests, members), strict=True):
-                outcomes[i] = clip if isinstance(clip, RenderError) else encode_mp4(clip, fps)
-        return outcomes
+        """One outcome a request. Where a batch fails, its requests are rendered one by one: only the culprit fails."""
+        try:
+            return self._render_together(requests)
+        except (ShopreelError, ValueError, RuntimeError, OSError) as error:
+            if len(requests) > 1:
+                return [outcome for request in requests for outcome in self._render_all([request])]
+            logger.exception("a clip could not be rendered")
+            return [RenderError(f"the clip could not be rendered ({type(error).__name__})")]
+
+    def _render_together(self, requests: list[RenderRequest]) -> list[bytes | RenderError]:
+        sources = [self._source(request) for request in requests]
+        restyled = self._restyler.restyle(
+            [frames for frames, _ in sources],
+            np.stack([request.code_S for request in requests]),
+            np.array([request.strength for request in requests], np.float32),
+        )
+        return [encode_mp4(clip, fps) for clip, (_, fps) in zip(restyled, sources, strict=True)]
 
     def _source(self, request: RenderRequest) -> tuple[np.ndarray, float]:
+        """Frames (T, H, W, 3) uint8 and frames a second."""
         if request.frames_THWC is not None:
             return request.frames_THWC, request.fps
         clip = self._dataset.clip(request.product_id)
         return clip.frames_THWC, clip.fps
-
-    def _restyle_group(
-        self, requests: list[RenderRequest], members: list[tuple[int, np.ndarray, float]]
-    ) -> list[np.ndarray | RenderError]:
-        """Clips of one shape in one forward pass; where that fails, one by one to find the culprit."""
-        codes_BS = np.stack([requests[i].code_S for i, _, _ in members])
-        strength_B = np.array([requests[i].strength for i, _, _ in members], np.float32)
-        try:
-            return self._restyler.restyle([frames for _, frames, _ in members], codes_BS, strength_B)
-        except (ShopreelError, ValueError, RuntimeError) as error:
-            if len(members) == 1:
-                logger.exception("a clip of shape %s could not be rendered", members[0][1].shape)
-                return [RenderError(f"the clip could not be rendered: {type(error).__name__}")]
-            return [outcome for member in members for outcome in self._restyle_group(requests, [member])]

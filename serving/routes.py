@@ -37,7 +37,7 @@ FOREVER = "private, max-age=31536000, immutable"
 BRIEFLY = "private, max-age=300"
 FORM_OVERHEAD_BYTES = 64 * 1024
 _MP4 = {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}
-_PROBLEM = {"model": ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+_PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}}
 ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
 
 
@@ -55,7 +55,7 @@ def build_http(
     app = FastAPI(
         title="shopreel",
         summary="What should this viewer see, and in which look?",
-        description="Errors are problem documents (RFC 9457, `application/problem+json`); `errors` names the fields.",
+        description="Errors are problem documents (RFC 9457, application/problem+json); their errors name the fields at fault.",
         version="1",
         redoc_url=None,
         docs_url=None,

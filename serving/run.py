@@ -26,6 +26,8 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "100",
+    # Logs go to the session folder of Ray; failures to deploy are raised.
+    "RAY_SERVE_LOG_TO_STDERR": "0",
 }
 """Read by Serve's processes when Ray starts; set them on a cluster that is started elsewhere too."""
 

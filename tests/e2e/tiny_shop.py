@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from trainables.data import schemas
 from trainables.data.dataset import Dataset
@@ -17,17 +18,18 @@ from trainables.data.style_code import style_code
 
 NAME = "tiny"
 PRODUCTS = tuple(f"p{number:02d}" for number in range(12))
-VIEWERS = tuple(f"v{number:020d}" for number in range(40))
+VIEWERS = tuple(f"viewer-{number}" for number in range(40))
+"""Raw ids; the dataset has their pseudonyms."""
 FRAMES, SIDE, FPS = 12, 64, 12.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def make_dataset(storage: Storage) -> Dataset:
+def make_dataset(storage: Storage, pseudonymiser: Pseudonymiser) -> Dataset:
     """Products, clips and events; the same every time."""
     dataset = Dataset.create(storage, NAME)
     dataset.append("products", pa.Table.from_pylist([_product(i) for i in range(len(PRODUCTS))]), "tiny")
     dataset.append("clips", pa.Table.from_pylist([_clip(i) for i in range(len(PRODUCTS))], schemas.CLIPS), "tiny")
-    dataset.append("events", pa.Table.from_pylist(_events(), schemas.EVENTS), "tiny")
+    dataset.append("events", pa.Table.from_pylist(_events(pseudonymiser), schemas.EVENTS), "tiny")
     return dataset
 
 
@@ -66,7 +68,7 @@ def _clip(i: int) -> dict:
     }
 
 
-def _events() -> list[dict]:
+def _events(pseudonymiser: Pseudonymiser) -> list[dict]:
     """Every viewer watches four products of one category to the end, and skips one of another."""
     rows = []
     for v, viewer in enumerate(VIEWERS):
@@ -74,7 +76,7 @@ def _events() -> list[dict]:
         for n, i in enumerate([*liked[v % 2 :], (v + 1) % len(PRODUCTS)]):
             rows.append({
                 "event_id": f"e{v}-{n}",
-                "viewer_id": viewer,
+                "viewer_id": pseudonymiser.of(viewer),
                 "product_id": PRODUCTS[i],
                 "event_type": "watch",
                 "at": START + timedelta(days=v, minutes=n),

@@ -31,6 +31,7 @@ from trainables.data.video import encode_mp4
 
 PRESETS = {name: np.full(CODE_DIM, i, np.float32) for i, name in enumerate(("minimal", "neon", "ink"))}
 MAX_UPLOAD = 200_000
+KEY = b"k" * 32
 
 
 class FakeRecommender:
@@ -95,7 +96,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    return Catalogue(make_dataset(Storage(str(tmp_path_factory.mktemp("shop")))))
+    return Catalogue(make_dataset(Storage(str(tmp_path_factory.mktemp("shop"))), Pseudonymiser(KEY)))
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
         catalogue=catalogue,
         events=events,
         cache=ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7),
-        pseudonymiser=Pseudonymiser(b"k" * 32),
+        pseudonymiser=Pseudonymiser(KEY),
         recommender=recommender,
         generator=generator,
         models=Models(generator="generator/3", recommender="recommender/2"),
@@ -175,7 +176,7 @@ def test_raw_viewer_id_never_reaches_the_store(site: Site, tmp_path: Any) -> Non
     site("POST", "/v1/events", json=click(viewer="mia@example.org"))
     site.events.close()
     assert all(b"mia@example.org" not in path.read_bytes() for path in tmp_path.rglob("events.db*"))
-    assert site.events.count(Pseudonymiser(b"k" * 32).of("mia@example.org")) == 1
+    assert site.events.count(Pseudonymiser(KEY).of("mia@example.org")) == 1
 
 
 def test_event_sent_twice_is_acknowledged_and_stored_once(site: Site) -> None:

@@ -1,0 +1,88 @@
+// One product of the feed: a looping clip, what it is, and why it is here.
+
+import { newId } from "./api.js";
+
+const template = document.getElementById("card");
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+// A clip off the screen does not play.
+const onScreen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting && !still.matches) target.play().catch(() => {});
+    else target.pause();
+  }
+}, { threshold: 0.15 });
+
+export function waiting() {
+  const item = document.createElement("li");
+  item.className = "card waiting";
+  item.innerHTML = '<span class="frame"></span><span class="bone"></span><span class="bone"></span>';
+  item.setAttribute("aria-hidden", "true");
+  return item;
+}
+
+export class Card {
+  constructor(item, position, { personalised, onChoose }) {
+    this.item = item;
+    this.position = position;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.element.dataset.product = item.product.id;
+    this.video = this.element.querySelector("video");
+    this.video.poster = item.product.poster_url;
+    this.video.addEventListener("playing", () => { this.playingSince ??= performance.now(); });
+    this.element.querySelector(".title").textContent = item.product.title;
+    this.element.querySelector(".price").textContent = price(item.product.price);
+    this.element.querySelector(".why").textContent = why(item);
+    const button = this.element.querySelector("button");
+    button.setAttribute("aria-label", `${item.product.title}. ${why(item)}`);
+    button.addEventListener("click", () => onChoose(this));
+    this.element.classList.add("fresh");
+    this.show(personalised);
+    onScreen.observe(this.video);
+  }
+
+  show(personalised) {
+    const { clip, product } = this.item;
+    this.personalised = personalised && clip.restyled;
+    const tag = this.element.querySelector(".tag");
+    tag.hidden = !personalised || clip.restyled;
+    tag.textContent = "original";
+    this.video.src = this.personalised ? clip.url : product.clip_url;
+    if (!still.matches) this.video.play().catch(() => {});
+  }
+
+  // What the viewer did with it, as events for the shop.
+  events(viewer, requestId) {
+    const common = {
+      viewer,
+      product_id: this.item.product.id,
+      position: this.position,
+      request_id: requestId,
+      ...(this.personalised ? { style: this.item.clip.style } : {}),
+    };
+    const length = this.video.duration;
+    const events = [{ ...common, event_id: newId(), event_type: "click" }];
+    if (this.playingSince !== undefined && Number.isFinite(length) && length > 0) {
+      const watched = (performance.now() - this.playingSince) / 1000;
+      const seen = { watch_seconds: Math.min(watched, 86400), duration_seconds: length };
+      events.push({ ...common, ...seen, event_id: newId(), event_type: "watch" });
+    }
+    return events;
+  }
+
+  remove() {
+    onScreen.unobserve(this.video);
+    this.video.removeAttribute("src");
+    this.video.load();
+    this.element.remove();
+  }
+}
+
+function price(value) {
+  return value === null ? "" : value.toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+}
+
+function why({ reasons, why: source }) {
+  const text = reasons.length ? reasons[0].text : source;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,132 @@
+// The storefront: a viewer's feed, playing. Choosing a product tells the shop, and the next feed knows.
+
+import * as api from "./api.js";
+import { Card, waiting } from "./card.js";
+
+const SLATE = 8;
+const NOTICE_MS = 3500;
+const GUEST = "guest";
+
+const $ = (id) => document.getElementById(id);
+const state = { viewer: null, feed: null, cards: [], personalised: true, pending: null };
+
+async function main() {
+  const { viewers } = await api.start();
+  const guest = { id: guestId(), label: viewers.length ? "Someone new" : "You" };
+  $("viewers").replaceChildren(...[...viewers, guest].map(viewerButton));
+  $("personalised").addEventListener("click", togglePersonalised);
+  await watchAs(viewers[0] ?? guest);
+}
+
+function guestId() {
+  const known = sessionStorage.getItem(GUEST) ?? `${GUEST}-${api.newId()}`;
+  sessionStorage.setItem(GUEST, known);
+  return known;
+}
+
+function viewerButton(viewer) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "viewer";
+  button.textContent = viewer.label;
+  button.dataset.viewer = viewer.id;
+  button.addEventListener("click", () => watchAs(viewer));
+  return button;
+}
+
+async function watchAs(viewer) {
+  state.viewer = viewer;
+  for (const button of $("viewers").children) button.setAttribute("aria-pressed", String(button.dataset.viewer === viewer.id));
+  dropCards();
+  $("grid").replaceChildren(...Array.from({ length: SLATE }, waiting));
+  $("look").hidden = true;
+  $("eyebrow").textContent = `For ${viewer.label}`;
+  $("headline").textContent = "Putting your reel together";
+  await refresh();
+}
+
+async function refresh() {
+  state.pending?.abort();
+  const pending = state.pending = new AbortController();
+  $("grid").setAttribute("aria-busy", "true");
+  try {
+    const feed = await api.feed(state.viewer.id, SLATE, pending.signal);
+    if (pending === state.pending) draw(feed);
+  } catch (error) {
+    if (error.name !== "AbortError") notify(`The feed could not be loaded: ${error.message}`);
+  } finally {
+    if (pending === state.pending) $("grid").setAttribute("aria-busy", "false");
+  }
+}
+
+function draw(feed) {
+  state.feed = feed;
+  dropCards();
+  const options = { personalised: state.personalised, onChoose: choose };
+  state.cards = feed.items.map((item, position) => new Card(item, position, options));
+  $("grid").replaceChildren(...state.cards.map((card) => card.element));
+  $("grid").dataset.request = feed.request_id;
+  $("headline").textContent = headline(feed);
+  drawLook(feed.look);
+  const cached = feed.items.filter((item) => item.clip.cached).length;
+  const clips = `${feed.items.length} clips in ${Math.round(feed.latency_ms.total)} ms, ${cached} from the cache`;
+  $("facts").textContent = `${clips} · ${feed.models.generator} · ${feed.models.recommender}`;
+}
+
+function headline({ items, look }) {
+  if (!items.length) return "You have seen everything";
+  const known = items.some((item) => item.reasons.length > 0);
+  return known ? `Picked for you, in ${phrase(look.style)}` : "What everyone is watching";
+}
+
+function drawLook(look) {
+  const shares = Object.entries(look.weights).sort((a, b) => b[1] - a[1]);
+  $("look-bar").replaceChildren(...shares.map(([name, share]) => {
+    const part = document.createElement("span");
+    part.className = `look-part preset-${name}`;
+    part.style.flexGrow = share;
+    return part;
+  }));
+  const text = shares.map(([name, share]) => shares.length > 1 ? `${phrase(name)} ${Math.round(share * 100)} %` : phrase(name));
+  $("look-text").textContent = `Your look: ${text.join(" · ")}`;
+  $("look-bar").setAttribute("aria-label", $("look-text").textContent);
+  $("look").hidden = false;
+}
+
+function phrase(style) {
+  return style.replaceAll("_", " ");
+}
+
+async function choose(card) {
+  card.element.classList.add("chosen");
+  try {
+    await api.record(card.events(state.viewer.id, state.feed.request_id));
+  } catch (error) {
+    card.element.classList.remove("chosen");
+    notify(`That was not stored: ${error.message}`);
+    return;
+  }
+  notify(`More like ${card.item.product.title}`);
+  await refresh();
+}
+
+function togglePersonalised() {
+  state.personalised = !state.personalised;
+  $("personalised").setAttribute("aria-checked", String(state.personalised));
+  for (const card of state.cards) card.show(state.personalised);
+}
+
+function dropCards() {
+  for (const card of state.cards) card.remove();
+  state.cards = [];
+}
+
+let hiding;
+function notify(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = false;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { $("notice").hidden = true; }, NOTICE_MS);
+}
+
+main().catch((error) => notify(`The shop could not be opened: ${error.message}`));

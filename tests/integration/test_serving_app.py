@@ -1,0 +1,296 @@
+"""One Serve application over a tiny shop, asked over HTTP."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+import ray
+from ray import serve
+
+from cluster.pseudonym import Pseudonymiser
+from cluster.settings import Settings
+from serving.args import AppArgs
+from serving.event_store import EventStore
+from serving.problems import MEDIA_TYPE
+from serving.run import APP_NAME, serve_app
+from tests.e2e.tiny_models import make_shop
+from tests.e2e.tiny_shop import FRAMES, NAME, PRODUCTS, SIDE, clip_frames
+from trainables.data.video import encode_mp4
+
+SCALING = {
+    "num_cpus": 0.5,
+    "max_batch_size": 4,
+    "max_ongoing_requests": 4,
+    "max_queued_requests": 12,
+    "target_ongoing_requests": 2,
+    "upscale_delay_s": 0.5,
+    "downscale_delay_s": 2,
+    "metrics_interval_s": 0.2,
+    "look_back_period_s": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings.load({"SHOPREEL_HOME": str(tmp_path_factory.mktemp("served"))})
+
+
+@pytest.fixture(scope="module")
+def base_url(settings: Settings) -> Iterator[str]:
+    make_shop(settings)
+    args = AppArgs.for_settings(
+        settings, NAME, generator_replicas=SCALING, demo_viewers=[{"id": "viewer-0", "label": "Vi"}]
+    )
+    with serve_app(args.model_dump(), port=free_port()) as url:
+        yield url
+
+
+@pytest.fixture
+def client(base_url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=base_url, timeout=60) as open_client:
+        yield open_client
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Return as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+def decode(data: bytes) -> tuple[str, str, np.ndarray]:
+    """Codec, pixel format and frames of an MP4."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(stream)])
+        return stream.codec_context.name, stream.codec_context.pix_fmt, frames
+
+
+def running_replicas(name: str) -> int:
+    states = serve.status().applications[APP_NAME].deployments[name].replica_states
+    return states.get("RUNNING", 0)
+
+
+def replica_actors(name: str) -> list[str]:
+    names = ray.util.list_named_actors(all_namespaces=True)
+    return sorted(actor["name"] for actor in names if f"{APP_NAME}#{name}#" in actor["name"])
+
+
+def test_feed_of_eight_restyled_clips_that_play(client: httpx.Client) -> None:
+    """An unknown viewer gets the fallback: what is popular, in the default look, each clip H.264 as browsers want it."""
+    feed = client.post("/v1/feed", json={"viewer": "a stranger"}).json()
+    assert len({item["product"]["id"] for item in feed["items"]}) == 8
+    assert {item["source"] for item in feed["items"]} == {"popular"}
+    assert feed["look"]["style"] == "minimal"
+    assert feed["degraded"] is False
+    item = feed["items"][0]
+    codec, pixels, frames = decode(client.get(item["clip"]["url"]).content)
+    assert (codec, pixels, frames.shape) == ("h264", "yuv420p", (FRAMES, SIDE, SIDE, 3))
+    *_, original = decode(client.get(item["product"]["clip_url"]).content)
+    assert np.abs(frames.astype(int) - original).mean() > 2
+
+
+def test_second_feed_is_cached(client: httpx.Client) -> None:
+    first = client.post("/v1/feed", json={"viewer": "again", "k": 5}).json()
+    second = client.post("/v1/feed", json={"viewer": "again", "k": 5}).json()
+    assert [item["clip"]["id"] for item in first["items"]] == [item["clip"]["id"] for item in second["items"]]
+    assert all(item["clip"]["cached"] for item in second["items"])
+
+
+def test_viewer_of_the_log_is_known_under_the_raw_id(client: httpx.Client) -> None:
+    """viewer-0 watched the mugs p00, p03, p06 and p09; the slate has none of them and says why it has others."""
+    slate = client.post("/v1/recommend", json={"viewer": "viewer-0", "k": 12}).json()
+    watched = {"p00", "p03", "p06", "p09"}
+    assert watched.isdisjoint(item["product"]["id"] for item in slate["items"])
+    reasons = {reason["product_id"] for item in slate["items"] for reason in item["reasons"]}
+    assert reasons
+    assert reasons <= watched | {"p01"}
+
+
+def watch(viewer: str, product: str, style: str | None = None) -> dict[str, Any]:
+    event = {"viewer": viewer, "product_id": product, "event_type": "watch", "watch_seconds": 1, "duration_seconds": 1}
+    return {**event, "style": style} if style else event
+
+
+def test_event_is_durable_and_changes_the_next_slate(client: httpx.Client, settings: Settings) -> None:
+    before = client.post("/v1/recommend", json={"viewer": "lena"}).json()["items"]
+    chosen = before[0]["product"]["id"]
+    answer = client.post("/v1/events", json={**watch("lena", chosen), "event_id": "lena-1"})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "stored": 1})
+    pseudonym = Pseudonymiser.load(settings).of("lena")
+    assert [e.product_id for e in EventStore(settings.event_store_url).history(pseudonym, 9)] == [chosen]
+    after = client.post("/v1/recommend", json={"viewer": "lena"}).json()["items"]
+    assert chosen not in [item["product"]["id"] for item in after]
+    assert after[0]["reasons"][0]["product_id"] == chosen
+    repeated = client.post("/v1/events", json={**watch("lena", chosen), "event_id": "lena-1"})
+    assert repeated.json() == {"accepted": 1, "stored": 0}
+
+
+def test_two_viewers_of_different_taste_get_two_looks(client: httpx.Client) -> None:
+    clips = {}
+    for viewer, style in (("nora", "neon"), ("ivan", "ink")):
+        client.post("/v1/events", json=[watch(viewer, product, style) for product in PRODUCTS[:3]])
+        feed = client.post("/v1/feed", json={"viewer": viewer, "k": 9}).json()
+        assert feed["look"]["style"] == style
+        clips[viewer] = {item["product"]["id"]: item["clip"]["id"] for item in feed["items"]}
+    shared = clips["nora"].keys() & clips["ivan"].keys()
+    assert shared
+    assert all(clips["nora"][product] != clips["ivan"][product] for product in shared)
+
+
+def test_event_for_an_unknown_product_stores_nothing_and_names_it(client: httpx.Client, settings: Settings) -> None:
+    answer = client.post("/v1/events", json=[watch("otto", "p00"), watch("otto", "p99")])
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "1.product_id", "message": "there is no product 'p99'"}]
+    assert EventStore(settings.event_store_url).count(Pseudonymiser.load(settings).of("otto")) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "arguments", "status"),
+    [
+        pytest.param("POST", "/v1/feed", {"content": b"no json"}, 400, id="body-is-no-json"),
+        pytest.param("POST", "/v1/feed", {"json": {"viewer": "x", "k": 0}}, 422, id="k-is-0"),
+        pytest.param("POST", "/v1/recommend", {"json": {"viewer": "x", "k": 10**6}}, 422, id="k-is-a-million"),
+        pytest.param("POST", "/v1/clips", {"json": {"product_id": "p99", "style": "neon"}}, 404, id="unknown-product"),
+        pytest.param("POST", "/v1/clips", {"json": {"product_id": "p00", "style": "x"}}, 422, id="unknown-style"),
+        pytest.param(
+            "POST", "/v1/clips", {"files": {"file": b"text"}, "data": {"style": "ink"}}, 422, id="text-as-mp4"
+        ),
+        pytest.param("GET", "/v1/clips/" + "0" * 32, {}, 404, id="unknown-clip"),
+        pytest.param("GET", "/v1/nowhere", {}, 404, id="unknown-route"),
+        pytest.param("DELETE", "/v1/feed", {}, 405, id="wrong-method"),
+    ],
+)
+def test_bad_input_is_a_problem_document(
+    client: httpx.Client, method: str, path: str, arguments: dict[str, Any], status: int
+) -> None:
+    answer = client.request(method, path, **arguments)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert answer.json()["status"] == status
+    assert "Traceback" not in answer.text
+    assert "/" not in answer.json()["detail"].replace(path, "")
+
+
+def test_clip_takes_ranges_and_conditional_requests(client: httpx.Client) -> None:
+    made = client.post("/v1/clips", json={"product_id": "p02", "style": {"neon": 1, "sport": 1}})
+    assert (made.status_code, made.headers["content-type"]) == (200, "video/mp4")
+    path = made.headers["location"]
+    part = client.get(path, headers={"range": "bytes=0-99"})
+    assert (part.status_code, part.content) == (206, made.content[:100])
+    assert client.get(path, headers={"if-none-match": part.headers["etag"]}).status_code == 304
+    beyond = client.get(path, headers={"range": "bytes=9999999-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(made.content)}")
+    assert "immutable" in part.headers["cache-control"]
+
+
+def test_strength_zero_gives_the_clip_itself(client: httpx.Client) -> None:
+    *_, still = decode(client.post("/v1/clips", json={"product_id": "p04", "style": "ink", "strength": 0}).content)
+    *_, original = decode(client.get("/v1/products/p04/clip").content)
+    np.testing.assert_array_equal(still, original)
+
+
+def test_uploaded_clip_is_restyled(client: httpx.Client) -> None:
+    files = {"file": ("mine.mp4", encode_mp4(clip_frames(5), 12.0), "video/mp4")}
+    answer = client.post("/v1/clips", files=files, data={"style": "vintage"})
+    codec, pixels, frames = decode(answer.content)
+    assert (codec, pixels, frames.shape[1:]) == ("h264", "yuv420p", (128, 128, 3))
+
+
+def test_models_health_docs_and_storefront(client: httpx.Client) -> None:
+    models = client.get("/v1/models").json()
+    assert (models["generator"]["reference"], models["recommender"]["reference"]) == ("generator/1", "recommender/1")
+    assert models["generator"]["aliases"] == ["champion"]
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert "/v1/feed" in client.get("/openapi.json").json()["paths"]
+    for page in ("/", "/docs", "/storefront/storefront.js", "/storefront/storefront.css"):
+        assert client.get(page).status_code == 200, page
+    assert client.get("/v1/storefront").json()["viewers"] == [{"id": "viewer-0", "label": "Vi"}]
+
+
+def test_server_listens_on_loopback_alone(base_url: str) -> None:
+    port = int(base_url.rpartition(":")[2])
+    with open("/proc/net/tcp") as table:  # noqa: PTH123 - no file of the project
+        rows = [line.split() for line in table.read().splitlines()[1:]]
+    listening = {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+    assert listening == {"0100007F"}
+
+
+@contextmanager
+def load_on_clips(base_url: str, clients: int) -> Iterator[Counter]:
+    """So many clients that ask for renders no cache has, until the block ends; yields the statuses so far."""
+    stop, statuses, lock = threading.Event(), Counter(), threading.Lock()
+    numbers = count()
+
+    def ask() -> None:
+        with httpx.Client(base_url=base_url, timeout=60) as own:
+            while not stop.is_set():
+                with lock:
+                    number = next(numbers)
+                style = {"neon": 1 + number % 997, "ink": 1 + number // 997}
+                answer = own.post("/v1/clips", json={"product_id": PRODUCTS[number % 12], "style": style})
+                with lock:
+                    statuses[answer.status_code] += 1
+                    if answer.status_code != 200:
+                        assert answer.headers["content-type"] == MEDIA_TYPE
+                        assert int(answer.headers["retry-after"]) > 0
+
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(ask) for _ in range(clients)]
+        try:
+            yield statuses
+        finally:
+            stop.set()
+        for future in asking:
+            future.result()
+
+
+def test_generator_scales_up_and_back_while_the_recommender_answers(client: httpx.Client, base_url: str) -> None:
+    """24 clients on one replica that holds 4 and queues 12: a second replica comes, 429 tells the rest to come back,
+    recommendations stay fast; when the load is gone the second replica goes."""
+    wait_for(lambda: running_replicas("generator") == 1, 30, "one replica at rest")
+    with load_on_clips(base_url, clients=24) as statuses:
+        wait_for(lambda: statuses[200] > 0, 30, "renders")
+        started = time.monotonic()
+        assert client.post("/v1/recommend", json={"viewer": "busy"}).status_code == 200
+        assert time.monotonic() - started < 5
+        assert client.get("/readyz").status_code == 200
+        wait_for(lambda: running_replicas("generator") == 2, 60, "a second replica under load")
+    assert set(statuses) == {200, 429}
+    wait_for(lambda: running_replicas("generator") == 1, 60, "back to one replica")
+
+
+def test_killed_generator_replica_costs_no_request(client: httpx.Client, base_url: str) -> None:
+    """The replica dies under load: its requests are sent again to its successor; the other deployments stay as they are."""
+    others = {name: replica_actors(name) for name in ("recommender", "ingress")}
+    with load_on_clips(base_url, clients=3) as statuses:
+        wait_for(lambda: statuses[200] > 5, 30, "renders")
+        victims = replica_actors("generator")
+        for victim in victims:
+            ray.kill(ray.get_actor(victim, namespace="serve"))
+        served = statuses[200]
+        assert client.post("/v1/recommend", json={"viewer": "calm"}).status_code == 200
+        wait_for(lambda: statuses[200] > served + 3, 60, "renders by the successor")
+    assert set(statuses) == {200}
+    assert {name: replica_actors(name) for name in others} == others
+    assert set(replica_actors("generator")).isdisjoint(victims)
