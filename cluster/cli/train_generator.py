@@ -1,0 +1,84 @@
+"""`shopreel train generator`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cluster.settings import Settings
+
+
+def command(
+    data: Annotated[str, typer.Option(help="Dataset with clips, see `shopreel data list`.")],
+    run: Annotated[
+        str | None, typer.Option(help="Name of the run; the same name goes on after an interruption.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings; may be partial.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, e.g. steps=600; repeat at will.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="DDP workers, default 2 (1 without Ray).")] = None,
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Train on Ray, or in this process.")] = True,
+    styles: Annotated[Path | None, typer.Option(help="Folder of pictures: looks to learn besides the presets.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster; default: Ray started on this machine.")] = None,
+) -> None:
+    """Train the restyling generator on a dataset's clips and register it as challenger.
+
+    A tenth of the products is held out; the table at the end is measured on them.
+
+    \b
+    Examples:
+      shopreel train generator --data shop
+      shopreel train generator --data shop --set steps=2000 --set loss.content_weight=0.8
+      shopreel train generator --data shop --config best.yaml --styles ./paintings --run autumn
+      shopreel train generator --data shop --no-ray --set batch_size=4
+    """
+    from cluster.config import load
+    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.job import run_training
+
+    settings = Settings.load(tracking_uri=tracking_uri).with_address(address)
+    resolved = load(GeneratorTrainConfig, config, set_ or ())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("starting workers", total=resolved.steps)
+
+        def on_step(step: int, terms: dict[str, float]) -> None:
+            losses = f"style {terms['loss/style']:.3f}  content {terms['loss/content']:.3f}"
+            progress.update(bar, completed=step, description=losses)
+
+        trained = run_training(
+            settings,
+            data,
+            run,
+            resolved,
+            workers=workers or (2 if ray else 1),
+            use_ray=ray,
+            on_step=on_step,
+            styles=str(styles) if styles else None,
+        )
+    console = Console()
+    console.print(_table(trained.metrics))
+    console.print(f"run {trained.run_name} → [bold]{trained.version.reference}[/] (challenger)", highlight=False)
+
+
+def _table(metrics: dict[str, float]) -> Table:
+    table = Table(title=f"{int(metrics['steps'])} steps", title_style="bold")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        if name.startswith(("loss/", "heldout/")):
+            table.add_row(name, f"{value:.4f}")
+    return table

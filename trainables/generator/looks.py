@@ -1,0 +1,142 @@
+"""The looks a generator learns: style codes with reference pictures — presets, recoloured presets, and a shop's own.
+
+Dims: R references, C = 3 channels, H height, W width, S style code, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from cluster.errors import InputError
+from trainables.data.style_code import style_code
+from trainables.generator.features import FrozenFeatures, moments
+from trainables.generator.presets import PRESETS, preset_codes, preset_image
+from trainables.generator.sampler import crop
+
+REFERENCE_SIDE = 128
+_IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookConfig:
+    """Which looks are trained, and how often."""
+
+    references: int = 6
+    """Reference pictures drawn for a preset, ≥ 1."""
+    variants: int = 3
+    """Recoloured variants of every look, ≥ 0: codes between and around the presets."""
+    preset_share: float = 0.75
+    """Share of samples restyled into a plain preset (or a picture of --styles), 0…1; the rest take a variant."""
+    crops: int = 4
+    """Crops of a reference that its feature statistics are averaged over, ≥ 1."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("references", 1), ("variants", 0), ("crops", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"looks.{name} is {getattr(self, name)}; set it to {least} or above")
+        if not 0 <= self.preset_share <= 1:
+            raise ValueError(f"looks.preset_share is {self.preset_share}; set it between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One style with what it looks like."""
+
+    name: str
+    code_S: np.ndarray
+    pictures: tuple[np.ndarray, ...]
+    """uint8 (H, W, 3) each."""
+    is_variant: bool
+
+
+def make_looks(config: LookConfig, seed: int, styles: Sequence[tuple[str, np.ndarray]] = ()) -> list[Look]:
+    """Presets first, then the pictures of `styles`, then recoloured variants of all of them."""
+    looks = [
+        Look(
+            name,
+            preset_codes()[name],
+            tuple(preset_image(name, REFERENCE_SIDE, s) for s in range(config.references)),
+            False,
+        )
+        for name in PRESETS
+    ]
+    looks += [Look(name, style_code(picture), (picture,), False) for name, picture in styles]
+    rng = np.random.default_rng((seed, 7))
+    for look in list(looks):
+        for number in range(config.variants):
+            pictures = _recolour(look.pictures, rng)
+            code = np.mean([style_code(picture) for picture in pictures[:4]], 0)
+            looks.append(Look(f"{look.name}#{number}", code, pictures, True))
+    return looks
+
+
+def read_styles(folder: str | Path) -> list[tuple[str, np.ndarray]]:
+    """Pictures of a folder as (name, uint8 (H, W, 3)), the shorter side scaled to 160; a file that is no picture is refused."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"--styles {folder} is not a folder")
+    pictures = []
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_ENDINGS):
+        try:
+            with Image.open(path) as image:
+                picture = image.convert("RGB")
+        except (UnidentifiedImageError, OSError) as error:
+            raise InputError(f"--styles: {path} is not a readable picture: {error}") from error
+        scale = 160 / min(picture.size)
+        size = tuple(max(round(side * scale), 160) for side in picture.size)
+        pictures.append((path.stem, np.asarray(picture.resize(size, Image.Resampling.LANCZOS))))
+    if not pictures:
+        raise InputError(f"--styles {folder} holds no picture ({', '.join(sorted(_IMAGE_ENDINGS))})")
+    return pictures
+
+
+def _recolour(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """The same change of hue, saturation, contrast and brightness for every picture of a look."""
+    angle, saturation = rng.uniform(-0.6, 0.6), rng.uniform(0.5, 1.4)
+    contrast, brightness = rng.uniform(0.75, 1.25), rng.uniform(-0.12, 0.12)
+    cos, sin = np.cos(angle), np.sin(angle)
+    to_yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    turn = np.array([[1, 0, 0], [0, saturation * cos, -saturation * sin], [0, saturation * sin, saturation * cos]])
+    matrix = (np.linalg.inv(to_yiq) @ turn @ to_yiq).T
+    changed = [((p / 255) @ matrix - 0.5) * contrast + 0.5 + brightness for p in pictures]
+    return tuple((np.clip(p, 0, 1) * 255 + 0.5).astype(np.uint8) for p in changed)
+
+
+class LookBank:
+    """Looks with their feature statistics on a device; draws looks and real pictures for the losses."""
+
+    def __init__(
+        self, looks: Sequence[Look], features: FrozenFeatures, *, frame_size: int, crops: int, device: torch.device
+    ) -> None:
+        self.looks, self.frame_size, self.device = list(looks), frame_size, device
+        self.plain = [i for i, look in enumerate(looks) if not look.is_variant]
+        self.variants = [i for i, look in enumerate(looks) if look.is_variant]
+        rng = np.random.default_rng(11)
+        batches = [
+            torch.cat([self._cut(p, rng) for p in look.pictures for _ in range(crops)]).to(device) for look in looks
+        ]
+        features.calibrate(torch.cat([batches[i] for i in self.plain]))
+        with torch.no_grad():
+            per_look = [[moments(maps, 1) for maps in features(batch)] for batch in batches]
+        self.statistics = [torch.cat(level) for level in zip(*per_look, strict=True)]
+        self.codes = torch.from_numpy(np.stack([look.code_S for look in looks])).float().to(device)
+
+    def draw(self, rng: np.random.Generator, preset_share: float) -> int:
+        """Index of a look."""
+        pool = self.plain if not self.variants or rng.random() < preset_share else self.variants
+        return int(pool[rng.integers(len(pool))])
+
+    def real(self, look: int, rng: np.random.Generator) -> Tensor:
+        """A crop of one of the look's pictures, (1, 3, frame_size, frame_size) in [-1, 1]."""
+        pictures = self.looks[look].pictures
+        return self._cut(pictures[rng.integers(len(pictures))], rng)
+
+    def _cut(self, picture: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return crop(picture[None], self.frame_size, rng).transpose(0, 1)

@@ -1,0 +1,148 @@
+"""The restyling network: palette skip + encoder → style-modulated decoder whose residual is zero at first.
+
+Frames are processed one by one and every clip-wide number comes from `clip_statistics`, so equal frames give equal pictures
+and a clip may be cut into windows without a seam.
+Dims: B batch, C = 3 channels, T frames, H height, W width, S style code, Z modulation, N frames of a batch (B·T).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cluster.errors import InputError
+from trainables.data.style_code import CODE_DIM
+from trainables.generator.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
+from trainables.generator.textures import TEXTURES, texture_tile, textures_for
+
+MULTIPLE = 8
+GROUP = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Size of the restyling network."""
+
+    widths: tuple[int, ...] = (32, 64, 96)
+    """Channels at 1/2, 1/4 and 1/8 of the frame, multiples of 16."""
+    blocks: int = 3
+    """Residual blocks at 1/8, ≥ 1."""
+    modulation: int = 64
+    """Numbers that carry the style through the network, ≥ 8."""
+    palette_hidden: int = 64
+    """Width of the palette skip's small network, ≥ 8."""
+    moderation: float = 0.85
+    """Share of the way the palette skip goes towards the style's palette before training, 0…1."""
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != 3 or any(w < GROUP or w % GROUP for w in self.widths):
+            raise ValueError(
+                f"network.widths is {list(self.widths)}; give three multiples of {GROUP}, such as [32, 64, 96]"
+            )
+        for name, least in (("blocks", 1), ("modulation", 8), ("palette_hidden", 8)):
+            if getattr(self, name) < least:
+                raise ValueError(f"network.{name} is {getattr(self, name)}; set it to {least} or above")
+        if not 0 <= self.moderation <= 1:
+            raise ValueError(f"network.moderation is {self.moderation}; set it between 0 and 1")
+
+
+class StyleBlock(nn.Module):
+    """1×1 expand ×2 → style scale and shift → 3×3 in groups of 16 → 1×1, residual, without normalisation."""
+
+    def __init__(self, channels: int, modulation: int) -> None:
+        super().__init__()
+        inner = 2 * channels
+        self.expand = nn.Conv2d(channels, inner, 1)
+        self.style = nn.Linear(modulation, 2 * inner)
+        self.mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // GROUP)
+        self.project = nn.Conv2d(inner, channels, 1)
+        nn.init.normal_(self.style.weight, std=0.5 / modulation**0.5)
+        nn.init.zeros_(self.style.bias)
+        with torch.no_grad():
+            self.project.weight.mul_(0.3)
+
+    def forward(self, x_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+        scale, shift = self.style(z_NZ)[:, :, None, None].chunk(2, 1)
+        inner = F.silu(self.expand(x_NCHW) * (1 + scale) + shift)
+        return x_NCHW + self.project(F.silu(self.mix(inner)))
+
+
+class RestyleNetwork(nn.Module):
+    """Clip (B, 3, T, H, W) in [-1, 1] and style code (B, S) → restyled clip of the same shape; any H and W ≥ 16."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        half, quarter, eighth = config.widths
+        z = config.modulation
+        self.palette = PaletteSkip(hidden=config.palette_hidden, moderation=config.moderation)
+        self.embed = nn.Sequential(nn.Linear(CODE_DIM + STATISTICS, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
+        self.stem = nn.Conv2d(4 * 6 + 3, half, 3, padding=1)
+        self.block_half = StyleBlock(half, z)
+        self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.block_quarter = StyleBlock(quarter, z)
+        self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.blocks_eighth = nn.ModuleList(StyleBlock(eighth, z) for _ in range(config.blocks))
+        self.up_quarter = nn.Conv2d(eighth, quarter, 1)
+        self.decode_quarter = StyleBlock(quarter, z)
+        self.up_half = nn.Conv2d(quarter, half, 1)
+        self.decode_half = StyleBlock(half, z)
+        self.head = nn.Conv2d(half, 4 * (3 + TEXTURES), 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("tile", texture_tile(), persistent=False)
+
+    def statistics(self, clip_BCTHW: Tensor) -> Tensor:
+        """Clip-wide palette numbers (B, 9); give them to `forward` where a clip is restyled in windows."""
+        step = max(1, min(clip_BCTHW.shape[-2:]) // 48)
+        few = clip_BCTHW[..., ::step, ::step].float()
+        oklab: Oklab = self.palette.oklab
+        return clip_statistics(oklab.from_rgb(few.reshape(len(few), 3, -1)))
+
+    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_B9: Tensor | None = None) -> Tensor:
+        batch, channels, frames, height, width = clip_BCTHW.shape
+        if channels != 3 or code_BS.shape != (batch, CODE_DIM):
+            raise InputError(
+                f"restyling takes clips (B, 3, T, H, W) and codes (B, {CODE_DIM}), not {tuple(clip_BCTHW.shape)}, {tuple(code_BS.shape)}"
+            )
+        with torch.autocast(clip_BCTHW.device.type, enabled=False):
+            clip_BCTHW, code_BS = clip_BCTHW.float(), code_BS.float()
+            source_B9 = self.statistics(clip_BCTHW) if source_B9 is None else source_B9
+            graded = self.palette(clip_BCTHW, code_BS, source_B9)
+        z_BZ = self.embed(torch.cat([code_BS, (source_B9 - 0.3) / 0.3], -1))
+        z_NZ = z_BZ.repeat_interleave(frames, 0)
+        pair_NCHW = torch.cat([clip_BCTHW, graded], 1).transpose(1, 2).reshape(batch * frames, 6, height, width)
+        pad = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
+        pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
+        residual = self._residual(pair_NCHW, z_NZ)[..., :height, :width]
+        residual = residual.reshape(batch, frames, 3 + TEXTURES, height, width).transpose(1, 2)
+        texture_KHW = textures_for(self.tile, height, width)
+        worn = (residual[:, 3:] * texture_KHW[:, None]).sum(1, keepdim=True)
+        return (graded + residual[:, :3] + worn).clamp(-1.05, 1.05)
+
+    def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+        packed = F.pixel_unshuffle(pair_NCHW, 2)
+        place = _place(packed).expand(len(packed), -1, -1, -1)
+        x = torch.cat([packed, place], 1).contiguous(memory_format=torch.channels_last)
+        half = self.block_half(self.stem(x), z_NZ)
+        quarter = self.block_quarter(self.down_quarter(F.silu(half)), z_NZ)
+        eighth = self.down_eighth(F.silu(quarter))
+        for block in self.blocks_eighth:
+            eighth = block(eighth, z_NZ)
+        quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
+        half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
+        return F.pixel_shuffle(self.head(F.silu(half)), 2)
+
+
+def _place(x_NCHW: Tensor) -> Tensor:
+    """Where a pixel is: across, down, squared distance from the centre, each in -1…1; (1, 3, H, W)."""
+    height, width = x_NCHW.shape[-2:]
+    v = torch.linspace(-1, 1, height, device=x_NCHW.device, dtype=x_NCHW.dtype)[:, None].expand(height, width)
+    u = torch.linspace(-1, 1, width, device=x_NCHW.device, dtype=x_NCHW.dtype)[None].expand(height, width)
+    return torch.stack([u, v, u.square() + v.square() - 1])[None]
+
+
+def _double(x_NCHW: Tensor) -> Tensor:
+    return F.interpolate(x_NCHW, scale_factor=2, mode="nearest")

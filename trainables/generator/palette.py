@@ -1,0 +1,124 @@
+"""The palette skip: a smooth colour grading of a whole clip towards the palette that a style code carries.
+
+One grading a clip, never a frame, so it cannot flicker. Before any training it is a moderated Monge–Kantorovich transport
+(Pitié & Kokaram 2007, the linear map between two Gaussians) in Oklab (Ottosson 2020); training adds to it.
+Dims: B batch, C = 3 channels, T frames, H height, W width, S style code, N pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trainables.data.style_code import _CENTRE, _LINEAR_TO_LMS, _LMS_TO_OKLAB, _SCALE, CODE_DIM
+
+STATISTICS = 9
+"""Numbers of `clip_statistics`: mean (3), deviation (3), correlation La, Lb, ab (3)."""
+KNOTS = 7
+_PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+class Oklab(nn.Module):
+    """sRGB in [-1, 1] ↔ Oklab, channels at dim 1; differentiable everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        lms, lab = torch.tensor(_LINEAR_TO_LMS), torch.tensor(_LMS_TO_OKLAB)
+        for name, matrix in (("lms", lms), ("lab", lab), ("unlab", lab.inverse()), ("unlms", lms.inverse())):
+            self.register_buffer(name, matrix.float(), persistent=False)
+
+    def from_rgb(self, rgb_BCX: Tensor) -> Tensor:
+        value = ((rgb_BCX + 1) / 2).clamp(0, 1)
+        linear = torch.where(value <= 0.04045, value / 12.92, ((value.clamp(min=0.04) + 0.055) / 1.055) ** 2.4)
+        root = mix(self.lms, linear).clamp(min=1e-5) ** (1 / 3)
+        return mix(self.lab, root)
+
+    def to_rgb(self, lab_BCX: Tensor) -> Tensor:
+        linear = mix(self.unlms, mix(self.unlab, lab_BCX) ** 3)
+        value = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0.003) ** (1 / 2.4) - 0.055)
+        return value.clamp(0, 1) * 2 - 1
+
+
+def mix(matrix: Tensor, value_BCX: Tensor) -> Tensor:
+    """Apply a (3, 3) or (B, 3, 3) matrix to dim 1."""
+    flat = value_BCX.reshape(value_BCX.shape[0], 3, -1)
+    return (matrix @ flat).reshape(value_BCX.shape)
+
+
+def clip_statistics(lab_BCN: Tensor) -> Tensor:
+    """Mean, deviation and correlations (B, 9) of Oklab pixels (B, 3, N)."""
+    mean = lab_BCN.mean(-1)
+    centred = lab_BCN - mean[..., None]
+    deviation = centred.square().mean(-1).add(1e-8).sqrt()
+    unit = centred / deviation[..., None].clamp(min=1e-3)
+    correlation = torch.stack([(unit[:, i] * unit[:, j]).mean(-1) for i, j in _PAIRS], -1)
+    return torch.cat([mean, deviation, correlation], -1)
+
+
+def code_statistics(code_BS: Tensor) -> Tensor:
+    """The first nine numbers of a style code in their own units, (B, 9)."""
+    centre = torch.as_tensor(_CENTRE[:STATISTICS], device=code_BS.device)
+    scale = torch.as_tensor(_SCALE[:STATISTICS], device=code_BS.device)
+    return code_BS[:, :STATISTICS].float() * scale + centre
+
+
+def transport(source_B9: Tensor, target_B9: Tensor, floor: float, least: float, most: float) -> Tensor:
+    """Monge–Kantorovich map (B, 3, 3) between the two Gaussians; deviations below `floor` count as `floor`
+    and the map's own eigenvalues stay within `least`…`most`, so a plain backdrop's noise is never blown up.
+    """
+    cov_x, cov_y = _covariance(source_B9, floor), _covariance(target_B9, 0.004)
+    root, inverse_root = _power(cov_x, 0.5), _power(cov_x, -0.5)
+    plan = inverse_root @ _power(root @ cov_y @ root, 0.5) @ inverse_root
+    values, vectors = torch.linalg.eigh((plan + plan.mT) / 2)
+    return vectors @ torch.diag_embed(values.clamp(least, most)) @ vectors.mT
+
+
+def _covariance(statistics_B9: Tensor, floor: float) -> Tensor:
+    deviation = statistics_B9[:, 3:6].clamp(min=floor)
+    correlation = torch.eye(3, device=deviation.device).repeat(len(deviation), 1, 1)
+    for value, (i, j) in zip(statistics_B9[:, 6:9].clamp(-0.95, 0.95).unbind(-1), _PAIRS, strict=True):
+        correlation[:, i, j] = correlation[:, j, i] = value
+    return deviation[:, :, None] * correlation * deviation[:, None, :]
+
+
+def _power(matrix_BCC: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix_BCC)
+    return vectors @ torch.diag_embed(values.clamp(min=1e-7) ** exponent) @ vectors.mT
+
+
+class PaletteSkip(nn.Module):
+    """Grade a clip (B, 3, T, H, W) in [-1, 1] towards code (B, S): an affine map of Oklab, then a tone curve and split
+    toning over lightness. The transport is fixed; a small network, zero at first, corrects map, shift and curves.
+    """
+
+    def __init__(self, *, hidden: int = 64, moderation: float = 0.85) -> None:
+        super().__init__()
+        self.oklab = Oklab()
+        self.moderation = moderation
+        self.correct = nn.Sequential(
+            nn.Linear(CODE_DIM + STATISTICS, hidden), nn.SiLU(), nn.Linear(hidden, 12 + 3 * KNOTS)
+        )
+        nn.init.zeros_(self.correct[-1].weight)
+        nn.init.zeros_(self.correct[-1].bias)
+
+    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_B9: Tensor) -> Tensor:
+        batch = len(clip_BCTHW)
+        with torch.no_grad():
+            target_B9 = code_statistics(code_BS)
+            plan = transport(source_B9, target_B9, floor=0.025, least=0.2, most=2.6)
+            eye = torch.eye(3, device=plan.device)
+            matrix = eye + self.moderation * (plan - eye)
+            shift = self.moderation * (target_B9[:, :3] - source_B9[:, :3])
+        raw = self.correct(torch.cat([code_BS, (source_B9 - 0.3) / 0.3], -1))
+        matrix = matrix + 0.5 * raw[:, :9].reshape(batch, 3, 3)
+        shift = shift + 0.3 * raw[:, 9:12]
+        curves = 0.3 * raw[:, 12:].reshape(batch, 3, KNOTS)
+
+        lab_BCN = self.oklab.from_rgb(clip_BCTHW.reshape(batch, 3, -1))
+        mean = source_B9[:, :3, None]
+        graded = mix(matrix, lab_BCN - mean) + mean + shift[..., None]
+        position = graded[:, 0].clamp(0, 1) * (KNOTS - 1)
+        for knot in range(KNOTS):
+            hat = (1 - (position - knot).abs()).clamp(min=0)
+            graded = graded + curves[:, :, knot, None] * hat[:, None]
+        return self.oklab.to_rgb(graded).reshape(clip_BCTHW.shape)

@@ -1,0 +1,188 @@
+"""The training loop on Ray Train: DDP workers, gloo on CPUs, nccl and bf16 on GPUs, resumed by run name.
+
+Each worker gets a shard of the Ray dataset of product ids, cut by rank; it reads those clips by key. Ray Data's own
+`streaming_split` hands blocks to whoever asks first, so shards would differ from start to start and no run could be
+continued bit for bit. Checkpoints go to the run's folder at once, by rank 0, and not through `ray.train.report`, whose
+registration waits for the controller's next poll: a worker killed right after a checkpoint still resumes from it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+import ray.data
+import ray.train
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.strategies import DDPStrategy
+from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from cluster.errors import InputError, ShopreelError
+from cluster.runtime import RAY_ENVIRONMENT
+from cluster.storage import Storage
+from trainables.generator.errors import TrainingDiverged
+from trainables.generator.run_folder import RunFolder
+from trainables.generator.sampler import shard
+from trainables.generator.worker import Assignment, work
+
+POLL_SECONDS = 0.5
+REPORTS = 20
+"""Times a run reports to Ray Train (and Ray Tune above it), evenly spaced."""
+
+OnStep = Callable[[int, dict[str, float]], None]
+
+
+class RankShards(DataConfig):
+    """Every worker's shard depends on its rank alone."""
+
+    def configure(
+        self, datasets: dict[str, Any], world_size: int, worker_handles: Any, worker_node_ids: Any, **_: Any
+    ) -> list[dict[str, Any]]:
+        """`products`: rows {"product_id"} in a fixed order, dealt out rank by rank."""
+        rows = [row["product_id"] for row in datasets["products"].take_all()]
+        parts = [
+            ray.data.from_items([{"product_id": p} for p in shard(rows, r, world_size)]) for r in range(world_size)
+        ]
+        return [{"products": part.iterator()} for part in parts]
+
+
+class RayEnvironment(LightningEnvironment):
+    """Tells Fabric the ranks that Ray Train gave out; the process group is already there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.context = ray.train.get_context()
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    def world_size(self) -> int:
+        return self.context.get_world_size()
+
+    def set_world_size(self, size: int) -> None: ...
+
+    def global_rank(self) -> int:
+        return self.context.get_world_rank()
+
+    def set_global_rank(self, rank: int) -> None: ...
+
+    def local_rank(self) -> int:
+        return self.context.get_local_rank()
+
+    def node_rank(self) -> int:
+        return self.context.get_node_rank()
+
+    def teardown(self) -> None: ...
+
+
+def train_on_ray(
+    task: Assignment,
+    product_ids: Sequence[str],
+    *,
+    workers: int,
+    on_step: OnStep | None = None,
+    max_failures: int = 3,
+    callbacks: Sequence[Any] = (),
+) -> None:
+    """Run the task to its end; Ray must be up. Results are in the run's folder.
+
+    A worker that dies is replaced and all go on from the newest checkpoint, up to `max_failures` times. `on_step` is
+    called in this process, in order, within a second of each step. `callbacks` are Ray Train `UserCallback`s.
+    """
+    if len(product_ids) < workers:
+        raise InputError(f"{len(product_ids)} products cannot be shared by {workers} workers; use fewer workers")
+    if task.config.batch_size % workers:
+        raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
+    folder = RunFolder(Storage(task.storage_root), task.run_name)
+    folder.storage.delete(folder.path("failure.json"))
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"task": task},
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
+        run_config=RunConfig(
+            name=task.run_name,
+            storage_path=folder.storage.uri("runs"),
+            failure_config=FailureConfig(max_failures=max_failures),
+            callbacks=list(callbacks),
+            worker_runtime_env={"env_vars": RAY_ENVIRONMENT},
+        ),
+        datasets={"products": ray.data.from_items([{"product_id": product_id} for product_id in product_ids])},
+        dataset_config=RankShards(),
+    )
+    with _Following(folder, on_step):
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise ShopreelError(
+                f"run {task.run_name!r} failed on Ray after {max_failures} restarts: {error}"
+            ) from error
+    if folder.storage.exists(folder.path("failure.json")):
+        raise TrainingDiverged(folder.storage.read_json(folder.path("failure.json"))["message"])
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    task: Assignment = settings["task"]
+    context = ray.train.get_context()
+    local = context.get_local_world_size()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
+    on_gpu = torch.cuda.is_available()
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=local,
+        num_nodes=context.get_world_size() // local,
+        strategy=DDPStrategy(),
+        plugins=[RayEnvironment()],
+        precision="bf16-mixed" if on_gpu else "32-true",
+    )
+    fabric.launch()
+    product_ids = [row["product_id"] for row in ray.train.get_dataset_shard("products").iter_rows()]
+    every = max(1, task.config.steps // REPORTS)
+
+    def on_step(step: int, metrics: dict[str, float]) -> None:
+        if step % every == 0 or step == task.config.steps:
+            ray.train.report({"step": step, **metrics})
+
+    try:
+        work(task, product_ids, fabric, on_step)
+    except TrainingDiverged as error:
+        # All workers are here together. Starting again would end the same way, so this is a result, not a failure.
+        if fabric.global_rank == 0:
+            folder = RunFolder(Storage(task.storage_root), task.run_name)
+            folder.storage.write_json(folder.path("failure.json"), {"message": str(error)})
+
+
+class _Following:
+    """Calls `on_step` for every new line of the run's `stats.jsonl`, from a thread, while the block runs."""
+
+    def __init__(self, folder: RunFolder, on_step: OnStep | None) -> None:
+        self._folder, self._on_step = folder, on_step
+        self._seen = len(folder.stats())
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="training-progress", daemon=True)
+
+    def __enter__(self) -> None:
+        if self._on_step is not None:
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._on_step is not None:
+            self._thread.join()
+            self._pass_on()
+
+    def _follow(self) -> None:
+        while not self._done.wait(POLL_SECONDS):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        lines = self._folder.stats()
+        for line in lines[self._seen :]:
+            self._on_step(line["step"], {name: value for name, value in line.items() if name != "step"})
+        self._seen = len(lines)

@@ -1,0 +1,94 @@
+"""Restyle clips with a trained bundle: what the server, the evaluation and the contact sheets use.
+
+Dims: B clips, C = 3 channels, T frames, H height, W width, S style code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cluster.config import from_dict, to_dict
+from cluster.errors import InputError
+from trainables.bundle import read_bundle, write_bundle
+from trainables.data.style_code import CODE_DIM
+from trainables.generator.network import NetworkConfig, RestyleNetwork
+
+WINDOW_PIXELS = 24 * 128 * 128
+"""Pixels a forward pass takes at once: memory stays bounded, and frames do not depend on the window they are in."""
+SMALLEST, LARGEST = 16, 2048
+
+
+class Restyler:
+    """A restyling network in evaluation mode on a device."""
+
+    def __init__(self, network: RestyleNetwork, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Restyler:
+        """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
+        bundle = read_bundle(Path(folder), kind="generator")
+        network = RestyleNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
+        try:
+            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
+        except RuntimeError as error:
+            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
+        return cls(network, device)
+
+    @torch.inference_mode()
+    def restyle(
+        self, clips: Sequence[np.ndarray], codes_BS: np.ndarray, strength: float | np.ndarray = 1.0
+    ) -> list[np.ndarray]:
+        """Clips uint8 (T, H, W, 3) of any sizes in the styles of `codes_BS` (B, S), same shapes out.
+
+        `strength` 0…1, one or one a clip: 0 gives the clip itself, exactly; between, a blend that moves evenly.
+        """
+        codes_BS = np.asarray(codes_BS, np.float32)
+        if codes_BS.shape != (len(clips), CODE_DIM):
+            raise InputError(f"{len(clips)} clips need style codes ({len(clips)}, {CODE_DIM}), not {codes_BS.shape}")
+        strengths = np.broadcast_to(np.asarray(strength, np.float32), (len(clips),))
+        if not np.all((strengths >= 0) & (strengths <= 1)) or not np.isfinite(codes_BS).all():
+            raise InputError(f"strength is {strength}; set it between 0 and 1, with finite style codes")
+        return [self._one(*item) for item in zip(clips, codes_BS, strengths.tolist(), strict=True)]
+
+    def _one(self, frames_THWC: np.ndarray, code_S: np.ndarray, strength: float) -> np.ndarray:
+        shape = frames_THWC.shape
+        if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
+            raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
+        if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
+            raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
+        if strength == 0:
+            return frames_THWC.copy()
+        code_BS = torch.from_numpy(code_S)[None].to(self.device)
+        statistics_B9 = self._statistics(frames_THWC)
+        window = max(1, WINDOW_PIXELS // (shape[1] * shape[2]))
+        parts = []
+        for start in range(0, shape[0], window):
+            part_BCTHW = self._tensor(frames_THWC[start : start + window])
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                restyled = self.network(part_BCTHW, code_BS, statistics_B9).float().clamp(-1, 1)
+            mixed = part_BCTHW + strength * (restyled - part_BCTHW)
+            parts.append(((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy())
+        return np.ascontiguousarray(np.concatenate(parts))
+
+    def _statistics(self, frames_THWC: np.ndarray) -> Tensor:
+        """Clip-wide palette numbers from at most 16 evenly spaced frames."""
+        chosen = np.linspace(0, len(frames_THWC) - 1, min(16, len(frames_THWC))).round().astype(int)
+        return self.network.statistics(self._tensor(frames_THWC[chosen]))
+
+    def _tensor(self, frames_THWC: np.ndarray) -> Tensor:
+        frames = torch.from_numpy(np.array(frames_THWC)).to(self.device)
+        return frames.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+
+
+def save_bundle(network: RestyleNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
+    """Write the average network as a bundle, weights in half precision."""
+    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
+    write_bundle(folder, kind="generator", tensors=tensors, config={"network": to_dict(config)}, card=card)

@@ -1,0 +1,137 @@
+"""The training loop: plain `lightning.fabric`, the same with and without Ray, on CPU and GPU.
+
+Dims: T frames, H height, W width, C = 3 channels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.distributed
+from lightning.fabric import Fabric
+
+from cluster.errors import InputError
+from trainables.generator.checkpoints import Checkpoints, rng_state, set_rng_state
+from trainables.generator.config import GeneratorTrainConfig
+from trainables.generator.looks import make_looks
+from trainables.generator.network import RestyleNetwork
+from trainables.generator.sampler import Draw, ShardSampler, crop, sample_frames
+from trainables.generator.updates import Batch, GeneratorUpdates
+
+
+class ClipSource(Protocol):
+    """A worker's shard of clips, read by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """uint8 (T, H, W, 3)."""
+        ...
+
+
+class MetricSink(Protocol):
+    """Where rank 0 sends its numbers."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished loop leaves on rank 0."""
+
+    network: RestyleNetwork
+    """The average (EMA) network, in evaluation mode, on the CPU."""
+    replica: str
+    """SHA-256 of this worker's generator and judges; equal on all workers."""
+    step: int
+    resumed_from: int
+    """Step of the checkpoint the loop began with, 0 for a fresh run."""
+
+
+def train(
+    config: GeneratorTrainConfig,
+    clips: ClipSource,
+    fabric: Fabric,
+    *,
+    sink: MetricSink,
+    checkpoints: Checkpoints,
+    styles: Sequence[tuple[str, np.ndarray]] = (),
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    on_average: Callable[[int, RestyleNetwork], None] | None = None,
+) -> TrainResult:
+    """Train from the newest checkpoint, or from scratch, to `config.steps`.
+
+    `on_step(steps_done, terms)` runs on every worker, equally often; `on_average(steps_done, ema)` on rank 0 each
+    `sheet_every` steps. Raises `TrainingDiverged` on all workers together.
+    """
+    workers, rank = fabric.world_size, fabric.global_rank
+    if config.batch_size % workers:
+        raise InputError(f"batch_size is {config.batch_size}; make it a multiple of the {workers} workers")
+    updates = GeneratorUpdates(config, make_looks(config.looks, config.seed, styles), fabric)
+    sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
+    first = _resume(updates, sampler, checkpoints, workers, rank)
+    for step in range(first, config.steps):
+        began = time.perf_counter()
+        draws = sampler.next(config.batch_size // workers)
+        terms = updates.step(step, _batch(config, updates, clips, draws))
+        done = step + 1
+        timed = terms | {"seconds": time.perf_counter() - began}
+        if rank == 0:
+            sink.log(done, timed)
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            _save(updates, sampler, checkpoints, done, workers, rank)
+        if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
+            on_average(done, updates.ema.module)
+        if on_step is not None:
+            on_step(done, timed)
+    if rank == 0:
+        sink.close()
+    return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
+
+
+def _batch(config: GeneratorTrainConfig, updates: GeneratorUpdates, clips: ClipSource, draws: list[Draw]) -> Batch:
+    rngs = [draw.rng() for draw in draws]
+    cut, gaps = [], []
+    for draw, rng in zip(draws, rngs, strict=True):
+        frames_THWC, gap = sample_frames(clips[draw.clip], config.clip_frames, rng)
+        cut.append(crop(frames_THWC, config.frame_size, rng))
+        gaps.append(torch.from_numpy(gap))
+    device = updates.fabric.device
+    looks, code_BS, real_NCHW = updates.draw_looks(rngs)
+    return Batch(torch.stack(cut).to(device), torch.stack(gaps).to(device), looks, code_BS, real_NCHW)
+
+
+def _save(
+    updates: GeneratorUpdates, sampler: ShardSampler, checkpoints: Checkpoints, step: int, workers: int, rank: int
+) -> None:
+    rng = [rng_state()]
+    if workers > 1:
+        rng = [None] * workers
+        torch.distributed.all_gather_object(rng, rng_state())
+    if rank == 0:
+        state = updates.state() | {"step": step, "position": sampler.position, "workers": workers, "rng": rng}
+        checkpoints.save(step, state)
+    updates.fabric.barrier()
+
+
+def _resume(updates: GeneratorUpdates, sampler: ShardSampler, checkpoints: Checkpoints, workers: int, rank: int) -> int:
+    """Step to go on from."""
+    state = checkpoints.newest()
+    if state is None:
+        return 0
+    if state["workers"] != workers:
+        raise InputError(
+            f"{checkpoints.storage.uri(checkpoints.folder)} was written by {state['workers']} workers"
+            f" and this run has {workers}; go on with --workers {state['workers']}, or give the run another name"
+        )
+    updates.load_state(state)
+    sampler.position = state["position"]
+    set_rng_state(state["rng"][rank])
+    return state["step"]

@@ -1,0 +1,262 @@
+"""One object owns generator, judges, average and both optimisers; one method is one update.
+
+Dims: B clips, C = 3 channels, T frames, H height, W width, S style code, N frames of a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from trainables.data.style_code import _CENTRE, _SCALE
+from trainables.generator import losses
+from trainables.generator.adversarial import discriminator_loss, generator_loss, gradient_penalty
+from trainables.generator.config import GeneratorTrainConfig, OptimizerConfig
+from trainables.generator.discriminators import FRAME_LEVELS, SPARSE_FRAMES, Discriminator, luma_changes
+from trainables.generator.ema import Ema
+from trainables.generator.errors import TrainingDiverged
+from trainables.generator.features import FrozenFeatures, moments
+from trainables.generator.looks import Look, LookBank
+from trainables.generator.network import RestyleNetwork
+from trainables.generator.palette import Oklab
+
+CONTENT_LEVELS = (2, 3)
+JUDGED = (0, -1)
+"""Frames of a clip that the frame judge sees: the first and the last."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One worker's share of a step."""
+
+    clip_BCTHW: Tensor
+    gaps_BT: Tensor
+    """Frames between neighbours, (B, T − 1)."""
+    looks: list[int]
+    code_BS: Tensor
+    real_NCHW: Tensor
+    """Pictures of each clip's look, one for each judged frame."""
+
+
+class GeneratorUpdates:
+    """The networks and their updates; `state` and `load_state` hold everything a resumed run needs."""
+
+    def __init__(self, config: GeneratorTrainConfig, looks: list[Look], fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+        torch.manual_seed(config.seed)
+        generator, discriminator = RestyleNetwork(config.network), Discriminator(config.discriminator)
+        optimizer_g = _optimizer(generator, config.optimizer, config.optimizer.learning_rate)
+        optimizer_d = _optimizer(discriminator, config.optimizer, config.optimizer.discriminator_learning_rate)
+        self.ema = Ema(generator.to(fabric.device), half_life=config.ema.half_life, warm_up=config.ema.warm_up)
+        self.generator, self.optimizer_g = fabric.setup(generator, optimizer_g)
+        self.discriminator, self.optimizer_d = fabric.setup(discriminator, optimizer_d)
+        self.features = FrozenFeatures().to(fabric.device)
+        self.oklab = Oklab().to(fabric.device)
+        self.bank = LookBank(
+            looks, self.features, frame_size=config.frame_size, crops=config.looks.crops, device=fabric.device
+        )
+        self.centre_S, self.scale_S = (torch.from_numpy(v).to(fabric.device) for v in (_CENTRE, _SCALE))
+
+    def step(self, step: int, batch: Batch) -> dict[str, float]:
+        """One update of the judges (once they speak) and of the generator; `step` counts from 0.
+
+        Returns the terms' means over all workers.
+        """
+        config, progress = self.config, step / self.config.steps
+        _set_rate(self.optimizer_g, config.optimizer, config.optimizer.learning_rate, progress)
+        _set_rate(self.optimizer_d, config.optimizer, config.optimizer.discriminator_learning_rate, progress)
+        clips, frames = batch.clip_BCTHW.shape[0], batch.clip_BCTHW.shape[2]
+        fake_BCTHW = self.generator(batch.clip_BCTHW, batch.code_BS).float()
+        fake_NCHW, source_NCHW = _frames(fake_BCTHW), _frames(batch.clip_BCTHW)
+        fake_levels = self.features(fake_NCHW)
+        with torch.no_grad():
+            source_levels = self.features(source_NCHW)
+
+        terms: dict[str, Tensor] = {}
+        adversarial = config.adversarial.weight > 0 and progress >= config.adversarial.start
+        if adversarial:
+            judged = torch.tensor(
+                [clip * frames + frame % frames for clip in range(clips) for frame in JUDGED], device=self.fabric.device
+            )
+            with torch.no_grad():
+                real_levels = self.features(batch.real_NCHW)
+            evidence = _Evidence(
+                real=[real_levels[level] for level in FRAME_LEVELS],
+                fake=[fake_levels[level][judged] for level in FRAME_LEVELS],
+                real_motion=luma_changes(_sparse(batch.clip_BCTHW).roll(1, 0)),
+                fake_motion=luma_changes(_sparse(fake_BCTHW)),
+                real_gaps=_sparse_gaps(batch.gaps_BT).roll(1, 0),
+                fake_gaps=_sparse_gaps(batch.gaps_BT),
+                code_BS=batch.code_BS,
+            )
+            terms |= self._update_discriminator(evidence, config.adversarial.gamma_at(progress))
+
+        target = [level[batch.looks] for level in self.bank.statistics]
+        terms["style"] = losses.style_loss([moments(maps, clips) for maps in fake_levels], target)
+        terms["content"] = losses.content_loss(
+            [fake_levels[i] for i in CONTENT_LEVELS], [source_levels[i] for i in CONTENT_LEVELS]
+        )
+        terms["edges"] = losses.edge_loss(fake_NCHW, source_NCHW)
+        terms["temporal"] = losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)
+        lab_BCN = self.oklab.from_rgb(fake_BCTHW[..., ::2, ::2].reshape(clips, 3, -1))
+        terms["palette"] = losses.palette_loss(lab_BCN, batch.code_BS, self.centre_S, self.scale_S)
+        weights = config.loss
+        total = (
+            terms["style"]
+            + weights.content_weight * (terms["content"] + weights.edge_weight * terms["edges"])
+            + weights.temporal_weight * terms["temporal"]
+            + weights.palette_weight * terms["palette"]
+            + losses.range_loss(fake_BCTHW)
+        )
+        if adversarial:
+            terms["adversarial"] = self._judge_fakes(evidence)
+            total = total + config.adversarial.weight * terms["adversarial"]
+        terms["total"] = total
+        means = self._checked(terms, step)
+        self.optimizer_g.zero_grad()
+        self.fabric.backward(total)
+        norm = self.fabric.clip_gradients(
+            self.generator, self.optimizer_g, max_norm=config.optimizer.clip_norm, error_if_nonfinite=False
+        )
+        self.optimizer_g.step()
+        self.ema.update(self.generator.module, step * config.batch_size, config.batch_size)
+        return {f"loss/{name}": value for name, value in means.items()} | {
+            "gradient_norm": float(norm),
+            "learning_rate": self.optimizer_g.param_groups[0]["lr"],
+        }
+
+    def _update_discriminator(self, evidence: _Evidence, gamma: float) -> dict[str, Tensor]:
+        """One forward of real and fake side by side, then L_D with both penalties."""
+        levels = [
+            torch.cat([r, f.detach()]).requires_grad_() for r, f in zip(evidence.real, evidence.fake, strict=True)
+        ]
+        motion = torch.cat([evidence.real_motion, evidence.fake_motion.detach()]).requires_grad_()
+        frame_code = evidence.frame_code.repeat(2, 1)
+        gaps, code = torch.cat([evidence.real_gaps, evidence.fake_gaps]), evidence.code_BS.repeat(2, 1)
+        frame_logits, motion_logits = self.discriminator(levels, frame_code, motion, gaps, code)
+        penalty = gradient_penalty(frame_logits, levels) + gradient_penalty(motion_logits, [motion])
+        frame_loss, motion_loss = (discriminator_loss(*logits.chunk(2)) for logits in (frame_logits, motion_logits))
+        self.optimizer_d.zero_grad()
+        self.fabric.backward(frame_loss + motion_loss + gamma * penalty)
+        self.fabric.clip_gradients(
+            self.discriminator, self.optimizer_d, max_norm=self.config.optimizer.clip_norm, error_if_nonfinite=False
+        )
+        self.optimizer_d.step()
+        real, fake = frame_logits.detach().chunk(2)
+        return {
+            "discriminator_frames": frame_loss.detach(),
+            "discriminator_motion": motion_loss.detach(),
+            "penalty": penalty.detach(),
+            "frame_margin": (real - fake).mean(),
+        }
+
+    def _judge_fakes(self, evidence: _Evidence) -> Tensor:
+        """L_G on frozen judges, outside their DDP wrapper, whose gradient bookkeeping they must not touch here."""
+        judge: nn.Module = self.discriminator.module
+        judge.requires_grad_(False)
+        frame_code = evidence.frame_code
+        fake_frame, fake_motion = judge(
+            evidence.fake, frame_code, evidence.fake_motion, evidence.fake_gaps, evidence.code_BS
+        )
+        with torch.no_grad():
+            real_frame, real_motion = judge(
+                evidence.real, frame_code, evidence.real_motion, evidence.real_gaps, evidence.code_BS
+            )
+        judge.requires_grad_(True)
+        return generator_loss(real_frame, fake_frame) + generator_loss(real_motion, fake_motion)
+
+    def _checked(self, terms: dict[str, Tensor], step: int) -> dict[str, float]:
+        """Means over workers; every worker sees the same numbers, so all of them stop together."""
+        values = self.fabric.all_reduce(
+            torch.stack([value.detach().float() for value in terms.values()]), reduce_op="mean"
+        )
+        means = dict(zip(terms, values.tolist(), strict=True))
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"step {step}: loss term {name!r} is {value}; lower optimizer.learning_rate"
+                    f" ({self.config.optimizer.learning_rate:g}) or adversarial.weight"
+                )
+        return means
+
+    def draw_looks(self, rngs: Iterable[np.random.Generator]) -> tuple[list[int], Tensor, Tensor]:
+        """A look for every sample: indices, codes (B, S), real pictures (B·judged, 3, H, W)."""
+        indices, real = [], []
+        for rng in rngs:
+            look = self.bank.draw(rng, self.config.looks.preset_share)
+            indices.append(look)
+            real += [self.bank.real(look, rng) for _ in JUDGED]
+        return indices, self.bank.codes[indices], torch.cat(real).to(self.fabric.device)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator.module.state_dict(),
+            "discriminator": self.discriminator.module.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "optimizer_g": self.optimizer_g.optimizer.state_dict(),
+            "optimizer_d": self.optimizer_d.optimizer.state_dict(),
+        }
+
+    def digest(self) -> str:
+        """SHA-256 over generator and judges; equal on all workers."""
+        digest = hashlib.sha256()
+        for module in (self.generator.module, self.discriminator.module):
+            for value in module.state_dict().values():
+                digest.update(value.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.generator.module.load_state_dict(state["generator"])
+        self.discriminator.module.load_state_dict(state["discriminator"])
+        self.ema.module.load_state_dict(state["ema"])
+        self.optimizer_g.optimizer.load_state_dict(state["optimizer_g"])
+        self.optimizer_d.optimizer.load_state_dict(state["optimizer_d"])
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the judges see of a batch, real and fake in pairs."""
+
+    real: list[Tensor]
+    fake: list[Tensor]
+    real_motion: Tensor
+    fake_motion: Tensor
+    real_gaps: Tensor
+    fake_gaps: Tensor
+    code_BS: Tensor
+
+    @property
+    def frame_code(self) -> Tensor:
+        return self.code_BS.repeat_interleave(len(JUDGED), 0)
+
+
+def _frames(clip_BCTHW: Tensor) -> Tensor:
+    return clip_BCTHW.transpose(1, 2).flatten(0, 1)
+
+
+def _sparse(clip_BCTHW: Tensor) -> Tensor:
+    return clip_BCTHW[:, :, :SPARSE_FRAMES]
+
+
+def _sparse_gaps(gaps_BT: Tensor) -> Tensor:
+    return gaps_BT[:, : SPARSE_FRAMES - 1]
+
+
+def _optimizer(module: nn.Module, config: OptimizerConfig, rate: float) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+    return kind(module.parameters(), lr=rate, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay)
+
+
+def _set_rate(optimizer: Any, config: OptimizerConfig, peak: float, progress: float) -> None:
+    rise = min(1.0, (progress + 1e-3) / config.warm_up) if config.warm_up > 0 else 1.0
+    fall = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+    for group in optimizer.param_groups:
+        group["lr"] = peak * rise * fall

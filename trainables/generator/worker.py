@@ -1,0 +1,107 @@
+"""One worker of a training, with or without Ray: its shard, its sinks, its contact sheets, and what it writes of itself."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.distributed
+from lightning.fabric import Fabric
+from PIL import Image
+
+from cluster.errors import ShopreelError
+from cluster.storage import Storage
+from trainables.data.contact_sheet import contact_sheet
+from trainables.data.dataset import Dataset
+from trainables.generator.clips import DatasetClips
+from trainables.generator.config import GeneratorTrainConfig
+from trainables.generator.looks import read_styles
+from trainables.generator.network import RestyleNetwork
+from trainables.generator.presets import PRESETS, preset_codes
+from trainables.generator.restyler import Restyler
+from trainables.generator.run_folder import RunFolder, Sinks, StatsSink
+from trainables.generator.train import MetricSink, TrainResult, train
+
+SHEET_PRODUCTS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What every worker of a training is told; picklable."""
+
+    config: GeneratorTrainConfig
+    storage_root: str
+    data_name: str
+    run_name: str
+    shown: tuple[str, ...]
+    """Held-out products on the contact sheets."""
+    styles: str | None
+    """Folder of extra style pictures."""
+    sink: MetricSink | None
+    """Where rank 0 sends its numbers besides `stats.jsonl`."""
+
+
+def work(
+    task: Assignment,
+    product_ids: Sequence[str],
+    fabric: Fabric,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> TrainResult:
+    """Train on a shard of products; rank 0 writes stats, sheets and `workers.json`. Replicas are compared at the end."""
+    storage = Storage(task.storage_root)
+    folder, dataset = RunFolder(storage, task.run_name), Dataset.open(storage, task.data_name)
+    me = {"rank": fabric.global_rank, "pid": os.getpid(), "host": socket.gethostname(), "products": list(product_ids)}
+    workers = _gather(fabric, me)
+    if fabric.global_rank == 0:
+        storage.write_json(folder.path("workers.json"), workers)
+    sheet_clips = [dataset.clip(product_id).frames_THWC for product_id in task.shown[:SHEET_PRODUCTS]]
+
+    def on_average(step: int, network: RestyleNetwork) -> None:
+        image = looks_sheet(Restyler(network, str(fabric.device)), sheet_clips, task.shown, f"step {step}")
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        storage.write_bytes(folder.path(f"sheets/step-{step:06d}.png"), png.getvalue())
+
+    sinks = [StatsSink(folder), *([task.sink] if task.sink else [])] if fabric.global_rank == 0 else []
+    result = train(
+        task.config,
+        DatasetClips(dataset, product_ids),
+        fabric,
+        sink=Sinks(*sinks),
+        checkpoints=folder.checkpoints,
+        styles=read_styles(task.styles) if task.styles else (),
+        on_step=on_step,
+        on_average=on_average,
+    )
+    digests = _gather(fabric, result.replica)
+    if len(set(digests)) > 1:
+        raise ShopreelError(f"run {task.run_name!r}: the workers' networks differ after {result.step} steps: {digests}")
+    if fabric.global_rank == 0:
+        storage.write_json(
+            folder.path("workers.json"), [w | {"weights": d} for w, d in zip(workers, digests, strict=True)]
+        )
+    return result
+
+
+def looks_sheet(restyler: Restyler, clips: Sequence[np.ndarray], names: Sequence[str], title: str) -> Image.Image:
+    """Contact sheet: a product a row, its middle frame as it came and in every preset."""
+    codes = np.stack([preset_codes()[name] for name in PRESETS])
+    rows = []
+    for clip in clips:
+        frame = clip[len(clip) // 2][None]
+        rows.append([frame[0], *(restyled[0] for restyled in restyler.restyle([frame] * len(PRESETS), codes))])
+    return contact_sheet(rows, list(names[: len(rows)]), ["source", *PRESETS], title=title)
+
+
+def _gather(fabric: Fabric, value: Any) -> list[Any]:
+    """The value of every worker, by rank."""
+    if fabric.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(values, value)
+    return values
