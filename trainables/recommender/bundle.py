@@ -1,0 +1,58 @@
+"""The recommender at rest: arrays in safetensors; ids, names and settings in JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.config import from_dict, to_dict
+from cluster.errors import InputError
+from trainables.bundle import read_bundle, write_bundle
+from trainables.recommender.model import ItemModel
+from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.taste import Looks
+
+_ARRAYS = ("item_item_mm", "item_rows", "content_nD", "viewers_n", "popularity_n", "style_codes_nS")
+
+
+def save_model(model: ItemModel, folder: Path, card: dict[str, Any]) -> None:
+    """Write a bundle folder; the card is for people, the rest brings the model back bit for bit."""
+    names = tuple(model.looks.preset_codes)
+    tensors = {name: getattr(model, name) for name in _ARRAYS}
+    tensors["preset_codes_PS"] = np.stack([np.asarray(model.looks.preset_codes[name], np.float32) for name in names])
+    tensors["looks_mean_S"], tensors["looks_covariance_SS"] = model.looks.mean, model.looks.covariance
+    config = {
+        "product_ids": list(model.product_ids),
+        "categories": list(model.categories),
+        "presets": list(names),
+        "content_scale": model.content_scale,
+        "trained_until_ms": model.trained_until_ms,
+        "counts": model.counts,
+        "settings": to_dict(model.config),
+    }
+    write_bundle(folder, kind="recommender", tensors=tensors, config=config, card=card)
+
+
+def load_model(folder: Path) -> ItemModel:
+    """Read and check a bundle folder; errors name the folder and what is wrong with it."""
+    bundle = read_bundle(folder, kind="recommender")
+    tensors, config = bundle.tensors, bundle.config
+    try:
+        codes = dict(zip(config["presets"], tensors["preset_codes_PS"], strict=True))
+        model = ItemModel(
+            **{name: tensors[name] for name in _ARRAYS},
+            product_ids=tuple(config["product_ids"]),
+            categories=tuple(config["categories"]),
+            content_scale=float(config["content_scale"]),
+            looks=Looks(codes, tensors["looks_mean_S"], tensors["looks_covariance_SS"]),
+            config=from_dict(RecommenderTrainConfig, config["settings"]),
+            trained_until_ms=int(config["trained_until_ms"]),
+            counts=config["counts"],
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f"bundle {folder}: {error} is missing or wrong; train again") from error
+    if len(model.popularity_n) != len(model.product_ids) or len(model.item_item_mm) != len(model.item_rows):
+        raise InputError(f"bundle {folder}: its arrays and its product ids differ in length; fetch it again")
+    return model

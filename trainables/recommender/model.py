@@ -1,0 +1,103 @@
+"""The trained recommender as arrays, and the one formula that scores products.
+
+    score_i = Σ_j w_j · [ B_ji + γ · (c_i + c_j − c_i·c_j) · S_ji ] + π · popularity_i
+
+j runs over the viewer's past products, w_j is their faded feedback, B the item-item matrix (EASE), S the cosine of
+content features. c = m / (m + viewers) is how little is known of a product: 1 for a new one, near 0 for a well-known
+one; of a pair, content counts as far as either is unknown. γ brings S to the spread of B. Every term of the sum belongs
+to one past product, so the shares explain the score exactly; a viewer without history is left with popularity.
+
+Dims: n products, m products with a row in the item-item matrix, h past products, D content features, S style code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.taste import Looks
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemModel:
+    """What training makes and a bundle holds."""
+
+    product_ids: tuple[str, ...]
+    categories: tuple[str, ...]
+    item_item_mm: np.ndarray
+    """float32, row j → what feedback on j adds to every other product."""
+    item_rows: np.ndarray
+    """(m,) int64, catalogue rows of the matrix, ascending."""
+    content_nD: np.ndarray
+    """float32, rows of length 1 or 0."""
+    content_scale: float
+    """γ, content_weight included."""
+    viewers_n: np.ndarray
+    """float32, viewers who took to each product in training."""
+    popularity_n: np.ndarray
+    """float32, 0…1."""
+    style_codes_nS: np.ndarray
+    """float32, NaN rows where a product has no clip."""
+    looks: Looks
+    config: RecommenderTrainConfig
+    trained_until_ms: int
+    """No event at or after this moment was used."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """What training read, dropped and capped."""
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Product id → catalogue row."""
+        return {product_id: row for row, product_id in enumerate(self.product_ids)}
+
+    @cached_property
+    def unknownness_n(self) -> np.ndarray:
+        """c, float32: 1 for a product nobody took to, → 0 with many viewers. Outside the matrix all count as new."""
+        prior = self.config.content_prior_viewers
+        c = prior / (prior + self.viewers_n)
+        c[~np.isin(np.arange(len(c)), self.item_rows)] = 1
+        return c.astype(np.float32)
+
+    @cached_property
+    def prior_n(self) -> np.ndarray:
+        """π · popularity, float32."""
+        return np.float32(self.config.popularity_weight) * self.popularity_n
+
+    @cached_property
+    def _column(self) -> np.ndarray:
+        """Catalogue row → row of the matrix, −1 outside."""
+        column = np.full(len(self.product_ids), -1)
+        column[self.item_rows] = np.arange(len(self.item_rows))
+        return column
+
+    def scores(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Scores (n,) float32 of all products for past products `rows` (h,) with faded feedback `weights` (h,)."""
+        total = self.prior_n.copy()
+        if len(rows) == 0:
+            return total
+        w, c = weights.astype(np.float32), self.unknownness_n
+        column = self._column[rows]
+        known = column >= 0
+        total[self.item_rows] += w[known] @ self.item_item_mm[column[known]]
+        if self.content_scale:
+            features, unknown = self.content_nD[rows], c[rows]
+            profiles_D2 = np.stack([(w * (1 - unknown)) @ features, (w * unknown) @ features], axis=1)
+            similar_n2 = self.content_nD @ profiles_D2
+            total += np.float32(self.content_scale) * (c * similar_n2[:, 0] + similar_n2[:, 1])
+        return total
+
+    def shares(self, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The terms of some products' scores, float64 (h, k) each: through the item-item matrix, and through content.
+
+        Row j belongs to past product `rows[j]`; a column's sum over both, plus `prior_n`, is the score of its target.
+        """
+        column, goal = self._column[rows], self._column[targets]
+        past_hk = self.item_item_mm[np.ix_(column, goal)].astype(np.float64) if self.item_rows.size else 0.0
+        past_hk = np.where((column >= 0)[:, None] & (goal >= 0), past_hk, 0.0)
+        c_past, c_goal = (self.unknownness_n[at].astype(np.float64) for at in (rows, targets))
+        unknown_hk = c_goal + c_past[:, None] * (1 - c_goal)
+        similar_hk = self.content_nD[rows].astype(np.float64) @ self.content_nD[targets].T
+        return weights[:, None] * past_hk, weights[:, None] * (self.content_scale * unknown_hk * similar_hk)

@@ -1,0 +1,174 @@
+"""The serving side: a viewer's history in; ranked products, exact reasons and a look out. numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cluster.errors import InputError, NotFoundError
+from trainables.data.schemas import EVENT_TYPES
+from trainables.recommender.bundle import load_model
+from trainables.recommender.ease import fade
+from trainables.recommender.feedback import IMPRESSION, WATCH, event_weights, strongest, watched_share
+from trainables.recommender.history import HistoryEvent
+from trainables.recommender.model import ItemModel
+from trainables.recommender.taste import Look, viewer_look
+
+Source = Literal["history", "content", "popular", "fresh"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A past product and its share in a score; shares may be negative."""
+
+    product_id: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One place of a slate. `score` is the sum of the reasons' shares plus `popularity`."""
+
+    product_id: str
+    score: float
+    """In units of feedback; comparable within one slate."""
+    source: Source
+    """Where most of the score comes from: what viewers with the same history took to, likeness to a past product,
+    or popularity. `fresh`: a product about which there is nothing yet."""
+    reasons: list[Reason]
+    """Largest share first; empty without history."""
+    popularity: float
+    """The part of the score that everybody gets."""
+
+
+@dataclass(frozen=True)
+class PastProducts:
+    """A history folded to one row a product."""
+
+    rows: np.ndarray
+    """(h,) catalogue rows the viewer took to."""
+    weights: np.ndarray
+    """(h,) float64, faded feedback > 0."""
+    seen: np.ndarray
+    """Catalogue rows that are not recommended again: all the viewer did more with than being shown it."""
+
+
+class Recommender:
+    """Answers for one trained model; holds no state about viewers."""
+
+    def __init__(self, model: ItemModel) -> None:
+        self.model = model
+
+    @classmethod
+    def from_bundle(cls, folder: Path) -> Recommender:
+        return cls(load_model(Path(folder)))
+
+    @property
+    def products(self) -> Sequence[str]:
+        """Product ids the model knows, in catalogue order."""
+        return self.model.product_ids
+
+    def recommend(
+        self, history: Sequence[HistoryEvent], k: int, now_ms: int, exclude: Collection[str] = ()
+    ) -> list[Recommendation]:
+        """The k best products the viewer has not met, best first; fewer where the catalogue runs out.
+
+        Events of products the model does not know are left out. An empty history gives what is popular.
+        """
+        past = self.fold(history, now_ms)
+        excluded = [self.model.row_of[product_id] for product_id in exclude if product_id in self.model.row_of]
+        rows = self.rank(past, k, np.array(excluded, np.int64))
+        slate = self._explained(past, rows)
+        # Ranking adds in float32; the exact sums may swap neighbours that are equal to seven digits.
+        return sorted(slate, key=lambda item: (-item.score, self.model.row_of[item.product_id]))
+
+    def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+        """The k products nearest to one, best first: taken to by the same viewers, or alike where few are known."""
+        if product_id not in self.model.row_of:
+            raise NotFoundError(f"product {product_id!r} is not known to this recommender")
+        row = np.array([self.model.row_of[product_id]])
+        scores = self.model.scores(row, np.ones(1)) - self.model.prior_n
+        scores[row] = -np.inf
+        return [(self.model.product_ids[i], float(scores[i])) for i in best(scores, _checked(k))]
+
+    def look(self, history: Sequence[HistoryEvent], now_ms: int) -> Look:
+        """The look this viewer's clips are made in."""
+        return viewer_look(history, self._style_codes, self.model.looks, now_ms, self.model.config.taste_half_life_days)
+
+    def fold(self, history: Sequence[HistoryEvent], now_ms: int) -> PastProducts:
+        """One row a product, weighed as in training and faded until `now_ms`."""
+        config, row_of = self.model.config, self.model.row_of
+        known = [event for event in history if event.product_id in row_of and event.event_type in EVENT_TYPES]
+        types = np.array([EVENT_TYPES.index(event.event_type) for event in known], np.int64)
+        acted = types > IMPRESSION
+        watch, duration = (
+            np.array([np.nan if value is None else value for value in values], float)
+            for values in ([event.watch_seconds for event in known], [event.duration_seconds for event in known])
+        )
+        share, _, _ = watched_share(
+            np.where(types == WATCH, watch, np.nan), duration, config.feedback.full_watch_seconds
+        )
+        weight = event_weights(types, share, config.feedback)
+        rows = np.array([row_of[event.product_id] for event in known], np.int64)[acted]
+        at_ms = np.array([event.at_ms for event in known], np.int64)[acted]
+        _, rows, at_ms, weight = strongest(np.zeros(len(rows), np.int64), rows, at_ms, weight[acted])
+        seen = rows
+        newest = slice(max(0, len(rows) - config.feedback.max_products), None)
+        rows, at_ms, weight = rows[newest], at_ms[newest], weight[newest]
+        weight = weight * fade(at_ms, now_ms, config.history_half_life_days)
+        return PastProducts(rows[weight > 0], weight[weight > 0], seen)
+
+    def rank(self, past: PastProducts, k: int, excluded: np.ndarray = np.zeros(0, np.int64)) -> np.ndarray:
+        """Catalogue rows of the k best products that are neither seen nor excluded, best first."""
+        scores = self.model.scores(past.rows, past.weights)
+        scores[past.seen] = -np.inf
+        scores[excluded] = -np.inf
+        return best(scores, _checked(k))
+
+    def _explained(self, past: PastProducts, rows: np.ndarray) -> list[Recommendation]:
+        by_viewers_hk, by_content_hk = self.model.shares(past.rows, past.weights, rows)
+        shares_hk = by_viewers_hk + by_content_hk
+        order_hk = np.argsort(-shares_hk, axis=0, kind="stable")
+        past_ids = [self.model.product_ids[row] for row in past.rows]
+        slate = []
+        for place, row in enumerate(rows.tolist()):
+            shares = shares_hk[:, place].tolist()
+            reasons = [Reason(past_ids[j], shares[j]) for j in order_hk[:, place].tolist()]
+            popularity = float(self.model.prior_n[row])
+            parts = {
+                "history": by_viewers_hk[:, place].sum(),
+                "content": by_content_hk[:, place].sum(),
+                "popular": popularity,
+            }
+            source = max(parts, key=lambda name, parts=parts: parts[name])
+            if parts[source] <= 0 and self.model.viewers_n[row] == 0:
+                source = "fresh"
+            score = math.fsum([popularity, *shares])
+            slate.append(Recommendation(self.model.product_ids[row], score, source, reasons, popularity))
+        return slate
+
+    @cached_property
+    def _style_codes(self) -> dict[str, np.ndarray]:
+        codes = self.model.style_codes_nS
+        return {self.model.product_ids[i]: codes[i] for i in np.flatnonzero(~np.isnan(codes).any(1))}
+
+
+def best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Rows of the k largest finite scores, largest first; equal scores in row order."""
+    k = min(k, len(scores))
+    # Everything at or above the k-th largest value, so that ties are cut by row and not by how partition left them.
+    least = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
+    rows = np.flatnonzero((scores >= least) & np.isfinite(scores))
+    return rows[np.argsort(-scores[rows], kind="stable")][:k]
+
+
+def _checked(k: int) -> int:
+    if k < 1:
+        raise InputError(f"k is {k}; ask for 1 product or more")
+    return k

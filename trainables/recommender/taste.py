@@ -1,0 +1,147 @@
+"""From what a viewer watched to the look their clips are made in.
+
+The aesthetic vector is the faded mean of the style codes of what was watched to the end (liked and bought count as
+well). Means of many codes all lie close to the catalogue's mean, so compared with the presets as they are, everybody
+would get the look nearest to the middle. `look_for` therefore asks to which presets a viewer leans *more than others*:
+
+1. the deviation from what everybody watches is expressed in preset coordinates, c = P⁺(a − μ), where the columns of P
+   are the presets' codes less their mean: a viewer who watches nothing but neon has a large neon coordinate;
+2. each coordinate is divided by its standard error, the spread over single watches / √(effective number of watches);
+3. a softmax of these z-scores gives weights over presets, and the look is the weighted mean of the preset codes.
+
+A viewer of whom nothing is known gets the preset `minimal`.
+
+Dims: S style code, P presets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.data.schemas import EVENT_TYPES
+from trainables.recommender.ease import fade
+from trainables.recommender.feedback import LIKE, PURCHASE, WATCH, watched_share
+from trainables.recommender.history import HistoryEvent
+
+DEFAULT_PRESET = "minimal"
+TO_THE_END = 0.8
+"""Share of a clip, or of `FULL_WATCH_SECONDS` of a long one, that counts as watched to the end."""
+FULL_WATCH_SECONDS = 20.0
+SHARPNESS = 1.5
+"""Weight ratio between two presets is exp(SHARPNESS · difference of their z-scores)."""
+LEAST_WEIGHT = 0.1
+"""Presets below this weight are left out of the blend, so that it stays a look instead of a mush."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The presets, and what everybody watches."""
+
+    preset_codes: Mapping[str, np.ndarray]
+    """Preset name → (S,)."""
+    mean: np.ndarray
+    """(S,), mean code of everybody's finished watches."""
+    covariance: np.ndarray
+    """(S, S), of the codes of single finished watches."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the generator is asked for."""
+
+    code: np.ndarray
+    """(S,) float32, weighted mean of preset codes."""
+    nearest: str
+    """The preset with the largest weight."""
+    weights: dict[str, float]
+    """Preset → weight; they sum to 1."""
+
+
+def finished(type_E: np.ndarray, watch_E: np.ndarray, duration_E: np.ndarray) -> np.ndarray:
+    """True for events that show liking the look: a watch to the end, a like, a purchase. NaN: time not known."""
+    share, _, _ = watched_share(watch_E, duration_E, FULL_WATCH_SECONDS)
+    with np.errstate(invalid="ignore"):
+        return (type_E == LIKE) | (type_E == PURCHASE) | ((type_E == WATCH) & (share >= TO_THE_END))
+
+
+def codes_seen(
+    history: Sequence[HistoryEvent],
+    style_code_of_product: Mapping[str, np.ndarray],
+    preset_codes: Mapping[str, np.ndarray],
+    now_ms: int,
+    half_life_days: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (E, S) of what the viewer finished, and their faded weights (E,). What has no code is left out."""
+    numbers = [[np.nan if v is None else v for v in (e.watch_seconds, e.duration_seconds)] for e in history]
+    watch_E, duration_E = np.array(numbers, float).reshape(-1, 2).T
+    types = np.array([EVENT_TYPES.index(e.event_type) if e.event_type in EVENT_TYPES else -1 for e in history], int)
+    codes, times = [], []
+    for event, done in zip(history, finished(types, watch_E, duration_E), strict=True):
+        code = preset_codes.get(event.style) if event.style else None
+        code = style_code_of_product.get(event.product_id) if code is None else code
+        if done and code is not None:
+            codes.append(code)
+            times.append(event.at_ms)
+    # Faded from the newest finished event: a viewer who comes back after years still has a taste.
+    at_ms = np.array(times, np.int64)
+    return np.array(codes, np.float64), fade(at_ms, min(now_ms, max(times, default=now_ms)), half_life_days)
+
+
+def aesthetic_vector(
+    history: Sequence[HistoryEvent],
+    style_code_of_product: Mapping[str, np.ndarray],
+    preset_codes: Mapping[str, np.ndarray],
+    now_ms: int,
+    half_life_days: float,
+) -> np.ndarray | None:
+    """Faded mean (S,) float32 of the codes of what was finished; None where nothing was.
+
+    An event shown in a named look counts with the preset's code, any other with its product's own.
+    """
+    codes, weights = codes_seen(history, style_code_of_product, preset_codes, now_ms, half_life_days)
+    return _mean(codes, weights)
+
+
+def effective_count(weights_E: np.ndarray) -> float:
+    """How many equally weighted watches tell as much: (Σw)² / Σw² (Kish)."""
+    return float(weights_E.sum() ** 2 / (weights_E**2).sum()) if len(weights_E) else 0.0
+
+
+def look_for(aesthetic: np.ndarray | None, looks: Looks, watches: float = 1.0) -> Look:
+    """Look of a viewer with this aesthetic vector, which is the mean of effectively `watches` watches."""
+    names = tuple(looks.preset_codes)
+    if aesthetic is None:
+        return Look(np.asarray(looks.preset_codes[DEFAULT_PRESET], np.float32), DEFAULT_PRESET, {DEFAULT_PRESET: 1.0})
+    codes_PS = np.stack([looks.preset_codes[name] for name in names]).astype(np.float64)
+    to_coordinates_PS = np.linalg.pinv((codes_PS - codes_PS.mean(0)).T, rcond=1e-3)
+    coordinates = to_coordinates_PS @ (aesthetic - looks.mean)
+    variance = np.einsum("ps,st,pt->p", to_coordinates_PS, looks.covariance, to_coordinates_PS)
+    # A log in which everybody watches the same codes has no spread to compare with: any deviation counts in full.
+    spread = np.sqrt(np.maximum(variance, 1e-4))
+    z = coordinates / spread * np.sqrt(max(watches, 1.0))
+    weights = np.exp(SHARPNESS * (z - z.max()))
+    weights /= weights.sum()
+    weights = np.where(weights >= LEAST_WEIGHT, weights, 0)
+    weights /= weights.sum()
+    code = (weights @ codes_PS).astype(np.float32)
+    blend = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight > 0}
+    return Look(code, names[int(weights.argmax())], blend)
+
+
+def viewer_look(
+    history: Sequence[HistoryEvent],
+    style_code_of_product: Mapping[str, np.ndarray],
+    looks: Looks,
+    now_ms: int,
+    half_life_days: float,
+) -> Look:
+    """The whole way from a history to a look."""
+    codes, weights = codes_seen(history, style_code_of_product, looks.preset_codes, now_ms, half_life_days)
+    return look_for(_mean(codes, weights), looks, effective_count(weights))
+
+
+def _mean(codes: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    return (weights @ codes / weights.sum()).astype(np.float32) if len(codes) else None

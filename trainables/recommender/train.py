@@ -1,0 +1,143 @@
+"""Training: events, products and style codes in, an `ItemModel` out. Pure: the same input gives the same model.
+
+Dims: n products, m products in the item-item matrix, S style code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from trainables.data.dataset import Dataset
+from trainables.data.style_code import CODE_DIM
+from trainables.recommender import ease
+from trainables.recommender.content import content_features
+from trainables.recommender.feedback import Feedback, collect
+from trainables.recommender.model import ItemModel
+from trainables.recommender.popularity import popularity
+from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.watched_looks import watched_looks
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, steps done, and steps in all."""
+GramSum = Callable[[Feedback, np.ndarray, ease.EaseConfig, Progress], np.ndarray]
+"""Dense Gram matrix (m, m) of a feedback over catalogue rows; here or on a cluster."""
+
+SPREAD_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the recommender learns from."""
+
+    events: pa.Table
+    """schemas.EVENTS."""
+    products: pa.Table
+    """schemas.PRODUCTS; its order is the catalogue's."""
+    style_codes: Mapping[str, np.ndarray]
+    """Product → (S,) code of its clip; products without a clip are left out."""
+
+
+def read_training_data(dataset: Dataset) -> TrainingData:
+    """Tables of a dataset. A log without a catalogue gets one of its product ids alone."""
+    events = dataset.arrow("events")
+    if dataset.has("products"):
+        products = dataset.arrow("products").sort_by("product_id")
+    else:
+        ids = sorted(set(events["product_id"].to_pylist()))
+        products = bare_products(ids)
+    codes: dict[str, np.ndarray] = {}
+    if dataset.has("clips"):
+        clips = dataset.arrow("clips", ["product_id", "style_code"])
+        for product_id, code in zip(clips["product_id"].to_pylist(), clips["style_code"].to_pylist(), strict=True):
+            codes.setdefault(product_id, np.asarray(code, np.float32))
+    return TrainingData(events, products, codes)
+
+
+def bare_products(ids: list[str]) -> pa.Table:
+    """A catalogue of which nothing is known but the ids."""
+    from trainables.data.schemas import conform
+
+    table = pa.table({"product_id": ids, "title": [""] * len(ids), "category": ["unknown"] * len(ids)})
+    return conform(table, "products", "the log's products")
+
+
+def sum_here(feedback: Feedback, rows: np.ndarray, config: ease.EaseConfig, on_progress: Progress) -> np.ndarray:
+    """Gram matrix summed in this process, chunk after chunk."""
+    chunks = -(-len(feedback.viewers) // config.chunk_viewers)
+    grams = (ease.chunk_gram(x_Vn) for x_Vn in ease.viewer_chunks(feedback, rows, config))
+    return ease.sum_grams(grams, len(rows), counted(on_progress, chunks))
+
+
+def counted(on_progress: Progress, chunks: int) -> Callable[[], None]:
+    """A callback that counts chunks of the Gram sum."""
+    done = iter(range(1, chunks + 1))
+    return lambda: on_progress("item-item statistics", next(done), chunks)
+
+
+def train(
+    config: RecommenderTrainConfig,
+    data: TrainingData,
+    preset_codes: Mapping[str, np.ndarray],
+    *,
+    until_ms: int,
+    gram_sum: GramSum = sum_here,
+    on_progress: Progress = lambda stage, done, total: None,
+) -> ItemModel:
+    """Train on the events before `until_ms`; later ones are not looked at, whatever they say."""
+    at_ms = data.events["at"].cast(pa.int64()).to_numpy()
+    events = data.events.filter(pa.array(at_ms < until_ms))
+    product_ids = data.products["product_id"].to_pylist()
+    feedback = collect(events, product_ids, config.feedback)
+    liked = feedback.where(feedback.weight_N > 0)
+    viewers_n = np.bincount(liked.product_N, minlength=len(product_ids)).astype(np.float32)
+    rows = _matrix_rows(viewers_n, config.ease.max_products)
+    gram = gram_sum(liked, rows, config.ease, on_progress)
+    on_progress("item-item matrix", 0, 1)
+    item_item = ease.solve(gram, config.ease.l2)
+    on_progress("item-item matrix", 1, 1)
+    style_codes = _code_rows(product_ids, data.style_codes)
+    content = content_features(data.products, style_codes, config.content)
+    return ItemModel(
+        product_ids=tuple(product_ids),
+        categories=tuple(data.products["category"].to_pylist()),
+        item_item_mm=item_item,
+        item_rows=rows,
+        content_nD=content,
+        content_scale=config.content_weight * _spread_ratio(item_item, content[rows]),
+        viewers_n=viewers_n,
+        popularity_n=popularity(liked, len(product_ids), until_ms, config.popularity),
+        style_codes_nS=style_codes,
+        looks=watched_looks(events, product_ids, style_codes, preset_codes),
+        config=config,
+        trained_until_ms=until_ms,
+        counts={**feedback.counts, "outside_matrix": int((viewers_n > 0).sum()) - len(rows)},
+    )
+
+
+def _matrix_rows(viewers_n: np.ndarray, most: int) -> np.ndarray:
+    """Catalogue rows with feedback, at most `most`, those with the most viewers; ascending."""
+    order = np.argsort(-viewers_n, kind="stable")[:most]
+    return np.sort(order[viewers_n[order] > 0])
+
+
+def _code_rows(product_ids: list[str], codes: Mapping[str, np.ndarray]) -> np.ndarray:
+    rows = np.full((len(product_ids), CODE_DIM), np.nan, np.float32)
+    for row, product_id in enumerate(product_ids):
+        if product_id in codes:
+            rows[row] = codes[product_id]
+    return rows
+
+
+def _spread_ratio(item_item_mm: np.ndarray, content_mD: np.ndarray) -> float:
+    """γ: deviation of item-item weights / that of content similarities, over pairs of (up to 2000) known products."""
+    chosen = np.linspace(0, len(content_mD) - 1, min(SPREAD_SAMPLE, len(content_mD))).astype(int)
+    if len(chosen) < 2:
+        return 1.0
+    apart = ~np.eye(len(chosen), dtype=bool)
+    similar = float((content_mD[chosen] @ content_mD[chosen].T)[apart].std())
+    weights = float(item_item_mm[np.ix_(chosen, chosen)][apart].std())
+    return weights / similar if similar > 1e-6 and weights > 0 else 1.0
