@@ -78,6 +78,7 @@ def photos(
       shopreel import photos my_photos --index catalogue.csv --price-column list_price --as shop
     """
     from trainables.data.camera import CameraOptions
+    from trainables.data.importers.catalogue import PHOTO_SUFFIXES, read_catalogue
     from trainables.data.importers.photos import import_photos
 
     options = CameraOptions(num_frames=frames, fps=fps, size=size, move=move, seed=seed)
@@ -91,6 +92,8 @@ def photos(
         "creator": creator_column,
         "tags": tags_column,
     }
+    # A mistake in the folder or the index is told before Ray starts.
+    read_catalogue(folder, PHOTO_SUFFIXES, what="photos", index=index, columns=columns, limit=limit)
     with _media_import(address) as (storage, on_progress):
         report = import_photos(
             storage, name, folder, index=index, columns=columns, limit=limit, options=options, on_progress=on_progress
@@ -130,6 +133,7 @@ def clips(
       shopreel import clips turntables --index turntables/index.csv --as shop
       shopreel import clips videos --span whole --frames 32 --as shop
     """
+    from trainables.data.importers.catalogue import CLIP_SUFFIXES, read_catalogue
     from trainables.data.importers.clips import import_clips
     from trainables.data.video import DecodeOptions
 
@@ -152,6 +156,8 @@ def clips(
         "creator": creator_column,
         "tags": tags_column,
     }
+    # A mistake in the folder or the index is told before Ray starts.
+    read_catalogue(folder, CLIP_SUFFIXES, what="clips", index=index, columns=columns, limit=limit)
     with _media_import(address) as (storage, on_progress):
         report = import_clips(
             storage, name, folder, index=index, columns=columns, limit=limit, options=options, on_progress=on_progress
@@ -322,9 +328,9 @@ def _types(assignments: list[str]) -> dict[str, str]:
 
 def _print(report: ImportReport, name: str) -> None:
     """The summary; raises where nothing at all could be used."""
-    table = Table(title=f"imported {report.kind} as {name}", title_style="bold", title_justify="left")
-    table.add_column("")
-    table.add_column("count", justify="right")
+    table = Table(title=f"imported {report.kind} as {name}", title_style="bold", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     for part, count in report.added.items():
         table.add_row(f"{part} added", f"{count:,}")
     table.add_row("already known", f"{report.known:,}")

@@ -1,8 +1,8 @@
 """A photo becomes a clip: a virtual camera moves over it, smoothly and in a closed loop.
 
-The photo is put whole into a square; what the square lacks at the sides is the photo's own border, mirrored and
-blurred more the farther out. Every frame is one homography of that scene, sampled at twice the clip's size and averaged
-down, so that motion is free of jitter and of aliasing.
+The photo is put whole into a square; what the square lacks at the sides is the photo's own border, carried on and
+blurred more the farther out. Every frame is one homography of that scene, sampled at twice the clip's size and
+averaged down, so that motion is free of jitter and of aliasing.
 
 Dims: T frames, H height, W width, C = 3 (RGB). Scene coordinates: x right, y down, the photo's longer side spans −1…1.
 """
@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
+from cluster.errors import InputError
 from trainables.data.video import check_clip_format
 
 MOVES = ("push_in", "pan", "orbit")
@@ -48,7 +49,7 @@ class CameraOptions:
     def __post_init__(self) -> None:
         check_clip_format(self.num_frames, self.fps, self.size)
         if self.move not in ("auto", *MOVES):
-            raise ValueError(f"move is {self.move!r}; choose auto, {', '.join(MOVES)}")
+            raise InputError(f"move is {self.move!r}; choose auto, {', '.join(MOVES)}")
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,19 @@ def _scene(rgb_HWC: np.ndarray, size: int) -> Image.Image:
     side = round(longer * SCENE_REACH)
     left, top = (side - inner[0]) // 2, (side - inner[1]) // 2
     margins = ((top, side - inner[1] - top), (left, side - inner[0] - left))
-    mirrored = np.pad(photo, (*margins, (0, 0)), mode="symmetric")
-    scene = Image.fromarray(mirrored)
+    mirrored = Image.fromarray(np.pad(photo, (*margins, (0, 0)), mode="symmetric"))
+    # Mirrored farther in, the product itself would appear again: from there on the border's colours run out.
+    stretched = Image.fromarray(np.pad(photo, (*margins, (0, 0)), mode="edge"))
+    scene = mirrored
     rows = np.maximum(np.maximum(top - np.arange(side), np.arange(side) - (top + inner[1] - 1)), 0)
     columns = np.maximum(np.maximum(left - np.arange(side), np.arange(side) - (left + inner[0] - 1)), 0)
     outside = np.hypot(rows[:, None], columns[None, :]) / longer
-    for sigma, nearest, farthest in ((0.012, 0.0, 0.03), (0.035, 0.02, 0.09), (0.08, 0.06, 0.2)):
-        softer = Image.fromarray(mirrored).filter(ImageFilter.GaussianBlur(sigma * longer))
+    for sharp, sigma, nearest, farthest in (
+        (mirrored, 0.012, 0.0, 0.03),
+        (stretched, 0.04, 0.01, 0.06),
+        (stretched, 0.09, 0.05, 0.18),
+    ):
+        softer = sharp.filter(ImageFilter.GaussianBlur(sigma * longer))
         weight = np.clip((outside - nearest) / (farthest - nearest), 0, 1)
         scene = Image.composite(softer, scene, Image.fromarray((weight * 255).astype(np.uint8)))
     return scene

@@ -70,6 +70,8 @@ class DecodeOptions:
 
     def __post_init__(self) -> None:
         check_clip_format(self.num_frames, self.fps, self.size)
+        if self.span not in ("real_time", "whole"):
+            raise InputError(f"span is {self.span!r}; choose real_time or whole")
         for name in ("trim_start", "trim_end"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give seconds, 0 or more")
