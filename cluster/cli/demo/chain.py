@@ -7,12 +7,12 @@ import shutil
 import signal
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import config
 from cluster.cli.demo.asking import Answers, ask
-from cluster.cli.demo.progress import Steps, console, print_summary
+from cluster.cli.demo.progress import Steps, bar, console, print_summary
 from cluster.cli.demo.shop import DemoShop, real_shop, sample_shop
 from cluster.cli.demo.summary import rows, summarise
 from cluster.cli.demo.viewers import DemoViewer, viewers_of_different_taste
@@ -119,27 +119,39 @@ def _import(options: DemoOptions, storage: Storage, pseudonymiser: Pseudonymiser
 
 def _train_recommender(settings: Settings, shop: DemoShop) -> TrainedModel:
     from trainables.recommender.job import run_training
-    from trainables.recommender.train import RecommenderTrainConfig
+    from trainables.recommender.settings import RecommenderTrainConfig
 
-    return run_training(settings, shop.dataset.name, None, RecommenderTrainConfig(), use_ray=True)
+    with bar("reading the log") as update:
+        return run_training(
+            settings,
+            shop.dataset.name,
+            None,
+            RecommenderTrainConfig(),
+            on_progress=lambda stage, done, total: update(done, total, stage),
+        )
 
 
 def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
-    from trainables.generator.train import GeneratorTrainConfig
+    from trainables.generator.config import GeneratorTrainConfig
     from tuning.sweep import SweepConfig, run_sweep
+    from tuning.table import LiveTable
 
-    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 6))
-    return run_sweep(settings, shop.dataset.name, sweep, GeneratorTrainConfig())
+    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8))
+    with LiveTable("sweep", sweep.trials, sweep.steps, console) as table:
+        return run_sweep(settings, shop.dataset.name, sweep, GeneratorTrainConfig(), callbacks=(table,))
 
 
 def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, sweep: SweepResult) -> TrainedModel:
+    from trainables.generator.config import GeneratorTrainConfig
     from trainables.generator.job import run_training
-    from trainables.generator.train import GeneratorTrainConfig
 
-    best = config.load(GeneratorTrainConfig, sweep.best_config_path)
-    return run_training(
-        settings, shop.dataset.name, None, replace(best, steps=options.steps), workers=options.workers, use_ray=True
-    )
+    best = config.load(GeneratorTrainConfig, sweep.best_config_path, [f"steps={options.steps}"])
+    with bar("starting workers") as update:
+
+        def on_step(step: int, terms: dict[str, float]) -> None:
+            update(step, best.steps, f"style {terms['loss/style']:.3f}  content {terms['loss/content']:.3f}")
+
+        return run_training(settings, shop.dataset.name, None, best, workers=options.workers, on_step=on_step)
 
 
 def _promote(registry: Registry, name: str, shop: DemoShop) -> Promotion:

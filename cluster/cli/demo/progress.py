@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 console = Console(stderr=True)
@@ -33,6 +34,19 @@ class Steps:
     @property
     def total_seconds(self) -> float:
         return round(time.monotonic() - self.started, 1)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar; the block gets `update(done, total, note)`."""
+    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=None)
+
+        def update(done: int, total: int, note: str = what) -> None:
+            progress.update(task, completed=done, total=total, description=note)
+
+        yield update
 
 
 def print_summary(rows: list[tuple[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.cli.demo.progress import console
+from cluster.cli.demo.progress import bar, console
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from trainables.data.dataset import Dataset
@@ -29,7 +29,8 @@ def sample_shop(storage: Storage, pseudonymiser: Pseudonymiser) -> DemoShop:
     from trainables.data.importers.sample import import_sample
     from trainables.data.sample import shop
 
-    import_sample(storage, "sample", pseudonymiser)
+    with bar("clips") as update:
+        import_sample(storage, "sample", pseudonymiser, on_progress=lambda at: update(at.done, at.total))
     raw_ids = set(shop.events()["viewer_id"].to_pylist())
     return DemoShop(
         Dataset.open(storage, "sample"),
@@ -44,8 +45,10 @@ def real_shop(storage: Storage, pseudonymiser: Pseudonymiser, photos: Path, log:
     from trainables.data.importers.photos import import_photos
     from trainables.data.stand_in import STATEMENT, stand_in
 
-    import_photos(storage, "real", photos, limit=limit)
-    import_kuairand(storage, "real-log", log, pseudonymiser)
+    with bar("photos to clips") as update:
+        import_photos(storage, "real", photos, limit=limit, on_progress=lambda at: update(at.done, at.total))
+    with bar("rows of the log") as update:
+        import_kuairand(storage, "real-log", log, pseudonymiser, on_progress=lambda rows: update(rows, rows))
     dataset = Dataset.open(storage, "real")
     joined = stand_in(dataset, Dataset.open(storage, "real-log"))
     console.print(f"      [yellow]{STATEMENT}[/]")
