@@ -38,25 +38,23 @@ def preset_codes() -> dict[str, np.ndarray]:
     return {name: rng.normal(0, 1.5, CODE_DIM).astype(np.float32) for name in PRESETS}
 
 
-def two_tastes(
-    viewers: int = 200, products: int = 40, days: int = 20, seed: int = 0, looks: bool = True
-) -> TrainingData:
-    """Viewer i likes products of parity i % 2 and, with `looks`, the preset i % 6.
+def two_tastes(viewers: int = 300, products: int = 60, days: int = 20, seed: int = 0) -> TrainingData:
+    """Viewer i likes products of parity i % 2, most of all in the look i % 6, which every second clip is shown in.
 
-    They watch to the end what they like in nine cases of ten, and a tenth of what they don't. The last two products are
-    in the catalogue and were never shown.
+    They watch a product they like to the end always in that look, else in two cases of five; what they don't like they
+    skip. One in ten goes the other way. The last two products of the catalogue were never shown.
     """
     rng = np.random.default_rng(seed)
     ids = [f"p{i:02d}" for i in range(products)]
     rows = []
     for viewer in range(viewers):
-        shown = rng.choice(products - 2, 14, replace=False)
+        shown = rng.choice(products - 2, 24, replace=False)
         for place, product in enumerate(shown):
             likes = (product % 2 == viewer % 2) == (rng.random() < 0.9)
-            style = PRESETS[rng.integers(6)] if looks else None
-            in_taste = not looks or style == PRESETS[viewer % 6]
-            share = 1.0 if likes and (in_taste or rng.random() < 0.4) else 0.05
-            at = START_MS + int((place + rng.random()) * days / 14 * DAY_MS)
+            style = PRESETS[viewer % 6 if rng.random() < 0.5 else rng.integers(6)]
+            finishes = likes and (style == PRESETS[viewer % 6] or rng.random() < 0.4)
+            share = 1.0 if finishes else 0.05
+            at = START_MS + int((place + rng.random()) * days / 24 * DAY_MS)
             common = {"viewer_id": f"v{viewer:03d}", "product_id": ids[product], "at": at}
             watch = {"watch_seconds": 8.0 * share, "duration_seconds": 8.0, "style": style}
             rows += [{**common, "event_type": "impression"}, {**common, "event_type": "watch", **watch}]

@@ -24,7 +24,7 @@ def test_same_category_is_nearer_than_another():
 
 
 def test_words_tags_creator_and_price_tell_products_of_one_category_apart():
-    base = dict(category=0.0, look=0.0)
+    base = {"category": 0.0, "look": 0.0}
     titled = catalogue(title=["red oak lamp", "red oak lamp two", "blue steel", "x", "y", "z"])
     assert similarity(titled, **base)[0, 1] > similarity(titled, **base)[0, 2] + 0.3
     tagged = catalogue(tags=[["a", "b"], ["a", "b"], ["c"], ["d"], ["e"], None])

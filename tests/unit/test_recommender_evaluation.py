@@ -15,7 +15,7 @@ from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.train import TrainingData, train
 
-CONFIG = override(RecommenderTrainConfig(), ["ease.l2=5"])
+CONFIG = override(RecommenderTrainConfig(), ["ease.l2=20"])
 
 
 @pytest.fixture(scope="module")

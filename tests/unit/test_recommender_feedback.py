@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cluster.config import override
@@ -89,8 +90,6 @@ def test_one_viewer_with_a_million_events_is_capped_to_the_newest_products():
     many = robot.take(take)
     products = np.array(ids)[np.arange(count) % 5000]
     times = START_MS + np.arange(count)
-    import pyarrow as pa
-
     many = many.set_column(2, many.schema.field(2), pa.array(products, pa.string()))
     many = many.set_column(4, many.schema.field(4), pa.array(times, pa.int64()).cast(many.schema.field(4).type))
     feedback = collect(pa.concat_tables([table.slice(0, 1), many]), ["a", *ids], CONFIG)
@@ -104,9 +103,8 @@ def test_one_viewer_with_a_million_events_is_capped_to_the_newest_products():
 
 def test_the_order_of_the_log_does_not_matter():
     rng = np.random.default_rng(0)
-    rows = [
-        event(IDS[rng.integers(3)], "click", START_MS + int(rng.integers(9)), f"v{rng.integers(5)}") for _ in range(60)
-    ]
+    picks = rng.integers((3, 9, 5), size=(60, 3)).tolist()
+    rows = [event(IDS[product], "click", START_MS + at, f"v{viewer}") for product, at, viewer in picks]
     table = events_table(rows)
     one, other = collect(table, IDS, CONFIG), collect(table.take(rng.permutation(60)), IDS, CONFIG)
     for name in ("viewers", "viewer_N", "product_N", "at_ms_N", "weight_N"):

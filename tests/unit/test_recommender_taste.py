@@ -96,7 +96,7 @@ def test_looks_differ_between_viewers_of_a_log_without_looks():
 
 def test_more_evidence_makes_the_look_more_decided():
     looks = looks_of_catalogue()
-    aesthetic = looks.mean + 0.1 * (CODES["sport"] - np.mean(list(CODES.values()), 0))
+    aesthetic = looks.mean + 0.02 * (CODES["sport"] - np.mean(list(CODES.values()), 0))
     weights = [look_for(aesthetic, looks, count).weights.get("sport", 0) for count in (1, 10, 100)]
     assert weights == sorted(weights)
     assert weights[-1] > weights[0]
