@@ -1,0 +1,115 @@
+"""A sweep on the terminal: a live table while it runs, a summary at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune import Callback
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from tuning.objective import OBJECTIVE, RUNNING, STEP
+from tuning.outcome import TrialOutcome
+from tuning.space import BATCH_SIZE, CONTENT_WEIGHT, LEARNING_RATE
+
+
+@dataclass
+class _Row:
+    settings: dict[str, float]
+    state: str = "starting"
+    step: int = 0
+    running: float | None = None
+    objective: float | None = None
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+
+class LiveTable(Callback):
+    """Tune callback that keeps a rich table up to date; use it as a context manager around the sweep."""
+
+    def __init__(self, title: str, trials: int, steps: int, console: Console) -> None:
+        self._title, self._trials, self._steps = title, trials, steps
+        self._rows: dict[str, _Row] = {}
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
+
+    def __enter__(self) -> LiveTable:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes its callbacks down with the experiment; the terminal is left out."""
+        return {name: value for name, value in self.__dict__.items() if name != "_live"}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        self._row(trial)
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        row = self._row(trial)
+        row.state, row.step, row.running = "training", result[STEP], result[RUNNING]
+        row.objective = result.get(OBJECTIVE)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        row = self._row(trial)
+        row.state, row.ended = "finished" if row.objective is not None else "stopped early", time.monotonic()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        row = self._row(trial)
+        row.state, row.ended = "failed", time.monotonic()
+
+    def _row(self, trial: Any) -> _Row:
+        return self._rows.setdefault(trial.trial_id, _Row(trial.config["settings"]))
+
+    def _table(self) -> Table:
+        done = sum(row.ended is not None for row in self._rows.values())
+        table = _columns(f"{self._title}: {done} of {self._trials} trials done")
+        for number, row in enumerate(list(self._rows.values())):
+            seconds = (row.ended or time.monotonic()) - row.began
+            table.add_row(
+                str(number),
+                *_settings(row.settings),
+                f"{row.step}/{self._steps}",
+                _number(row.running),
+                _number(row.objective),
+                row.state,
+                f"{seconds:.0f} s",
+            )
+        return table
+
+
+def summary(title: str, trials: Sequence[TrialOutcome], steps: int) -> Table:
+    """Trials from best to worst; those without a held-out objective last."""
+    table = _columns(title)
+    for rank, trial in enumerate(sorted(trials, key=lambda t: (t.objective is None, t.objective or 0.0, t.name))):
+        table.add_row(
+            trial.name.rsplit("-", 1)[-1],
+            *_settings(trial.settings),
+            f"{trial.steps}/{steps}",
+            _number(trial.running),
+            _number(trial.objective),
+            trial.status,
+            f"{trial.seconds:.0f} s",
+            style="bold green" if rank == 0 and trial.objective is not None else "",
+        )
+    return table
+
+
+def _columns(title: str) -> Table:
+    table = Table(title=title, title_style="bold", caption="lower is better", caption_justify="right")
+    for column in ("trial", "learning rate", "λ", "batch", "steps", "running", "held out", "state", "time"):
+        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True, overflow="ignore")
+    return table
+
+
+def _settings(settings: dict[str, float]) -> tuple[str, str, str]:
+    return f"{settings[LEARNING_RATE]:.2g}", f"{settings[CONTENT_WEIGHT]:.2g}", str(settings[BATCH_SIZE])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
