@@ -75,7 +75,7 @@ class ClipCache:
         return None
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep a clip. Where storage cannot be written (a full disk) it is kept in memory alone, and the log says so."""
+        """Keep a clip; where storage cannot be written (a full disk), in memory alone, and the log says so."""
         try:
             self._storage.write_bytes(_path(key), data)
         except StorageError as error:

@@ -67,6 +67,8 @@ def from_validation(errors: Sequence[Any]) -> Problem:
     for error in errors:
         if error["type"] == "json_invalid":
             return Problem(400, f"the body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}")
+        if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes):
+            return Problem(415, "send the body as application/json")
     fields = [
         {"field": _field_name(error["loc"]), "message": error["msg"].removeprefix("Value error, ")} for error in errors
     ]

@@ -55,8 +55,9 @@ def build_http(
     app = FastAPI(
         title="shopreel",
         summary="What should this viewer see, and in which look?",
-        description="Errors are problem documents (RFC 9457, application/problem+json); their errors name the fields at fault.",
+        description="Errors are problem documents (RFC 9457, application/problem+json) that name the fields at fault.",
         version="1",
+        strict_content_type=False,  # a JSON body without a content type is read as JSON
         redoc_url=None,
         docs_url=None,
     )

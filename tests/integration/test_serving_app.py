@@ -97,7 +97,7 @@ def replica_actors(name: str) -> list[str]:
 
 
 def test_feed_of_eight_restyled_clips_that_play(client: httpx.Client) -> None:
-    """An unknown viewer gets the fallback: what is popular, in the default look, each clip H.264 as browsers want it."""
+    """An unknown viewer gets the fallback: what is popular, in the default look, H.264 as browsers want it."""
     feed = client.post("/v1/feed", json={"viewer": "a stranger"}).json()
     assert len({item["product"]["id"] for item in feed["items"]}) == 8
     assert {item["source"] for item in feed["items"]} == {"popular"}
@@ -281,7 +281,7 @@ def test_generator_scales_up_and_back_while_the_recommender_answers(client: http
 
 
 def test_killed_generator_replica_costs_no_request(client: httpx.Client, base_url: str) -> None:
-    """The replica dies under load: its requests are sent again to its successor; the other deployments stay as they are."""
+    """The replica dies under load: its requests are sent again to its successor; the other replicas live on."""
     others = {name: replica_actors(name) for name in ("recommender", "ingress")}
     with load_on_clips(base_url, clients=3) as statuses:
         wait_for(lambda: statuses[200] > 5, 30, "renders")

@@ -362,8 +362,17 @@ def test_form_without_a_file_names_it(site: Site) -> None:
     assert answer.json()["errors"][0]["field"] == "file"
 
 
-def test_other_media_type_is_415(site: Site) -> None:
-    assert site("POST", "/v1/clips", content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+@pytest.mark.parametrize("route", ["/v1/clips", "/v1/feed", "/v1/events"])
+def test_other_media_type_is_415(site: Site, route: str) -> None:
+    body = json.dumps({"viewer": "mia"}).encode()
+    assert site("POST", route, content=body, headers={"content-type": "text/plain"}).status_code == 415
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert site("POST", route, content=body, headers=form).status_code == 415
+
+
+def test_json_without_a_content_type_is_read(site: Site) -> None:
+    assert site("POST", "/v1/recommend", content=b'{"viewer": "mia"}').status_code == 200
+    assert site("POST", "/v1/recommend", content=b"no json").status_code == 400
 
 
 def test_body_without_declared_length_is_bounded(site: Site) -> None:

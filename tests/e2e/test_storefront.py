@@ -1,0 +1,146 @@
+"""The storefront in a real headless Chromium: eight playing clips, a stored click, another feed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from cluster.pseudonym import Pseudonymiser
+from cluster.settings import Settings
+from serving.args import AppArgs
+from serving.event_store import EventStore
+from serving.run import serve_app
+from tests.e2e.tiny_models import make_shop
+from tests.e2e.tiny_shop import NAME
+from tests.integration.test_serving_app import free_port
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VIEWER = "viewer-1"
+TIMES = "Array.from(document.querySelectorAll('.card video'), (video) => video.currentTime)"
+PRODUCTS = "Array.from(document.querySelectorAll('.card:not(.waiting)'), (card) => card.dataset.product)"
+SOURCES = "Array.from(document.querySelectorAll('.card video'), (video) => new URL(video.src).pathname)"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium here; install it with `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings.load({"SHOPREEL_HOME": str(tmp_path_factory.mktemp("storefront"))})
+
+
+@pytest.fixture(scope="module")
+def base_url(settings: Settings, browser: Browser) -> Iterator[str]:
+    _ = browser  # without a browser nothing needs to be served
+    make_shop(settings)
+    viewers = [{"id": VIEWER, "label": "Mia"}, {"id": "viewer-2", "label": "Tom"}]
+    args = AppArgs.for_settings(settings, NAME, demo_viewers=viewers, generator_replicas={"num_cpus": 0.5})
+    with serve_app(args.model_dump(), port=free_port()) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, base_url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The storefront at the viewport size a test asks for; what the page complains of fails the test."""
+    width, height = getattr(request, "param", (1440, 1000))
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    complaints, foreign = [], []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("request", lambda sent: foreign.append(sent.url) if not sent.url.startswith(base_url) else None)
+    tab.goto(base_url)
+    tab.wait_for_selector(".card:not(.waiting)", timeout=60_000)
+    yield tab
+    tab.close()
+    assert complaints == []
+    assert foreign == []
+
+
+def wait_for(page: Page, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        page.wait_for_timeout(50)
+
+
+@pytest.mark.parametrize("page", [(1440, 1600)], indirect=True, ids=["all-eight-in-view"])
+def test_eight_products_whose_clips_play(page: Page) -> None:
+    assert len(set(page.evaluate(PRODUCTS))) == 8
+    assert all(path.startswith("/v1/clips/") for path in page.evaluate(SOURCES))
+    before = page.evaluate(TIMES)
+    assert len(before) == 8
+    moved: set[int] = set()
+
+    def all_moved() -> bool:
+        moved.update(i for i, now in enumerate(page.evaluate(TIMES)) if now != before[i])
+        return len(moved) == 8
+
+    wait_for(page, all_moved, "all eight clips play")
+
+
+def test_click_is_stored_and_the_next_feed_differs(page: Page, settings: Settings) -> None:
+    store, viewer = EventStore(settings.event_store_url), Pseudonymiser.load(settings).of(VIEWER)
+    before, stored = page.evaluate(PRODUCTS), store.count(viewer)
+    wait_for(page, lambda: page.evaluate(TIMES)[1] > 0.1, "the second clip plays")
+    page.click(".card >> nth=1")
+    wait_for(page, lambda: page.evaluate(PRODUCTS) not in ([], before), "another feed")
+    assert before[1] not in page.evaluate(PRODUCTS)
+    events = {(event.product_id, event.event_type): event for event in store.history(viewer, 10)}
+    assert store.count(viewer) == stored + 2
+    assert (before[1], "click") in events
+    assert events[before[1], "watch"].watch_seconds > 0
+    assert page.inner_text("#notice").startswith("More like")
+
+
+def test_switch_shows_the_original_clips(page: Page) -> None:
+    page.click("#personalised")
+    assert all(path.endswith("/clip") for path in page.evaluate(SOURCES))
+    page.click("#personalised")
+    assert all(path.startswith("/v1/clips/") for path in page.evaluate(SOURCES))
+
+
+def test_other_viewer_gets_another_feed(page: Page) -> None:
+    assert [button.inner_text() for button in page.query_selector_all(".viewer")] == ["Mia", "Tom", "Someone new"]
+    before = page.evaluate(PRODUCTS)
+    page.click(".viewer >> nth=1")
+    wait_for(page, lambda: page.evaluate(PRODUCTS) not in ([], before), "Tom's feed")
+    assert page.get_attribute(".viewer >> nth=1", "aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("page", [(390, 844)], indirect=True, ids=["phone"])
+def test_phone_has_two_columns_and_no_sideways_scrolling(page: Page) -> None:
+    lefts: Any = page.evaluate(
+        "Array.from(document.querySelectorAll('.card'), (card) => Math.round(card.getBoundingClientRect().left))"
+    )
+    assert len(set(lefts)) == 2
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_api_reference_lists_the_routes(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/docs")
+    page.wait_for_selector(".route")
+    routes = page.eval_on_selector_all(".route summary code", "(codes) => codes.map((code) => code.textContent)")
+    assert {"/v1/feed", "/v1/clips", "/v1/events"} <= set(routes)
