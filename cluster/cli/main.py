@@ -1,4 +1,4 @@
-"""The `shopreel` command: one typer app; each command lives in its own module and imports what it needs when it runs."""
+"""The `shopreel` command. Each command lives in its own module and imports what it needs when it runs."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from trainables.promotion import Promotion, promote
 from trainables.trained import TrainedModel
 from tuning.sweep import SweepResult
 
+USUAL_PORT = 8000
 LOGICAL_CPUS = 4
 """Ray's logical CPUs at least: drivers and replicas mostly wait, so two cores carry four."""
 
@@ -40,7 +42,7 @@ class DemoOptions:
     steps: int
     trials: int
     workers: int
-    port: int
+    port: int | None
     keep_serving: bool
 
 
@@ -165,7 +167,9 @@ def _promote(registry: Registry, name: str, shop: DemoShop) -> Promotion:
     return outcome
 
 
-def _served(settings: Settings, shop: DemoShop, viewers: list[DemoViewer], port: int):
+def _served(
+    settings: Settings, shop: DemoShop, viewers: list[DemoViewer], port: int | None
+) -> AbstractContextManager[str]:
     from serving.run import serve_app
 
     arguments = {
@@ -175,7 +179,18 @@ def _served(settings: Settings, shop: DemoShop, viewers: list[DemoViewer], port:
         "event_store_url": settings.event_store_url,
         "demo_viewers": [{"id": viewer.raw_id, "label": viewer.label} for viewer in viewers],
     }
-    return serve_app(arguments, host="127.0.0.1", port=port)
+    return serve_app(arguments, host="127.0.0.1", port=port or _usual_port())
+
+
+def _usual_port() -> int:
+    """8000, or a free port where something else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", USUAL_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _wait_for_interrupt(base_url: str) -> None:

@@ -20,9 +20,9 @@ def command(
     steps: Annotated[int, typer.Option(min=10, help="Training steps of the generator.")] = 160,
     trials: Annotated[int, typer.Option(min=2, help="Trials of the sweep before it.")] = 4,
     workers: Annotated[int, typer.Option(min=1, help="DDP workers.")] = 2,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = 8000,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="HTTP port; default 8000, or a free one.")] = None,
 ) -> None:
-    """Run everything once: import, recommender, sweep, GAN in DDP workers, registry, gate, HTTP, clips for three viewers.
+    """Run the whole chain once: import, train, sweep, DDP, registry, gate, HTTP, clips for three viewers.
 
     Without options it runs on the sample shop that comes with shopreel (rendered products, simulated viewers).
     Pictures and a summary are left under the storage root in demo/. On a terminal it keeps serving until Ctrl-C.
