@@ -20,7 +20,7 @@ from torch import Tensor
 class AdversarialConfig:
     """When and how strongly the judges speak."""
 
-    weight: float = 0.05
+    weight: float = 0.15
     """Weight of the adversarial loss in the generator's sum, ≥ 0; 0 trains without judges."""
     start: float = 0.3
     """Share of the steps trained on reconstruction and style alone, 0…1."""

@@ -15,13 +15,13 @@ from trainables.generator.network import NetworkConfig
 class LossConfig:
     """Weights of L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette (+ w·L_adv, see adversarial)."""
 
-    content_weight: float = 0.4
+    content_weight: float = 0.1
     """λ, ≥ 0: how much the product's shape and lettering count against the look."""
     edge_weight: float = 2.0
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
     temporal_weight: float = 1.0
     """λ_t, ≥ 0: frame differences must be the source's."""
-    palette_weight: float = 0.5
+    palette_weight: float = 1.0
     """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class OptimizerConfig:
     """adam or adamw."""
     learning_rate: float = 2e-3
     """Peak rate of the generator, > 0."""
-    discriminator_learning_rate: float = 5e-4
+    discriminator_learning_rate: float = 2e-4
     """Peak rate of the judges, > 0."""
     final_share: float = 0.1
     """Rate at the last step as a share of the peak, 0…1."""

@@ -87,6 +87,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(FrameHead(CHANNELS[level], config.width) for level in FRAME_LEVELS)
         self.motion = MotionHead(config.width)
+        self.to(memory_format=torch.channels_last)
 
     def forward(
         self, levels: Sequence[Tensor], frame_code_NS: Tensor, changes_BKHW: Tensor, gaps_BK: Tensor, code_BS: Tensor

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
+from trainables.generator.brushes import BRUSHES, Brushes
 from trainables.generator.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
-from trainables.generator.textures import TEXTURES, texture_tile, textures_for
 
 MULTIPLE = 8
 GROUP = 16
@@ -89,10 +89,14 @@ class RestyleNetwork(nn.Module):
         self.decode_quarter = StyleBlock(quarter, z)
         self.up_half = nn.Conv2d(quarter, half, 1)
         self.decode_half = StyleBlock(half, z)
-        self.head = nn.Conv2d(half, 4 * (3 + TEXTURES), 3, padding=1)
+        self.head = nn.Conv2d(half, 4 * (3 + BRUSHES), 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("tile", texture_tile(), persistent=False)
+        self.brushes = Brushes()
+        self.lay_on = nn.Linear(z, 3 * BRUSHES)
+        nn.init.zeros_(self.lay_on.weight)
+        nn.init.zeros_(self.lay_on.bias)
+        self.to(memory_format=torch.channels_last)
 
     def statistics(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip-wide palette numbers (B, 9); give them to `forward` where a clip is restyled in windows."""
@@ -113,14 +117,17 @@ class RestyleNetwork(nn.Module):
             graded = self.palette(clip_BCTHW, code_BS, source_B9)
         z_BZ = self.embed(torch.cat([code_BS, (source_B9 - 0.3) / 0.3], -1))
         z_NZ = z_BZ.repeat_interleave(frames, 0)
-        pair_NCHW = torch.cat([clip_BCTHW, graded], 1).transpose(1, 2).reshape(batch * frames, 6, height, width)
+        pair_NCHW = _frames(torch.cat([clip_BCTHW, graded], 1))
         pad = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
         residual = self._residual(pair_NCHW, z_NZ)[..., :height, :width]
-        residual = residual.reshape(batch, frames, 3 + TEXTURES, height, width).transpose(1, 2)
-        texture_KHW = textures_for(self.tile, height, width)
-        worn = (residual[:, 3:] * texture_KHW[:, None]).sum(1, keepdim=True)
-        return (graded + residual[:, :3] + worn).clamp(-1.05, 1.05)
+        maps = self.brushes(_frames(clip_BCTHW), *(each.repeat_interleave(frames) for each in source_B9[:, (0, 3)].unbind(1)))
+        colour_N3K = 0.5 * self.lay_on(z_NZ).reshape(-1, 3, BRUSHES)
+        worn = (colour_N3K @ maps.flatten(2)).reshape(-1, 3, height, width)
+        worn = worn + (residual[:, 3:] * maps).sum(1, keepdim=True)
+        painted = _frames(graded) + residual[:, :3] + worn
+        painted_BCTHW = painted.reshape(batch, frames, 3, height, width).transpose(1, 2)
+        return painted_BCTHW.clamp(-1.05, 1.05)
 
     def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
         packed = F.pixel_unshuffle(pair_NCHW, 2)
@@ -134,6 +141,10 @@ class RestyleNetwork(nn.Module):
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
         return F.pixel_shuffle(self.head(F.silu(half)), 2)
+
+
+def _frames(clip_BCTHW: Tensor) -> Tensor:
+    return clip_BCTHW.transpose(1, 2).flatten(0, 1)
 
 
 def _place(x_NCHW: Tensor) -> Tensor:

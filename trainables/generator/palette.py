@@ -111,8 +111,8 @@ class PaletteSkip(nn.Module):
             shift = self.moderation * (target_B9[:, :3] - source_B9[:, :3])
         raw = self.correct(torch.cat([code_BS, (source_B9 - 0.3) / 0.3], -1))
         matrix = matrix + 0.5 * raw[:, :9].reshape(batch, 3, 3)
-        shift = shift + 0.3 * raw[:, 9:12]
-        curves = 0.3 * raw[:, 12:].reshape(batch, 3, KNOTS)
+        shift = shift + 0.5 * raw[:, 9:12]
+        curves = 0.6 * raw[:, 12:].reshape(batch, 3, KNOTS)
 
         lab_BCN = self.oklab.from_rgb(clip_BCTHW.reshape(batch, 3, -1))
         mean = source_B9[:, :3, None]

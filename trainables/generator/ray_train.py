@@ -8,6 +8,7 @@ registration waits for the controller's next poll: a worker killed right after a
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -102,6 +103,7 @@ def train_on_ray(
         raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
     folder = RunFolder(Storage(task.storage_root), task.run_name)
     folder.storage.delete(folder.path("failure.json"))
+    ray.data.DataContext.get_current().enable_progress_bars = False
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"task": task},
@@ -132,6 +134,7 @@ def _worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     local = context.get_local_world_size()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it prints every report
     on_gpu = torch.cuda.is_available()
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu",

@@ -1,0 +1,79 @@
+"""The generator's training as users start it: tracked, measured on held-out products, registered, by command."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster.cli.main import app
+from cluster.errors import InputError
+from cluster.registry import Registry
+from cluster.storage import Storage
+from tests.generator_tiny import TINY
+from tests.tiny_shop import make_tiny_shop
+from trainables.data.dataset import Dataset
+from trainables.generator.evaluation import GATE, evaluate_bundle
+from trainables.generator.job import run_training
+from trainables.generator.run_folder import RunFolder
+from trainables.generator.split import split_products
+
+TINY_FLAGS = (
+    "steps=4 batch_size=2 frame_size=32 network.widths=[16,16,16] network.blocks=1 network.modulation=8 "
+    "discriminator.width=8 looks.references=1 looks.variants=0 looks.crops=1"
+).split()
+
+
+@pytest.fixture
+def shop(storage: Storage) -> Dataset:
+    return make_tiny_shop(storage, products=8, viewers=0)
+
+
+def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(settings, storage, shop):
+    seen: list[int] = []
+    trained = run_training(
+        settings, "tiny", "first", TINY, workers=1, use_ray=False, on_step=lambda step, _: seen.append(step)
+    )
+    assert seen == list(range(1, TINY.steps + 1))
+    assert trained.metrics["steps"] == TINY.steps
+    assert {"loss/style", "loss/content", "heldout/style_distance"} <= trained.metrics.keys()
+    held_out = split_products(shop.clip_products())[1]
+    (worker,) = storage.read_json("runs/first/workers.json")
+    assert not set(worker["products"]) & set(held_out)
+
+    version = Registry(settings).resolve("generator@challenger")
+    assert (version.version, version.run_id, version.lineage["data_hash"]) == (1, trained.run_id, shop.content_hash())
+    metrics = evaluate_bundle(Registry(settings).fetch(version), shop)
+    assert {criterion.metric for criterion in GATE} <= metrics.keys()
+    assert metrics["sobel_correlation"] == pytest.approx(trained.metrics["heldout/sobel_correlation"], abs=0.02)
+    assert storage.list("runs/first/sheets") == [f"step-{TINY.steps:06d}.png"]
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.tracking_uri)
+    run = client.get_run(trained.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["loss.content_weight"] == str(TINY.loss.content_weight)
+    assert len(client.get_metric_history(trained.run_id, "loss/style")) == TINY.steps
+    assert any(file.path.endswith(".png") for file in client.list_artifacts(trained.run_id))
+
+    with pytest.raises(InputError, match="'first' is finished and registered as generator/1"):
+        run_training(settings, "tiny", "first", TINY, workers=1, use_ray=False)
+
+
+def test_the_command_trains_and_says_what_is_wrong(settings, storage, shop):
+    flags = [flag for setting in TINY_FLAGS for flag in ("--set", setting)]
+    done = CliRunner().invoke(app, ["train", "generator", "--data", "tiny", "--run", "by-hand", "--no-ray", *flags])
+    assert done.exit_code == 0, done.output
+    assert "generator/1" in done.output
+    assert len(RunFolder(storage, "by-hand").stats()) == 4
+
+    def failure(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["train", "generator", "--data", "tiny", "--no-ray", *arguments])
+        assert result.exit_code != 0
+        return str(result.exception)
+
+    assert "'by-hand' exists with other steps (4 → 600)" in failure("--run", "by-hand")
+    assert "unknown setting loss.lambda" in failure("--set", "loss.lambda=1")
+    assert "without Ray there is one worker, not 2" in failure("--workers", "2")
+    assert "is not a folder" in failure("--styles", "nowhere")
+    assert "'missing' does not exist" in failure("--data", "missing")

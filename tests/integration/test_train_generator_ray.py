@@ -1,0 +1,110 @@
+"""The generator's training on Ray: replicas agree, shards differ, a killed worker costs nothing, a divergence is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.config import override
+from cluster.storage import Storage
+from tests.generator_tiny import TINY, cpu_fabric, differences
+from tests.tiny_shop import make_tiny_shop
+from trainables.data.dataset import Dataset
+from trainables.generator.errors import TrainingDiverged
+from trainables.generator.run_folder import RunFolder
+from trainables.generator.split import split_products
+from trainables.generator.worker import Assignment, work
+
+STEPS = 16
+CONFIG = override(TINY, [f"steps={STEPS}", "batch_size=4", "checkpoint_every=4"])
+LAST = f"step-{STEPS:08d}.ckpt"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_tiny_shop(Storage(str(tmp_path_factory.mktemp("shop"))), products=9, viewers=0)
+
+
+def task_of(shop: Dataset, run_name: str, config=CONFIG) -> Assignment:
+    root = str(Path(shop.storage.path()))
+    return Assignment(
+        config=config, storage_root=root, data_name=shop.name, run_name=run_name, shown=(), styles=None, sink=None
+    )
+
+
+def training_products(shop: Dataset) -> list[str]:
+    return split_products(shop.clip_products())[0]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shop: Dataset, ray_local) -> Iterator[RunFolder]:
+    from trainables.generator.ray_train import train_on_ray
+
+    seen: list[int] = []
+    train_on_ray(task_of(shop, "straight"), training_products(shop), workers=2, on_step=lambda s, _: seen.append(s))
+    assert seen == list(range(1, STEPS + 1))
+    yield RunFolder(shop.storage, "straight")
+
+
+def test_two_workers_end_with_the_same_weights_and_train_on_different_shards(shop, uninterrupted):
+    first, second = shop.storage.read_json(uninterrupted.path("workers.json"))
+    assert (first["rank"], second["rank"]) == (0, 1)
+    assert first["pid"] != second["pid"]
+    assert first["weights"] == second["weights"]
+    assert not set(first["products"]) & set(second["products"])
+    assert sorted(first["products"] + second["products"]) == sorted(training_products(shop))
+
+
+def test_a_killed_worker_resumes_from_the_last_checkpoint_to_the_same_bits(shop, uninterrupted):
+    from trainables.generator.ray_train import train_on_ray
+
+    folder = RunFolder(shop.storage, "killed")
+    killed: list[int] = []
+
+    def kill_after_a_checkpoint() -> None:
+        waiting = threading.Event()
+        while not shop.storage.list(folder.path("checkpoints")):
+            waiting.wait(0.02)
+        pid = shop.storage.read_json(folder.path("workers.json"))[1]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    killer = threading.Thread(target=kill_after_a_checkpoint, daemon=True)
+    killer.start()
+    train_on_ray(task_of(shop, "killed"), training_products(shop), workers=2)
+    killer.join()
+
+    workers = shop.storage.read_json(folder.path("workers.json"))
+    assert killed[0] not in [worker["pid"] for worker in workers]
+    assert 0 < workers[0]["resumed_from"] < STEPS
+    first, second = uninterrupted.checkpoints.load(LAST), folder.checkpoints.load(LAST)
+    assert differences(first, second) == []
+    assert [line["step"] for line in folder.stats()] == list(range(1, STEPS + 1))
+    losses = [[line["loss/total"] for line in run.stats()] for run in (uninterrupted, folder)]
+    assert losses[0] == losses[1]
+
+
+def test_with_and_without_ray_one_worker_has_the_same_losses(shop, ray_local):
+    from trainables.generator.ray_train import train_on_ray
+
+    config = override(TINY, ["batch_size=2"])
+    train_on_ray(task_of(shop, "with-ray", config), training_products(shop), workers=1)
+    work(task_of(shop, "without-ray", config), training_products(shop), cpu_fabric())
+    curves = [RunFolder(shop.storage, name).stats() for name in ("with-ray", "without-ray")]
+    assert len(curves[0]) == len(curves[1]) == config.steps
+    for with_ray, without in zip(*curves, strict=True):
+        losses = {name: value for name, value in without.items() if name.startswith("loss/")}
+        assert {name: with_ray[name] for name in losses} == pytest.approx(losses, rel=1e-4, abs=1e-5)
+
+
+def test_a_divergence_ends_the_run_at_once_with_its_reason(shop, ray_local):
+    from trainables.generator.ray_train import train_on_ray
+
+    config = override(TINY, ["optimizer.learning_rate=1e30"])
+    with pytest.raises(TrainingDiverged, match="loss term"):
+        train_on_ray(task_of(shop, "wild", config), training_products(shop), workers=1)

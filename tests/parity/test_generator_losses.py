@@ -1,0 +1,34 @@
+"""Golden losses: a change that must not alter the computation leaves these curves as they are.
+
+24 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that, so terms are
+compared to 0.2 % or 2e-4. After a change that is meant to alter the losses: `SHOPREEL_WRITE_GOLDEN=1 pytest tests/parity`.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster.config import override
+from tests.generator_tiny import TINY, Clips, Recorder, cpu_fabric
+from trainables.generator.checkpoints import Checkpoints
+from trainables.generator.train import train
+
+GOLDEN = Path(__file__).parent / "losses" / "generator.txt"
+TERMS = ("total", "style", "content", "edges", "temporal", "palette", "adversarial", "discriminator_frames", "penalty")
+
+
+def test_the_losses_are_the_golden_ones(storage):
+    sink = Recorder()
+    config = override(TINY, ["steps=24", "checkpoint_every=24", "adversarial.start=0.334"])
+    train(config, Clips(), cpu_fabric(), sink=sink, checkpoints=Checkpoints(storage, "runs/golden"))
+    rows = [[line.get(f"loss/{term}", 0.0) for term in TERMS] for line in sink.lines]
+    if os.environ.get("SHOPREEL_WRITE_GOLDEN"):
+        lines = [" ".join(f"{value:.6f}" for value in row) for row in rows]
+        GOLDEN.write_text("# " + " ".join(TERMS) + "\n" + "\n".join(lines) + "\n")
+    header, *lines = GOLDEN.read_text().splitlines()
+    assert header == "# " + " ".join(TERMS)
+    assert len(lines) == len(rows)
+    for step, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        golden = [float(value) for value in line.split()]
+        assert row == pytest.approx(golden, rel=2e-3, abs=2e-4), f"step {step}"

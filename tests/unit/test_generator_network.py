@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import InputError
+from trainables.generator.brushes import BRUSHES, Brushes
+from trainables.generator.discriminators import Discriminator, DiscriminatorConfig, luma_changes
+from trainables.generator.ema import Ema
+from trainables.generator.features import CHANNELS, FrozenFeatures
+from trainables.generator.network import NetworkConfig, RestyleNetwork
+from trainables.generator.palette import Oklab, clip_statistics, transport
+from trainables.generator.presets import PRESETS, preset_codes
+
+
+@pytest.fixture(scope="module")
+def network() -> RestyleNetwork:
+    torch.manual_seed(0)
+    return RestyleNetwork(NetworkConfig()).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def clip() -> torch.Tensor:
+    return torch.rand(1, 3, 4, 40, 56, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def code(name: str) -> torch.Tensor:
+    return torch.from_numpy(preset_codes()[name].copy())[None]
+
+
+def test_the_network_is_small(network):
+    assert sum(p.numel() for p in network.parameters()) <= 600_000
+
+
+def test_looks_differ_before_any_training(network, clip):
+    looks = [network(clip, code(name)) for name in PRESETS]
+    for i in range(len(looks)):
+        for j in range(i):
+            assert (looks[i] - looks[j]).abs().mean() > 0.06, (PRESETS[i], PRESETS[j])
+
+
+def test_before_any_training_the_palette_moves_to_the_look_s(network, clip):
+    oklab = Oklab()
+    for name in PRESETS:
+        wanted = clip_statistics(oklab.from_rgb(network(clip, code(name)).reshape(1, 3, -1)))[:, :3]
+        before = clip_statistics(oklab.from_rgb(clip.reshape(1, 3, -1)))[:, :3]
+        from trainables.generator.palette import code_statistics
+
+        target = code_statistics(code(name))[:, :3]
+        assert (wanted - target).norm() < 0.6 * (before - target).norm() + 0.02, name
+
+
+def test_odd_sizes_keep_their_shape(network):
+    for height, width in ((64, 64), (67, 91), (16, 130)):
+        clip = torch.zeros(1, 3, 2, height, width)
+        assert network(clip, code("ink")).shape == clip.shape
+
+
+def test_equal_frames_give_equal_pictures_and_windows_have_no_seam(network, clip):
+    still = clip[:, :, :1].repeat(1, 1, 3, 1, 1)
+    restyled = network(still, code("neon"))
+    assert torch.equal(restyled[:, :, 0], restyled[:, :, 2])
+    whole = network(clip, code("neon"))
+    statistics = network.statistics(clip)
+    parts = torch.cat([network(clip[:, :, t : t + 1], code("neon"), statistics) for t in range(4)], 2)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+
+
+def test_a_wrong_shape_is_refused(network, clip):
+    with pytest.raises(InputError, match="style|codes"):
+        network(clip, torch.zeros(1, 5))
+
+
+def test_oklab_there_and_back_is_the_identity():
+    rgb = torch.rand(1, 3, 500, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    oklab = Oklab()
+    torch.testing.assert_close(oklab.to_rgb(oklab.from_rgb(rgb)), rgb, atol=2e-3, rtol=0)
+
+
+def test_transport_between_gaussians_gives_the_target_covariance():
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.normal(0.5, (0.1, 0.05, 0.08), (4000, 3)).T.copy()).float()[None]
+    source = clip_statistics(pixels)
+    target = torch.tensor([[0.5, 0.0, 0.0, 0.12, 0.06, 0.05, 0.4, -0.2, 0.1]])
+    plan = transport(source, target, floor=1e-3, least=0.01, most=100.0)
+    moved = clip_statistics(plan @ (pixels - source[:, :3, None]))
+    torch.testing.assert_close(moved[:, 3:], target[:, 3:], atol=2e-3, rtol=0)
+
+
+def test_brushes_are_still_on_a_still_frame_and_follow_contours():
+    frame = torch.full((1, 3, 32, 48), -0.5)
+    frame[..., 20:] = 0.5
+    maps = Brushes()(frame, torch.tensor([0.5]), torch.tensor([0.2]))
+    assert maps.shape == (1, BRUSHES, 32, 48)
+    contours = maps[0, 5]
+    assert contours[:, 19:21].min() > 0.8
+    assert contours[:, :16].max() < 0.05
+
+
+def test_features_carry_gradient_to_pixels_but_never_to_themselves():
+    features = FrozenFeatures().train()
+    assert not features.training
+    frames = torch.zeros(2, 3, 32, 32, requires_grad=True)
+    levels = features(frames)
+    assert [level.shape[1] for level in levels] == list(CHANNELS)
+    levels[-1].sum().backward()
+    assert frames.grad.abs().sum() > 0
+    assert all(p.grad is None for p in features.parameters())
+
+
+def test_the_motion_judge_sees_movement_not_the_palette():
+    clip = torch.rand(1, 3, 4, 8, 8)
+    torch.testing.assert_close(luma_changes(clip * 0.5 - 0.3), luma_changes(clip), atol=1e-5, rtol=1e-4)
+    assert luma_changes(clip[:, :, :1].repeat(1, 1, 4, 1, 1)).abs().max() == 0
+
+
+def test_the_judges_listen_to_the_style_code():
+    torch.manual_seed(0)
+    judge = Discriminator(DiscriminatorConfig(width=8))
+    levels = [torch.randn(2, CHANNELS[level], 4, 4) for level in (1, 2, 3)]
+    changes, gaps = torch.randn(2, 3, 16, 16), torch.ones(2, 3)
+    first = judge(levels, torch.zeros(2, 36), changes, gaps, torch.zeros(2, 36))
+    second = judge(levels, torch.ones(2, 36), changes, gaps, torch.ones(2, 36))
+    assert all(logits.shape == (2,) for logits in first)
+    assert all((a - b).abs().min() > 1e-4 for a, b in zip(first, second, strict=True))
+
+
+def test_the_average_halves_the_distance_in_its_half_life():
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(module.weight)
+    ema = Ema(module, half_life=10, warm_up=1.0)
+    torch.nn.init.ones_(module.weight)
+    for _ in range(5):
+        ema.update(module, images_seen=1000, images=2)
+    assert ema.module.weight.item() == pytest.approx(0.5)
+
+
+def test_a_young_average_follows_at_once():
+    module = torch.nn.Linear(1, 1)
+    ema = Ema(module, half_life=1000, warm_up=0.1)
+    torch.nn.init.ones_(module.weight)
+    ema.update(module, images_seen=0, images=4)
+    assert ema.module.weight.item() == 1.0
+    assert ema.decay(100, 10) == pytest.approx(0.5)

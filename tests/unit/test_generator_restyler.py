@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import InputError
+from trainables.generator.network import NetworkConfig, RestyleNetwork
+from trainables.generator.presets import PRESETS, preset_codes
+from trainables.generator.restyler import Restyler, save_bundle
+
+CONFIG = NetworkConfig(widths=(16, 16, 32), blocks=1)
+
+
+@pytest.fixture(scope="module")
+def network() -> RestyleNetwork:
+    torch.manual_seed(0)
+    network = RestyleNetwork(CONFIG)
+    torch.nn.init.normal_(network.head.weight, std=0.05)  # as if trained
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def restyler(network) -> Restyler:
+    return Restyler(network)
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (5, 40, 50, 3), np.uint8)
+
+
+CODES = np.stack([preset_codes()[name] for name in PRESETS])
+
+
+def test_strength_zero_is_the_clip_itself(restyler, clip):
+    (same,) = restyler.restyle([clip], CODES[:1], strength=0)
+    np.testing.assert_array_equal(same, clip)
+
+
+def test_strength_is_continuous_and_moves_farther_the_stronger(restyler, clip):
+    strengths = np.linspace(0, 1, 6)
+    clips = restyler.restyle([clip] * 6, CODES[[2] * 6], strengths)
+    moved = [np.abs(c.astype(float) - clip).mean() for c in clips]
+    steps = np.diff(moved)
+    assert steps.min() > 0
+    assert steps.max() < 1.2 * moved[-1] / 5 + 0.5
+
+
+def test_every_preset_looks_different(restyler, clip):
+    looks = restyler.restyle([clip] * len(PRESETS), CODES)
+    for i in range(len(looks)):
+        for j in range(i):
+            assert np.abs(looks[i].astype(float) - looks[j]).mean() > 8
+
+
+def test_clips_of_different_shapes_in_one_call(restyler, clip):
+    other = np.zeros((2, 64, 33, 3), np.uint8)
+    restyled = restyler.restyle([clip, other], CODES[:2])
+    assert [r.shape for r in restyled] == [clip.shape, other.shape]
+    assert all(r.dtype == np.uint8 for r in restyled)
+
+
+def test_windows_do_not_show(restyler, clip, monkeypatch):
+    (whole,) = restyler.restyle([clip], CODES[:1])
+    monkeypatch.setattr("trainables.generator.restyler.WINDOW_PIXELS", 2 * 40 * 50)
+    (windowed,) = restyler.restyle([clip], CODES[:1])
+    assert np.abs(whole.astype(int) - windowed).max() <= 1
+
+
+def test_a_still_clip_does_not_flicker(restyler, clip):
+    still = clip[:1].repeat(4, 0)
+    (restyled,) = restyler.restyle([still], CODES[2:3])
+    assert np.abs(np.diff(restyled.astype(int), axis=0)).max() == 0
+
+
+def test_bad_input_is_named(restyler, clip):
+    with pytest.raises(InputError, match="uint8"):
+        restyler.restyle([clip.astype(float)], CODES[:1])
+    with pytest.raises(InputError, match="strength is 1.5"):
+        restyler.restyle([clip], CODES[:1], 1.5)
+    with pytest.raises(InputError, match=r"\(1, 36\)"):
+        restyler.restyle([clip], CODES[:2])
+    with pytest.raises(InputError, match="sides must be 16"):
+        restyler.restyle([clip[:, :8]], CODES[:1])
+
+
+def test_a_bundle_gives_the_same_pictures(network, restyler, clip, tmp_path):
+    save_bundle(network, CONFIG, tmp_path / "b", {"limits": "none"})
+    again = Restyler.from_bundle(tmp_path / "b")
+    first, second = restyler.restyle([clip], CODES[:1])[0], again.restyle([clip], CODES[:1])[0]
+    assert np.abs(first.astype(int) - second).max() <= 2  # weights rest in half precision
+    assert (tmp_path / "b" / "model.safetensors").stat().st_size < 4e6
+
+
+def test_a_damaged_bundle_is_refused(network, tmp_path):
+    save_bundle(network, CONFIG, tmp_path / "b", {})
+    weights = tmp_path / "b" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(InputError, match="does not match its checksum"):
+        Restyler.from_bundle(tmp_path / "b")
+
+
+def test_a_bundle_of_another_size_is_refused(network, tmp_path):
+    save_bundle(network, NetworkConfig(widths=(16, 16, 16), blocks=1), tmp_path / "b", {})
+    with pytest.raises(InputError, match="do not fit together"):
+        Restyler.from_bundle(tmp_path / "b")
