@@ -104,7 +104,7 @@ def draw_path(photo_sha256: str, seed: int, move: str, aspect: float) -> CameraP
         drift = rng.uniform(-0.02, 0.02)
         shift = (drift, reach) if aspect < 0.95 else (reach, drift)
         return CameraPath(chosen, rng.uniform(1.04, 1.08), shift, (0.0, 0.0))
-    turn = (sign * rng.uniform(0.38, 0.48), rng.uniform(0.04, 0.08))
+    turn = (sign * rng.uniform(0.29, 0.37), rng.uniform(0.04, 0.08))
     return CameraPath(chosen, rng.uniform(1.03, 1.08), (0.0, 0.0), turn)
 
 

@@ -17,7 +17,7 @@ LARGEST_BYTES = 200 * 1024**2
 LARGEST_SIDE_KEPT = 2048
 """Larger photos are reduced once to this side; camera moves of clips up to 1024 pixels lose nothing by it."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "AVIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def read_photo(data: bytes, name: str) -> Photo:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             _check_size(image, name)
-            note = "animated: only its first frame was taken" if getattr(image, "n_frames", 1) > 1 else None
+            # Phones store depth maps and previews as further pictures of an MPO; that is no animation.
+            animated = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
             image.draft("RGB", (LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT))  # JPEG only: decodes at a smaller scale
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -55,7 +56,7 @@ def read_photo(data: bytes, name: str) -> Photo:
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"{name} is damaged or truncated: {error}") from error
     rgb.thumbnail((LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT), Image.Resampling.LANCZOS)
-    return Photo(np.asarray(rgb), note)
+    return Photo(np.asarray(rgb), "animated: only its first frame was taken" if animated else None)
 
 
 def _check_size(image: Image.Image, name: str) -> None:

@@ -186,7 +186,7 @@ def _decode_frames(
 ) -> tuple[np.ndarray, float, float, float]:
     """Frames, start and step in source seconds, and the source's length."""
     if not container.streams.video:
-        raise InputError(f"{name} has no video stream")
+        raise InputError(f"{name} has no video stream, or is truncated before it")
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > options.max_pixels:
@@ -210,21 +210,22 @@ def _decode_frames(
         max_dead_seconds=options.max_dead_seconds,
         wanted_seconds=options.num_frames / options.fps,
     )
-    times, step = _sample_times(start, end, interval, options)
+    start, step, lead = _sampling(start, end, interval, options)
+    times = [max(start, start + i * step + lead) for i in range(options.num_frames)]
     pictures = [_square(frame, stream, options.size) for frame in reader.nearest(times)]
-    return np.stack(pictures), times[0], step, seconds
+    return np.stack(pictures), start, step, seconds
 
 
-def _sample_times(start: float, end: float, interval: float, options: DecodeOptions) -> tuple[list[float], float]:
-    """Times of the frames in the source, seconds, and the step between them."""
+def _sampling(start: float, end: float, interval: float, options: DecodeOptions) -> tuple[float, float, float]:
+    """Start of the stretch, step between frames and where in its step a frame is read, all in source seconds."""
     wanted = options.num_frames / options.fps
     spare = end - start - wanted
     if options.span == "real_time" and spare > -interval / 2:
         # Whole source frames, so that equal rates pick every frame once.
-        first, step = start + max(0, int(spare / 2 / interval + 1e-6)) * interval, 1 / options.fps
-    else:
-        first, step = start, (end - start) / options.num_frames
-    return [first + i * step for i in range(options.num_frames)], step
+        return start + max(0, int(spare / 2 / interval + 1e-6)) * interval, 1 / options.fps, 0.0
+    step = (end - start) / options.num_frames
+    # The source frame that is shown in the middle of the step.
+    return start, step, (step - interval) / 2
 
 
 def _check_complete(stream: av.VideoStream, name: str, size_in_bytes: int) -> None:
@@ -273,7 +274,8 @@ class _Reader:
             while self._after is not None and self._time(self._after) < time:
                 self._before, self._after = self._after, next(self._frames, None)
             choices = [frame for frame in (self._before, self._after) if frame is not None]
-            chosen = min(choices, key=lambda frame: abs(self._time(frame) - time))
+            # Rounded, so that of two equally near frames it is always the earlier.
+            chosen = min(choices, key=lambda frame: round(abs(self._time(frame) - time), 6))
             if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
                 raise InputError(f"{self._name} is truncated: it ends at {self._time(chosen):.1f} s; export it again")
             yield chosen

@@ -29,7 +29,7 @@ def keys_of(*columns: pd.Series | str) -> list[str]:
 
     Give pseudonyms, never raw viewer ids: a key over few raw ids could be guessed back.
     """
-    texts = [column if isinstance(column, str) else column.astype(str).tolist() for column in columns]
+    texts = [column if isinstance(column, str) else column.astype("string").fillna("").tolist() for column in columns]
     length = next(len(text) for text in texts if not isinstance(text, str))
     rows = zip(*([text] * length if isinstance(text, str) else text for text in texts), strict=True)
     return [hashlib.sha256("\x1f".join(row).encode()).hexdigest()[:24] for row in rows]

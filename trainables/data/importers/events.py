@@ -135,7 +135,8 @@ class _LogReader:
         for raw in self._raw_chunks():
             if not self._columns:
                 self._columns = self._find_columns(list(raw.columns))
-            yield self._parse(raw, first_row)
+            if len(raw):
+                yield self._parse(raw, first_row)
             first_row += len(raw)
 
     def _raw_chunks(self) -> Iterator[pd.DataFrame]:

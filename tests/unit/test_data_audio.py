@@ -1,0 +1,82 @@
+"""Sound becomes one row of log-mel energies a frame, at the right pitch and the right time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media import clip_with_tone, numbered_clip
+from trainables.data.audio import (
+    FLOOR,
+    HIGHEST_HERTZ,
+    LOWEST_HERTZ,
+    MEL_BANDS,
+    SAMPLE_RATE,
+    Audio,
+    hertz_to_mel,
+    log_mel,
+    mel_filters,
+    mel_to_hertz,
+)
+from trainables.data.video import DecodeOptions, decode_clip
+
+
+def band_of(hertz: float) -> int:
+    """The mel band whose triangle peaks nearest to a frequency."""
+    corners = mel_to_hertz(np.linspace(hertz_to_mel(LOWEST_HERTZ), hertz_to_mel(HIGHEST_HERTZ), MEL_BANDS + 2))
+    return int(np.abs(corners[1:-1] - hertz).argmin())
+
+
+def tone(hertz: float, seconds: float = 2.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * np.arange(int(SAMPLE_RATE * seconds)) / SAMPLE_RATE).astype(np.float32)
+
+
+def test_the_mel_scale_has_its_known_values() -> None:
+    assert hertz_to_mel(1000.0) == pytest.approx(999.99, abs=0.01)
+    assert hertz_to_mel(700.0) == pytest.approx(2595 * np.log10(2))
+    assert mel_to_hertz(hertz_to_mel(440.0)) == pytest.approx(440.0)
+
+
+@pytest.mark.parametrize("hertz", [300.0, 1000.0, 4000.0])
+def test_a_tone_peaks_in_its_band(hertz: float) -> None:
+    feature = log_mel(Audio(tone(hertz), SAMPLE_RATE), 24, 1 / 12)
+    assert feature.shape == (24, MEL_BANDS)
+    assert feature.dtype == np.float32
+    assert (np.abs(feature.argmax(1) - band_of(hertz)) <= 1).all()
+
+
+def test_a_full_scale_tone_has_energy_near_one() -> None:
+    centre = mel_to_hertz(np.linspace(hertz_to_mel(LOWEST_HERTZ), hertz_to_mel(HIGHEST_HERTZ), MEL_BANDS + 2))[31]
+    # The Hann window spreads a tone over neighbouring bins, which the triangle adds up.
+    assert -0.7 < log_mel(Audio(tone(float(centre)), SAMPLE_RATE), 1, 2.0).max() < 0.7
+
+
+def test_sound_lands_in_the_frames_in_which_it_is_heard() -> None:
+    samples = tone(1000.0)
+    samples[:SAMPLE_RATE] = 0
+    loud = log_mel(Audio(samples, SAMPLE_RATE), 24, 1 / 12)[:, band_of(1000.0)]
+    assert (loud[:11] < np.log(FLOOR) + 1).all()
+    assert (loud[13:] > -2).all()
+
+
+def test_silence_is_the_floor_and_short_frames_have_values() -> None:
+    assert np.allclose(log_mel(Audio(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE), 12, 1 / 12), np.log(FLOOR))
+    assert np.isfinite(log_mel(Audio(tone(500.0, 0.05), SAMPLE_RATE), 24, 0.05 / 24)).all()
+
+
+def test_filters_cover_every_band() -> None:
+    filters = mel_filters(SAMPLE_RATE)
+    assert filters.shape == (MEL_BANDS, 513)
+    assert (filters >= 0).all()
+    assert filters.max() <= 1
+    assert (filters.sum(1) > 0).all()
+
+
+def test_the_sound_of_a_clip_is_kept_and_a_silent_film_has_none(tmp_path: Path) -> None:
+    clip = decode_clip(clip_with_tone(tmp_path / "tone.mp4", 1000.0), DecodeOptions(size=64))
+    assert clip.audio is not None
+    feature = log_mel(clip.audio, 24, clip.frame_seconds)
+    assert (np.abs(feature[2:-2].argmax(1) - band_of(1000.0)) <= 1).all()
+    assert decode_clip(numbered_clip(24, 12), DecodeOptions(size=64)).audio is None

@@ -1,0 +1,174 @@
+"""The import's core, without Ray: bad files are set aside, known ones skipped, parts written whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cluster.storage import Storage
+from tests.media import clip_with_tone, numbered_clip, photo_bytes, read_numbers, textured_photo, write_bad_photos
+from trainables.data.camera import CameraOptions
+from trainables.data.dataset import Dataset
+from trainables.data.importers.catalogue import PHOTO_SUFFIXES, read_catalogue
+from trainables.data.pipeline import (
+    ADDED,
+    DUPLICATE,
+    FAILED,
+    KNOWN,
+    NOTE,
+    SET_ASIDE,
+    ClipConverter,
+    Converter,
+    PhotoConverter,
+    convert_items,
+)
+from trainables.data.style_code import CODE_DIM
+from trainables.data.video import DecodeOptions
+
+PHOTOS = PhotoConverter(CameraOptions(num_frames=4, size=32))
+CLIPS = ClipConverter(DecodeOptions(num_frames=8, size=32))
+
+
+def convert(dataset: Dataset, files: list[Path], converter: Converter = PHOTOS) -> list[tuple]:
+    items = ((path.stem, [(path.name, str(path))]) for path in files)
+    return list(convert_items(dataset, items, converter, frozenset(dataset.keys("clips"))))
+
+
+def test_bad_photos_are_set_aside_with_path_and_reason(storage: Storage, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    bad = write_bad_photos(folder)
+    (folder / "good.jpg").write_bytes(photo_bytes(textured_photo()))
+    (folder / "print.jpg").write_bytes(photo_bytes(textured_photo().convert("CMYK")))
+    dataset = Dataset.create(storage, "shop")
+    outcomes = convert(dataset, sorted(folder.iterdir()))
+    by_path = {path: (outcome, reason) for _, path, outcome, reason in outcomes}
+    assert {path for path, (outcome, _) in by_path.items() if outcome == ADDED} == {"good.jpg", "print.jpg"}
+    for name in bad:
+        outcome, reason = by_path[name]
+        assert outcome == SET_ASIDE
+        assert name in reason
+    assert dataset.count("clips") == 2
+
+
+def test_a_photo_clip_is_stored_with_its_facts(storage: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "hat.jpg"
+    path.write_bytes(photo_bytes(textured_photo()))
+    dataset = Dataset.create(storage, "shop")
+    convert(dataset, [path])
+    clip = dataset.clip("hat")
+    assert clip.frames_THWC.shape == (4, 32, 32, 3)
+    assert clip.fps == 12
+    assert clip.style_code.shape == (CODE_DIM,)
+    row = dataset.arrow("clips", ["camera_move", "source", "audio_logmel", "source_seconds"]).to_pylist()[0]
+    assert row["camera_move"] in ("push_in", "pan", "orbit")
+    assert (row["source"], row["audio_logmel"], row["source_seconds"]) == ("hat.jpg", None, None)
+
+
+def test_a_clip_with_sound_keeps_its_log_mel(storage: Storage, tmp_path: Path) -> None:
+    dataset = Dataset.create(storage, "shop")
+    silent = tmp_path / "silent.mp4"
+    silent.write_bytes(numbered_clip(8, 12))
+    convert(dataset, [clip_with_tone(tmp_path / "tone.mp4", 1000.0), silent], CLIPS)
+    rows = dataset.arrow("clips", ["product_id", "audio_logmel"]).to_pylist()
+    sounds = {row["product_id"]: row["audio_logmel"] for row in rows}
+    assert np.asarray(sounds["tone"]).reshape(8, 64).argmax(1).tolist() == [21] * 8  # the band of 1 kHz
+    assert sounds["silent"] is None
+    assert read_numbers(dataset.clip("silent").frames_THWC) == list(range(8))
+
+
+def test_files_already_converted_are_not_converted_again(storage: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "hat.jpg"
+    path.write_bytes(photo_bytes(textured_photo()))
+    dataset = Dataset.create(storage, "shop")
+    assert [outcome for _, _, outcome, _ in convert(dataset, [path, path])] == [ADDED, DUPLICATE]
+
+    class Untouched:
+        settings = PHOTOS.settings
+
+        def __call__(self, path: str, name: str, sha256: str) -> None:
+            raise AssertionError("a known file was converted")
+
+    assert [outcome for _, _, outcome, _ in convert(dataset, [path], Untouched())] == [KNOWN]
+    other = PhotoConverter(CameraOptions(num_frames=4, size=32, seed=9))
+    assert [outcome for _, _, outcome, _ in convert(dataset, [path], other)] == [ADDED]
+
+
+def test_an_animated_photo_is_added_with_a_note(storage: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "spin.gif"
+    frames = [textured_photo(64, 64, seed) for seed in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    outcomes = convert(Dataset.create(storage, "shop"), [path])
+    assert [outcome for _, _, outcome, _ in outcomes] == [NOTE, ADDED]
+    assert "first frame" in outcomes[0][3]
+
+
+def test_clips_are_written_in_parts_of_bounded_size(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.data.pipeline.PART_BYTES", 3 * 4 * 32 * 32 * 3)
+    files = []
+    for index in range(8):
+        files.append(tmp_path / f"p{index}.png")
+        files[-1].write_bytes(photo_bytes(textured_photo(48, 48, index), "PNG"))
+    dataset = Dataset.create(storage, "shop")
+    convert(dataset, files)
+    assert dataset.count("clips") == 8
+    assert len(dataset.files("clips")) == 3
+
+
+def test_a_file_that_vanishes_is_set_aside(storage: Storage, tmp_path: Path) -> None:
+    [(_, path, outcome, reason)] = convert(Dataset.create(storage, "shop"), [tmp_path / "gone.jpg"])
+    assert (path, outcome) == ("gone.jpg", SET_ASIDE)
+    assert "gone.jpg cannot be read" in reason
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_fails_with_the_path_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
+    dataset = Dataset.create(Storage(str(small_disk)), "shop")
+    first = tmp_path / "first.png"
+    first.write_bytes(photo_bytes(textured_photo(64, 64, 0), "PNG"))
+    convert(dataset, [first])
+    before = dataset.content_hash()
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    large = tmp_path / "large.png"
+    large.write_bytes(photo_bytes(Image.fromarray(noise), "PNG"))
+    outcomes = convert(dataset, [large], PhotoConverter(CameraOptions(num_frames=24, size=256)))
+    _, _, outcome, reason = outcomes[-1]
+    assert outcome == FAILED
+    assert str(small_disk) in reason
+    assert "free space" in reason
+    assert dataset.content_hash() == before
+    assert [name for name in os.listdir(small_disk / "datasets/shop/clips") if name.endswith(".tmp")] == []
+
+
+def test_a_folder_is_a_catalogue(tmp_path: Path) -> None:
+    for name in ("hats/red_hat.jpg", "hats/1.jpg", "shoes/1.jpg", "notes.txt", ".hidden.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    catalogue = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos")
+    facts = {item.product["product_id"]: (item.product["category"], item.product["title"]) for item in catalogue.items}
+    assert facts["red_hat"] == ("hats", "red hat")
+    # Equal names in two folders are two products.
+    assert set(facts) == {"red_hat", "hats/1", "shoes/1"}
+    assert "2 other files" in catalogue.notes[0]

@@ -1,0 +1,195 @@
+"""A shop's own log: foreign columns and times, pseudonyms, unknown products, repeats, and errors by row."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from cluster.errors import InputError, NotFoundError
+from cluster.pseudonym import Pseudonymiser
+from cluster.storage import Storage
+from trainables.data.dataset import Dataset
+from trainables.data.importers.events import EventColumns, import_events
+from trainables.data.importers.report import ImportReport
+
+PSEUDONYMS = Pseudonymiser(bytes(32))
+GOOD = "viewer_id,product_id,event_type,at,watch_seconds,duration_seconds\n"
+
+
+@pytest.fixture
+def shop(storage: Storage) -> Dataset:
+    dataset = Dataset.create(storage, "shop")
+    rows = [{"product_id": name, "title": name, "category": "hats"} for name in ("p1", "p2")]
+    dataset.append("products", pa.Table.from_pylist(rows), "test")
+    return dataset
+
+
+def run(shop: Dataset, path: Path, **options) -> ImportReport:
+    return import_events(shop.storage, shop.name, path, EventColumns(**options), PSEUDONYMS)
+
+
+def written(tmp_path: Path, text: str, name: str = "log.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_events_are_stored_with_pseudonyms(shop: Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD + "ann,p1,watch,2024-05-01T10:00:00Z,3.5,4\nbob,p2,click,2024-05-01T12:00:00+02:00,,\n")
+    report = run(shop, path)
+    assert report.added == {"events": 2}
+    rows = sorted(shop.arrow("events").to_pylist(), key=lambda row: row["product_id"])
+    assert [row["viewer_id"] for row in rows] == [PSEUDONYMS.of("ann"), PSEUDONYMS.of("bob")]
+    assert (rows[0]["watch_seconds"], rows[0]["duration_seconds"]) == (3.5, 4.0)
+    assert rows[0]["at"] == rows[1]["at"]  # zones are honoured
+    assert rows[1]["watch_seconds"] is None
+    for file in Path(shop.storage.base).rglob("*"):
+        assert not file.is_file() or b"ann" not in file.read_bytes()
+
+
+def test_importing_twice_adds_nothing_and_says_so(shop: Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD + "a,p1,click,2024-05-01,,\na,p1,click,2024-05-01,,\nb,p1,click,2024-05-01,,\n")
+    first, hash_before = run(shop, path), shop.content_hash()
+    assert (first.added["events"], first.duplicates, first.known) == (2, 1, 0)
+    second = run(shop, path)
+    assert (second.added["events"], second.known) == (0, 3)
+    assert shop.content_hash() == hash_before
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [
+        ("1714557600", "auto"),
+        ("1714557600000", "auto"),
+        ("1714557600000000", "auto"),
+        ("1714557600.0", "auto"),
+        ("2024-05-01 10:00:00", "auto"),
+        ("2024-05-01T10:00:00Z", "iso"),
+        ("1714557600", "s"),
+    ],
+)
+def test_times_are_understood(shop: Dataset, tmp_path: Path, value: str, unit: str) -> None:
+    run(shop, written(tmp_path, f"user,item,type,timestamp\na,p1,click,{value}\n"), time_unit=unit)
+    assert shop.arrow("events")["at"][0].as_py().isoformat() == "2024-05-01T10:00:00+00:00"
+
+
+def test_foreign_columns_and_types_are_mapped(shop: Dataset, tmp_path: Path) -> None:
+    text = "who,what,did,when,slot\na,p1,AddToCart,2024-05-01,3\na,p1,view,2024-05-01,\n"
+    named = {"viewer": "who", "product": "what", "type": "did", "time": "when"}
+    run(shop, written(tmp_path, text), named=named, types={"addtocart": "like"})
+    rows = {row["event_type"]: row["position"] for row in shop.arrow("events").to_pylist()}
+    assert rows == {"like": 3, "impression": None}
+
+
+def test_a_log_without_types_holds_watches_or_what_is_said(shop: Dataset, tmp_path: Path) -> None:
+    run(shop, written(tmp_path, "user,item,time,watch_seconds\na,p1,2024-05-01,2\n"))
+    assert shop.arrow("events")["event_type"].to_pylist() == ["watch"]
+    bare = written(tmp_path, "user,item,time\nb,p1,2024-05-01\n", "bare.csv")
+    with pytest.raises(InputError, match=r"bare\.csv: no column for type.*--default-type"):
+        run(shop, bare)
+    run(shop, bare, default_type="purchase")
+    assert sorted(shop.arrow("events")["event_type"].to_pylist()) == ["purchase", "watch"]
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
+def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
+    table = pd.DataFrame({
+        "viewer_id": [1, 2],
+        "product_id": ["p1", "p2"],
+        "event_type": ["click", "watch"],
+        "at": pd.to_datetime(["2024-05-01T10:00:00Z", "2024-05-01T11:00:00Z"]),
+        "watch_seconds": [None, 2.5],
+    })
+    path = tmp_path / f"log.{kind}"
+    if kind == "parquet":
+        table.to_parquet(path)
+    else:
+        path.write_bytes(gzip.compress(table.to_csv(index=False).encode()))
+    assert run(shop, path).added == {"events": 2}
+    assert {row["viewer_id"] for row in shop.arrow("events").to_pylist()} == {PSEUDONYMS.of("1"), PSEUDONYMS.of("2")}
+    assert sorted(row["at"].hour for row in shop.arrow("events").to_pylist()) == [10, 11]
+
+
+def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop: Dataset, tmp_path: Path) -> None:
+    text = GOOD + "ann,p1,click,2024-05-01,,\nann,p9,click,2024-05-01,,\nbob,p9,watch,2024-05-02,7,8\nbob,p1,wave,2024-05-02,,\n"
+    path = written(tmp_path, text)
+    report = run(shop, path)
+    assert report.added == {"events": 1}
+    assert {(item.reason.split(" (")[0], item.count) for item in report.set_aside} == {
+        ("unknown product", 2),
+        ("unknown event type", 1),
+    }
+    run(shop, path)  # a second time keeps each row once
+
+    def aside() -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(shop.storage.read_bytes(shop.folder("set_aside.csv")).decode())))
+
+    assert [(row["product_id"], row["item"]) for row in aside()] == [("p1", "row 4"), ("p9", "row 2"), ("p9", "row 3")]
+    assert aside()[2]["viewer_id"] == PSEUDONYMS.of("bob")
+    assert float(aside()[2]["watch_seconds"]) == 7
+    shop.append("products", pa.Table.from_pylist([{"product_id": "p9", "title": "x", "category": "x"}]), "test")
+    assert run(shop, path).added == {"events": 2}
+    assert [row["reason"] for row in aside()] == ["unknown event type"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("product_id,event_type,at\np1,click,1\n", r"no column for viewer.*--viewer-column", id="no viewer"),
+        pytest.param("viewer_id,event_type,at\na,click,1\n", r"no column for product", id="no product"),
+        pytest.param("viewer_id,product_id,event_type\na,p1,click\n", r"no column for time", id="no time"),
+        pytest.param(GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n",
+                     r"'watch_seconds', row 2: 'long' is not a number", id="watch time is text"),
+        pytest.param(GOOD + "a,p1,watch,2024-05-01,-2,3\n", r"'watch_seconds', row 1: '-2'", id="negative watch time"),
+        pytest.param(GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time",
+                     id="time is text"),
+        pytest.param(GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\na,p1,click,1714557600,,\n",
+                     r"'at', row 2: 'soon' is not a number", id="epoch is text"),
+        pytest.param(GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in", id="empty product"),
+        pytest.param("", r"log\.csv is empty", id="empty file"),
+        pytest.param(GOOD, r"log\.csv holds no events", id="header only"),
+    ],
+)  # fmt: skip
+def test_a_bad_log_is_refused_by_file_column_and_row(shop: Dataset, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"log\.csv.*{message}" if "log" not in message else message):
+        run(shop, written(tmp_path, text))
+    assert not shop.has("events")
+
+
+def test_a_bad_row_after_many_good_ones_leaves_the_dataset_as_it_was(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.data.importers.events.ROWS_A_CHUNK", 10)
+    rows = [f"v{i},p1,watch,2024-05-01,{i},100" for i in range(34)] + ["x,p1,watch,2024-05-01,oops,100"]
+    with pytest.raises(InputError, match=r"'watch_seconds', row 35: 'oops'"):
+        run(shop, written(tmp_path, GOOD + "\n".join(rows) + "\n"))
+    assert not shop.has("events")
+
+
+def test_a_missing_or_foreign_file_and_a_dataset_without_products(shop: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv does not exist"):
+        run(shop, tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"log\.json is neither"):
+        run(shop, written(tmp_path, "{}", "log.json"))
+    with pytest.raises(InputError, match=r"log\.parquet cannot be read"):
+        run(shop, written(tmp_path, "no parquet", "log.parquet"))
+    with pytest.raises(InputError, match=r"log\.csv\.gz cannot be read"):
+        run(shop, written(tmp_path, "not gzipped", "log.csv.gz"))
+    with pytest.raises(NotFoundError, match="'other' does not exist"):
+        import_events(shop.storage, "other", tmp_path / "log.csv", None, PSEUDONYMS)
+    Dataset.create(shop.storage, "bare")
+    with pytest.raises(InputError, match="'bare' has no products"):
+        import_events(shop.storage, "bare", tmp_path / "log.csv", None, PSEUDONYMS)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(InputError, match="'gaze' is no event type"):
+        EventColumns(types={"look": "gaze"})
+    with pytest.raises(InputError, match="time_unit is 'days'"):
+        EventColumns(time_unit="days")

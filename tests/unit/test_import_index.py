@@ -1,0 +1,112 @@
+"""An index CSV: columns by usual names or flags, errors that name file, column and row, missing files set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import InputError
+from trainables.data.importers.catalogue import CLIP_SUFFIXES, PHOTO_SUFFIXES, Catalogue, read_catalogue
+
+
+def catalogue(folder: Path, text: str, **options) -> Catalogue:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (folder / name).write_bytes(b"x")
+    (folder / "index.csv").write_text(text)
+    return read_catalogue(folder, PHOTO_SUFFIXES, what="photos", index=Path("index.csv"), **options)
+
+
+def test_usual_column_names_are_found_in_any_case(tmp_path: Path) -> None:
+    items = catalogue(tmp_path, "SKU,Image,Name,Kind,Price,Brand,Tags\ns1,a.jpg,Red hat,hats,9.5,Acme,red|wool\n").items
+    assert items[0].product == {
+        "product_id": "s1",
+        "title": "Red hat",
+        "category": "hats",
+        "description": None,
+        "price": 9.5,
+        "creator": "Acme",
+        "tags": ["red", "wool"],
+    }
+    assert items[0].files == (("a.jpg", str((tmp_path / "a.jpg").resolve())),)
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    text = "code,where,what\nx1,/a.jpg,hats\n"
+    items = catalogue(tmp_path, text, columns={"path": "where", "id": "code", "category": "what"}).items
+    assert (items[0].product["product_id"], items[0].product["category"]) == ("x1", "hats")
+
+
+def test_a_byte_order_mark_and_spaces_do_no_harm(tmp_path: Path) -> None:
+    assert catalogue(tmp_path, "\ufeffpath, title\na.jpg, Hat\n").items[0].product["title"] == "Hat"
+
+
+def test_several_files_of_one_product_and_repeated_rows(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, "id,path\np,a.jpg\np,b.jpg\np,a.jpg\nq,c.jpg\n")
+    assert [(item.product["product_id"], len(item.files)) for item in found.items] == [("p", 2), ("q", 1)]
+    assert found.duplicates == 1
+
+
+def test_a_listed_file_that_does_not_exist_is_set_aside(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, "path\na.jpg\nnone.jpg\n")
+    assert len(found.items) == 1
+    assert found.set_aside[0].path == "none.jpg"
+    assert "does not exist (index.csv, row 2)" in found.set_aside[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "title\nHat\n", r"index\.csv: no column for path; name it with --path-column", id="missing column"
+        ),
+        pytest.param("path,price\na.jpg,5\nb.jpg,cheap\n", r"'price', row 2: 'cheap' is not a number", id="wrong type"),
+        pytest.param("path,price\na.jpg,-1\n", r"'price', row 1: '-1' is not a number of at least 0", id="negative"),
+        pytest.param("", r"index\.csv is empty", id="empty file"),
+        pytest.param("path\n", r"index\.csv has no rows", id="header only"),
+        pytest.param('path,title\n"a.jpg,oops\n', r"index\.csv is not a readable CSV", id="open quote"),
+    ],
+)
+def test_a_bad_index_is_refused_by_file_column_and_row(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        catalogue(tmp_path, text)
+
+
+def test_a_named_column_that_is_missing_is_told_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"column 'cost' \(--price-column\) is missing; the file has: path, price"):
+        catalogue(tmp_path, "path,price\na.jpg,5\n", columns={"price": "cost"})
+
+
+def test_an_index_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_bytes("path,title\na.jpg,Hüte\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"index\.csv"):
+        read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", index=Path("index.csv"))
+
+
+def test_an_empty_folder_and_a_missing_one_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{tmp_path} holds no photos"):
+        read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos")
+    with pytest.raises(InputError, match=r"none is not a folder"):
+        read_catalogue(tmp_path / "none", CLIP_SUFFIXES, what="clips")
+    with pytest.raises(InputError, match=r"the index list\.csv does not exist"):
+        read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", index=Path("list.csv"))
+
+
+def test_a_limit_is_spread_over_the_catalogue(tmp_path: Path) -> None:
+    for category in ("hats", "shoes"):
+        (tmp_path / category).mkdir()
+        for number in range(10):
+            (tmp_path / category / f"{category}{number}.png").write_bytes(b"x")
+    found = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", limit=4)
+    assert [item.product["category"] for item in found.items] == ["hats", "hats", "shoes", "shoes"]
+    with pytest.raises(InputError, match="limit is 0"):
+        read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", limit=0)
+
+
+def test_the_real_turntable_index_works_by_default(shared_data: Path) -> None:
+    folder = shared_data / "turntables"
+    found = read_catalogue(folder, CLIP_SUFFIXES, what="clips", index=Path("index.csv"))
+    assert len(found.items) == 66
+    assert found.set_aside == []
+    assert found.items[0].product["title"] == "large clamp"
+    assert found.items[0].product["category"] == "tools"
