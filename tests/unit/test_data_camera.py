@@ -97,7 +97,8 @@ def test_fine_detail_is_averaged_not_aliased() -> None:
 
 
 def test_one_frame_and_bad_options() -> None:
-    assert photo_clip(np.asarray(textured_photo()), "x", CameraOptions(num_frames=1, size=32))[0].shape == (1, 32, 32, 3)
+    clip, _ = photo_clip(np.asarray(textured_photo()), "x", CameraOptions(num_frames=1, size=32))
+    assert clip.shape == (1, 32, 32, 3)
     with pytest.raises(InputError, match="move is 'zoom'"):
         CameraOptions(move="zoom")
     with pytest.raises(InputError, match="size is 15"):

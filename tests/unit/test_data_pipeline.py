@@ -158,7 +158,7 @@ def test_a_full_disk_fails_with_the_path_and_loses_nothing(small_disk: Path, tmp
     assert str(small_disk) in reason
     assert "free space" in reason
     assert dataset.content_hash() == before
-    assert [name for name in os.listdir(small_disk / "datasets/shop/clips") if name.endswith(".tmp")] == []
+    assert list((small_disk / "datasets/shop/clips").glob("*.tmp")) == []
 
 
 def test_a_folder_is_a_catalogue(tmp_path: Path) -> None:

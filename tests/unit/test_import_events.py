@@ -41,7 +41,8 @@ def written(tmp_path: Path, text: str, name: str = "log.csv") -> Path:
 
 
 def test_events_are_stored_with_pseudonyms(shop: Dataset, tmp_path: Path) -> None:
-    path = written(tmp_path, GOOD + "ann,p1,watch,2024-05-01T10:00:00Z,3.5,4\nbob,p2,click,2024-05-01T12:00:00+02:00,,\n")
+    rows = "ann,p1,watch,2024-05-01T10:00:00Z,3.5,4\nbob,p2,click,2024-05-01T12:00:00+02:00,,\n"
+    path = written(tmp_path, GOOD + rows)
     report = run(shop, path)
     assert report.added == {"events": 2}
     rows = sorted(shop.arrow("events").to_pylist(), key=lambda row: row["product_id"])
@@ -117,8 +118,9 @@ def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
 
 
 def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop: Dataset, tmp_path: Path) -> None:
-    text = GOOD + "ann,p1,click,2024-05-01,,\nann,p9,click,2024-05-01,,\nbob,p9,watch,2024-05-02,7,8\nbob,p1,wave,2024-05-02,,\n"
-    path = written(tmp_path, text)
+    known = "ann,p1,click,2024-05-01,,\n"
+    unknown = "ann,p9,click,2024-05-01,,\nbob,p9,watch,2024-05-02,7,8\nbob,p1,wave,2024-05-02,,\n"
+    path = written(tmp_path, GOOD + known + unknown)
     report = run(shop, path)
     assert report.added == {"events": 1}
     assert {(item.reason.split(" (")[0], item.count) for item in report.set_aside} == {
@@ -141,23 +143,20 @@ def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("product_id,event_type,at\np1,click,1\n", r"no column for viewer.*--viewer-column", id="no viewer"),
-        pytest.param("viewer_id,event_type,at\na,click,1\n", r"no column for product", id="no product"),
-        pytest.param("viewer_id,product_id,event_type\na,p1,click\n", r"no column for time", id="no time"),
-        pytest.param(GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n",
-                     r"'watch_seconds', row 2: 'long' is not a number", id="watch time is text"),
-        pytest.param(GOOD + "a,p1,watch,2024-05-01,-2,3\n", r"'watch_seconds', row 1: '-2'", id="negative watch time"),
-        pytest.param(GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time",
-                     id="time is text"),
-        pytest.param(GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\na,p1,click,1714557600,,\n",
-                     r"'at', row 2: 'soon' is not a number", id="epoch is text"),
-        pytest.param(GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in", id="empty product"),
-        pytest.param("", r"log\.csv is empty", id="empty file"),
-        pytest.param(GOOD, r"log\.csv holds no events", id="header only"),
+        ("product_id,event_type,at\np1,click,1\n", r"no column for viewer.*--viewer-column"),
+        ("viewer_id,event_type,at\na,click,1\n", r"no column for product"),
+        ("viewer_id,product_id,event_type\na,p1,click\n", r"no column for time"),
+        (GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n", r"'watch_seconds', row 2: 'long' is not"),
+        (GOOD + "a,p1,watch,2024-05-01,-2,3\n", r"'watch_seconds', row 1: '-2'"),
+        (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time"),
+        (GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not a number"),
+        (GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in"),
+        ("", r"is empty"),
+        (GOOD, r"holds no events"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_log_is_refused_by_file_column_and_row(shop: Dataset, tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=rf"log\.csv.*{message}" if "log" not in message else message):
+    with pytest.raises(InputError, match=rf"log\.csv.*{message}"):
         run(shop, written(tmp_path, text))
     assert not shop.has("events")
 
