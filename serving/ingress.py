@@ -79,6 +79,7 @@ class Ingress:
             models=Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference),
             presets=preset_codes(),
             history_events=args.history_events,
+            feed_wait_s=args.feed_wait_s,
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for

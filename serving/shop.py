@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from trainables.data.video import DecodeOptions, decode_clip
 if TYPE_CHECKING:
     from trainables.recommender.recommender import Reason as PastProduct
     from trainables.recommender.recommender import Recommendation
+
+logger = logging.getLogger("ray.serve")
 
 UPLOAD = DecodeOptions(num_frames=24, fps=12.0, size=128, max_seconds=600.0)
 """What an uploaded clip becomes before it is restyled."""
@@ -65,6 +68,7 @@ class Shop:
         models: Models,
         presets: Mapping[str, np.ndarray],
         history_events: int,
+        feed_wait_s: float,
     ) -> None:
         self.catalogue = catalogue
         self.presets = presets
@@ -75,7 +79,9 @@ class Shop:
         self._recommender = recommender
         self._generator = generator
         self._history_events = history_events
+        self._feed_wait_s = feed_wait_s
         self._flights = Flights()
+        self._late: set[asyncio.Task] = set()
 
     async def slate(self, viewer: str, k: int) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
@@ -206,8 +212,8 @@ class Shop:
 
     async def _feed_clip(self, product_id: str, look: Style) -> ClipOut:
         try:
-            rendered = await self.restyle(product_id, look, 1.0)
-        except (Problem, RenderError):
+            rendered = await self._in_time(self.restyle(product_id, look, 1.0))
+        except (Problem, RenderError, TimeoutError):
             original = await self.original(product_id)
             url = f"/v1/clips/{original.clip_id}"
             return ClipOut(
@@ -222,7 +228,26 @@ class Shop:
             restyled=True,
         )
 
-    async def _cached(self, key: str, render: Any) -> Rendered:
+    async def _in_time(self, render: Coroutine[Any, Any, Rendered]) -> Rendered:
+        """The render, or TimeoutError after `feed_wait_s`; it then goes on, so that the next feed finds it cached."""
+        task = asyncio.ensure_future(render)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._feed_wait_s)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if done:
+            return task.result()
+        self._late.add(task)
+        task.add_done_callback(self._finished_late)
+        raise TimeoutError
+
+    def _finished_late(self, task: asyncio.Task) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("a render that came too late for its feed failed: %s", error)
+
+    async def _cached(self, key: str, render: Callable[[], Awaitable[bytes]]) -> Rendered:
         data = self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)
         if data is not None:
             return Rendered(key, data, cached=True)

@@ -21,7 +21,7 @@ from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
 from serving.contracts import Answer, RenderError, RenderRequest
 from serving.event_store import EventStore
-from serving.messages import Models
+from serving.messages import Feed, Models
 from serving.problems import MEDIA_TYPE, Problem
 from serving.routes import build_http
 from serving.shop import Shop
@@ -113,6 +113,7 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
         models=Models(generator="generator/3", recommender="recommender/2"),
         presets=PRESETS,
         history_events=50,
+        feed_wait_s=60,
     )
     cards = {"generator": {"reference": "generator/3"}}
     viewers = (DemoViewer(id="mia", label="Mia"),)
@@ -276,6 +277,33 @@ def test_feed_answers_with_originals_when_no_generator_does(site: Site) -> None:
     feed = site("POST", "/v1/feed", json={"viewer": "x", "k": 2})
     assert feed.status_code == 200
     assert not any(item["clip"]["restyled"] for item in feed.json()["items"])
+
+
+def test_late_render_gives_the_original_now_and_the_look_next_time(site: Site) -> None:
+    """The feed does not wait for a slow generator; its render goes on and is in the cache of the next feed."""
+    release = asyncio.Event()
+    render = site.generator.render
+
+    async def slow(request: RenderRequest) -> bytes:
+        await release.wait()
+        return await render(request)
+
+    site.generator.render = slow
+    site.shop._feed_wait_s = 0.01
+
+    async def scenario() -> tuple[Feed, Feed]:
+        first = await site.shop.feed("x", 1)
+        site.shop._feed_wait_s = 60
+        release.set()
+        late = set(site.shop._late)
+        assert late
+        await asyncio.wait(late)
+        return first, await site.shop.feed("x", 1)
+
+    first, second = asyncio.run(scenario())
+    assert (first.items[0].clip.restyled, first.degraded) == (False, True)
+    assert (second.items[0].clip.restyled, second.items[0].clip.cached) == (True, True)
+    assert len(site.generator.requests) == 1
 
 
 def test_busy_generator_is_429_with_retry_after_on_clips_alone(site: Site) -> None:
