@@ -84,9 +84,10 @@ class ItemModel:
         total[self.item_rows] += w[known] @ self.item_item_mm[column[known]]
         if self.content_scale:
             features, unknown = self.content_nD[rows], c[rows]
-            profiles_D2 = np.stack([(w * (1 - unknown)) @ features, (w * unknown) @ features], axis=1)
-            similar_n2 = self.content_nD @ profiles_D2
-            total += np.float32(self.content_scale) * (c * similar_n2[:, 0] + similar_n2[:, 1])
+            # Two products of a matrix and a vector: BLAS is five times slower with a matrix of two columns.
+            among_known_n = self.content_nD @ ((w * (1 - unknown)) @ features)
+            to_unknown_n = self.content_nD @ ((w * unknown) @ features)
+            total += np.float32(self.content_scale) * (c * among_known_n + to_unknown_n)
         return total
 
     def shares(self, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
