@@ -54,12 +54,14 @@ class Field:
         above = torch.cat((self.values[1:], self.values[-1:]))
         self.atlas = torch.stack((self.values, above)).reshape(1, 2, ny * nz, nx).contiguous()
 
-    @property
-    def size(self) -> tuple[float, float]:
-        """Greatest distance of the object from the y axis, and its height."""
+    def swept(self) -> tuple[Tensor, Tensor]:
+        """What a full turn about the y axis sweeps: heights of the occupied slices and the radius of each, (M,)."""
         xs, ys, zs = self._axes()
-        y, z, x = torch.nonzero(self.values < 0, as_tuple=True)
-        return length(xs[x], zs[z]).max().item(), ys[y].max().item()
+        from_axis = length(xs[None, :], zs[:, None])
+        inside = self.values < 0
+        radii = torch.where(inside, from_axis, torch.zeros(())).amax((1, 2))
+        occupied = inside.any(2).any(1)
+        return ys[occupied], radii[occupied]
 
     def near(self, p: Points) -> Tensor:
         """Distance from the grid, trilinear; outside the box the distance to the box is added. Shape (N,)."""
@@ -97,10 +99,11 @@ class Field:
             enter, leave = torch.maximum(enter, torch.minimum(a, b)), torch.minimum(leave, torch.maximum(a, b))
         return enter, leave
 
-    def march(self, origin: Points, ray: Points, precision: float, steps: int = 44) -> tuple[Tensor, Tensor]:
+    def march(self, origin: Points, ray: Points, precision: float, steps: int = 64) -> tuple[Tensor, Tensor]:
         """Sphere tracing (Hart 1996): indices of the rays that hit, and their distances along the ray.
 
         `origin` holds one point for all rays or one a ray. Rays that leave the box or hit are dropped from the work.
+        The tolerance starts at `precision` and grows with the steps, so that rays that graze a silhouette settle.
         """
         enter, leave = self.box_span(origin, ray)
         active = torch.nonzero(enter < leave).view(-1)
@@ -108,14 +111,15 @@ class Field:
         starts = origin.only(active) if origin.x.dim() else origin
         hits: list[Tensor] = []
         depths: list[Tensor] = []
-        for _ in range(steps):
+        for step in range(steps):
+            tolerance = precision * (1 + (step / 16) ** 2)
             p = starts.along(rays, t)
             gap = self.near(p) - 0.6 * self.cell
             close = torch.nonzero(gap < self.cell).view(-1)
             if len(close):
                 exact = self.exact(p.only(close))
                 gap[close] = exact
-                done = close[exact < precision]
+                done = close[exact < tolerance]
                 hits.append(active[done])
                 depths.append(t[done])
                 gap[done] = torch.inf

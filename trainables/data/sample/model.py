@@ -48,16 +48,16 @@ class View:
     """Camera height above the horizon, degrees, 5 to 60."""
     turn: float = -28.0
     """Turn of the product in the first frame, degrees."""
-    fill: float = 1.0
-    """Share of the half frame that the turning product reaches, 0.3 to 1.2."""
+    fill: float = 0.87
+    """Share of the half frame that the turning product reaches, 0.3 to 1."""
     reach: float = 1.3
     """The product lies within this distance of the axis and below twice this height, model units."""
 
     def __post_init__(self) -> None:
         if not 5 <= self.elevation <= 60:
             raise ValueError(f"view.elevation is {self.elevation}; set it between 5 and 60 degrees")
-        if not 0.3 <= self.fill <= 1.2:
-            raise ValueError(f"view.fill is {self.fill}; set it between 0.3 and 1.2")
+        if not 0.3 <= self.fill <= 1:
+            raise ValueError(f"view.fill is {self.fill}; set it between 0.3 and 1")
         if self.reach <= 0:
             raise ValueError(f"view.reach is {self.reach}; set it above 0, large enough to hold the product")
 

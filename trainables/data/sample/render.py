@@ -43,13 +43,24 @@ class Shot:
 
 
 class Camera:
-    """A camera that holds the whole turning product: its swept cylinder of the given radius and height."""
+    """A camera framed so that the whole turning product reaches `fill` of the half frame, centred up and down."""
 
-    def __init__(self, radius: float, height: float, elevation: float, fill: float) -> None:
-        tilt, lens = math.radians(elevation), math.tan(math.radians(FIELD_OF_VIEW / 2))
-        tall = height / 2 * math.cos(tilt) + radius * math.sin(tilt)
-        self.distance = max(radius, tall) / (fill * lens) + 0.7 * radius * math.cos(tilt)
-        self.tilt, self.lens, self.middle = tilt, lens, height * 0.49
+    def __init__(self, heights: Tensor, radii: Tensor, elevation: float, fill: float) -> None:
+        """`heights`, `radii`: the discs that the product sweeps, (M,); `elevation` in degrees."""
+        self.tilt, self.lens = math.radians(elevation), math.tan(math.radians(FIELD_OF_VIEW / 2))
+        angle = torch.linspace(0, 2 * math.pi, 33)
+        x, z = (radii[:, None] * wave(angle) for wave in (torch.sin, torch.cos))
+        y = heights[:, None].expand_as(x)
+        c, s = math.cos(self.tilt), math.sin(self.tilt)
+        size = max(radii.max().item(), heights.max().item() / 2)
+        self.distance, self.middle = 2 * size / (fill * self.lens), size
+        for _ in range(16):  # a contraction: each round leaves about a tenth of the error
+            above = y - self.middle
+            depth = self.distance - above * s - z * c
+            up, across = ((above * c - z * s) / depth / self.lens), (x / depth / self.lens)
+            top, bottom = up.max().item(), up.min().item()
+            self.middle += (top + bottom) / 2 * self.distance * self.lens / c
+            self.distance *= max((top - bottom) / 2, across.max().item()) / fill
 
     def rays(self, pixels: int) -> tuple[Points, Points]:
         """The eye (0-dimensional) and unit directions of pixels², row by row from the top left."""
@@ -70,9 +81,10 @@ class Turntable:
         self.paper = 0.88 * colour(paper) + 0.035
         self.solid = Field(model.solid, model.view.reach)
         self.glass = Field(model.glass, model.view.reach, cells=72) if model.panes else None
-        radius, height = (max(pair) for pair in zip(*(f.size for f in (self.solid, self.glass) if f), strict=True))
-        self.size = max(radius, height / 2)
-        self.camera = Camera(radius, height, model.view.elevation, model.view.fill)
+        fields = [field for field in (self.solid, self.glass) if field]
+        heights, radii = (torch.cat(column) for column in zip(*(field.swept() for field in fields), strict=True))
+        self.size = max(radii.max().item(), heights.max().item() / 2)
+        self.camera = Camera(heights, radii, model.view.elevation, model.view.fill)
         self.eye, self.fine = self.camera.rays(shot.pixels * SUPERSAMPLE)
         self.spot, self.spot_normal = studio.meet_paper(*self.camera.rays(shot.pixels), self.size)
         key = self.spot_normal.dot(studio.direction(studio.KEY)).clamp_min(0) * studio.pool(self.spot, self.size)

@@ -18,6 +18,7 @@ from trainables.data.sample.patterns import (
 from trainables.data.sample.points import Points
 from trainables.data.sample.sdf import (
     arc,
+    bezier_corners,
     box,
     capsule,
     cylinder,
@@ -29,11 +30,8 @@ from trainables.data.sample.sdf import (
 
 def _straps(p: Points) -> Tensor:
     q = p.mirrored_x()
-    padded = path(
-        Points(q.x * 0.55, q.y, q.z),
-        [(0.13, 1.36, -0.3), (0.15, 1.2, -0.5), (0.17, 0.6, -0.52), (0.22, 0.2, -0.32)],
-        0.055,
-    )
+    bend = bezier_corners([(0.13, 1.38, -0.26), (0.15, 1.26, -0.62), (0.17, 0.6, -0.66), (0.22, 0.18, -0.28)], 7)
+    padded = path(Points(q.x * 0.55, q.y, q.z), bend, 0.055)
     return 0.55 * padded
 
 
@@ -83,7 +81,7 @@ def daypack(
     metalwork = zips or metal("steel", 0.25)
     return Model(
         parts=(Part(sack, body), Part(pouch, pocket), Part(zippers, trim), Part(webbing, trim), Part(pulls, metalwork)),
-        view=View(elevation=15, turn=-30, fill=1.0, reach=1.0),
+        view=View(elevation=15, turn=-30, reach=1.0),
     )
 
 
@@ -127,7 +125,7 @@ def rucksack(
             return cylinder(turned, 0.17, 0.56, 0.05)
 
         parts.append(Part(blanket, roll))
-    return Model(parts=tuple(parts), view=View(elevation=15, turn=-30, fill=1.0, reach=1.0))
+    return Model(parts=tuple(parts), view=View(elevation=15, turn=-30, reach=1.0))
 
 
 DESIGNS = (

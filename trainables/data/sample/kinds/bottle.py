@@ -58,7 +58,7 @@ def bottle(
     parts = [Part(hull, coat), Part(_cap(style, top, radius), cap)]
     if ring:
         parts.append(Part(lambda p: cylinder(p.at(y=top - 0.03), radius + 0.02, 0.04, 0.01), ring))
-    return Model(parts=tuple(parts), view=View(elevation=12, turn=-25, fill=0.98))
+    return Model(parts=tuple(parts), view=View(elevation=12, turn=-25))
 
 
 def clear(
@@ -78,7 +78,7 @@ def clear(
     parts = [Part(content, ceramic(drink, coat=0.6)), Part(_cap("loop", top, radius), cap)]
     if sleeve:
         parts.append(Part(band, plastic(sleeve, 0.6, 0.0)))
-    return Model(parts=tuple(parts), panes=(Pane(hull, tint, density),), view=View(elevation=12, turn=-25, fill=0.98))
+    return Model(parts=tuple(parts), panes=(Pane(hull, tint, density),), view=View(elevation=12, turn=-25))
 
 
 DESIGNS = (

@@ -61,7 +61,7 @@ def bowl(
             Part(lambda p: torch.maximum(body(p), -cavity(p)), outside),
             Part(lambda p: torch.maximum(body(p), cavity(p)), inside),
         ),
-        view=View(elevation=33, turn=-20, fill=0.97),
+        view=View(elevation=33, turn=-20),
     )
 
 

@@ -110,7 +110,7 @@ def reflex(
             Part(dot, lacquer(accent)),
         ),
         panes=(Pane(element, "indigo", 0.2),),
-        view=View(elevation=17, turn=-28, fill=1.04, reach=1.1),
+        view=View(elevation=17, turn=-28, reach=1.1),
     )
 
 
@@ -156,7 +156,7 @@ def instant(
             Part(slot, plastic("ink black", 0.2, 0.8)),
         ),
         panes=(Pane(element, "indigo", 0.2),),
-        view=View(elevation=18, turn=-26, fill=1.0, reach=1.1),
+        view=View(elevation=18, turn=-26, reach=1.1),
     )
 
 

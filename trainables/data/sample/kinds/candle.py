@@ -70,7 +70,7 @@ def jar(
         parts=tuple(parts),
         panes=panes,
         lamps=tuple(lamp for _, _, lamp in flames),
-        view=View(elevation=24, turn=-25, fill=0.95),
+        view=View(elevation=24, turn=-25),
     )
 
 
@@ -100,7 +100,7 @@ def pillars(
             )
 
         parts.append(Part(plate, tray))
-    return Model(parts=tuple(parts), lamps=tuple(lamps), view=View(elevation=20, turn=-15, fill=0.95))
+    return Model(parts=tuple(parts), lamps=tuple(lamps), view=View(elevation=20, turn=-15))
 
 
 DESIGNS = (

@@ -60,7 +60,7 @@ def spindle(frame: Material, seat: Material) -> Model:
         return smooth_union(slab, slab, 0.01) + 0.03 * torch.exp(-6 * (p.x**2 + (p.z + 0.05) ** 2)) * (p.y > SEAT)
 
     return Model(
-        parts=(Part(timber, frame), Part(saddle, seat)), view=View(elevation=17, turn=-35, fill=1.04, reach=1.2)
+        parts=(Part(timber, frame), Part(saddle, seat)), view=View(elevation=17, turn=-35, reach=1.2)
     )
 
 
@@ -84,7 +84,7 @@ def bucket(shell_of: Material, legs: Material, *, pad: Material | None = None) -
     parts = [Part(hull, shell_of), Part(feet, legs)]
     if pad:
         parts.append(Part(lambda p: ellipsoid(p.at(y=SEAT + 0.02, z=0.08), (0.42, 0.08, 0.38)), pad))
-    return Model(parts=tuple(parts), view=View(elevation=18, turn=-35, fill=1.04, reach=1.2))
+    return Model(parts=tuple(parts), view=View(elevation=18, turn=-35, reach=1.2))
 
 
 def armchair(cloth: Material, feet: Material, *, cushion: Material | None = None, wing: float = 0.0) -> Model:
@@ -105,7 +105,7 @@ def armchair(cloth: Material, feet: Material, *, cushion: Material | None = None
 
     return Model(
         parts=(Part(seat, cloth), Part(pillow, cushion or cloth), Part(pegs, feet)),
-        view=View(elevation=18, turn=-32, fill=1.04, reach=1.3),
+        view=View(elevation=18, turn=-32, reach=1.3),
     )
 
 
@@ -118,7 +118,7 @@ def stool(top: Material, frame: Material) -> Model:
 
     return Model(
         parts=(Part(lambda p: cylinder(p.at(y=1.52), 0.46, 0.1, 0.085), top), Part(tube, frame)),
-        view=View(elevation=16, turn=-30, fill=1.0, reach=1.2),
+        view=View(elevation=16, turn=-30, reach=1.2),
     )
 
 

@@ -89,7 +89,7 @@ def satchel(
             Part(grip, handle or flap),
             Part(metalwork, fittings),
         ),
-        view=View(elevation=15, turn=-28, fill=1.0),
+        view=View(elevation=15, turn=-28),
     )
 
 
@@ -108,7 +108,7 @@ def tote(cloth: Material, straps: Material, *, wide: float = 0.72, tall: float =
         tabs = box(q.mirrored_x().at(x=drop, y=-0.1), (0.055, 0.16, 0.035), 0.02)
         return union(hoop, tabs)
 
-    return Model(parts=(Part(bag, cloth), Part(loops, straps)), view=View(elevation=15, turn=-28, fill=1.0))
+    return Model(parts=(Part(bag, cloth), Part(loops, straps)), view=View(elevation=15, turn=-28))
 
 
 def bucket(hide: Material, trim: Material, fittings: Material) -> Model:
@@ -138,7 +138,7 @@ def bucket(hide: Material, trim: Material, fittings: Material) -> Model:
         )
 
     return Model(
-        parts=(Part(bag, hide), Part(cords, trim), Part(ends, fittings)), view=View(elevation=16, turn=-20, fill=1.0)
+        parts=(Part(bag, hide), Part(cords, trim), Part(ends, fittings)), view=View(elevation=16, turn=-20)
     )
 
 

@@ -30,7 +30,7 @@ from trainables.data.sample.sdf import (
     union,
 )
 
-VIEW = View(elevation=24, turn=-30, fill=1.04, reach=1.25)
+VIEW = View(elevation=24, turn=-30, reach=1.25)
 
 
 def brimmed(
@@ -110,7 +110,7 @@ def cap(cloth: Material, visor: Material, button: Material) -> Model:
             Part(peak, visor),
             Part(lambda p: ellipsoid(p.at(y=0.79, z=back), (0.06, 0.035, 0.06)), button),
         ),
-        view=View(elevation=22, turn=-38, fill=1.06, reach=1.3),
+        view=View(elevation=22, turn=-38, reach=1.3),
     )
 
 
@@ -133,7 +133,7 @@ def beanie(yarn: Material, cuff: Material, pompom: Material | None, seed: int) -
     parts = [Part(top, yarn), Part(fold, cuff)]
     if pompom:
         parts.append(Part(fluff, pompom))
-    return Model(parts=tuple(parts), view=View(elevation=16, turn=-20, fill=0.98, reach=1.0))
+    return Model(parts=tuple(parts), view=View(elevation=16, turn=-20, reach=1.0))
 
 
 def _badge(look: Look, mark: Look) -> Look:

@@ -75,7 +75,7 @@ def headphones(
         parts.append(Part(inner, pad))
     if cap:
         parts.append(Part(lambda p: disc_x(ear(p).at(x=0.22), 0.22, 0.03, 0.015), cap))
-    return Model(parts=tuple(parts), view=View(elevation=14, turn=-32, fill=1.0, reach=1.05))
+    return Model(parts=tuple(parts), view=View(elevation=14, turn=-32, reach=1.05))
 
 
 DESIGNS = (

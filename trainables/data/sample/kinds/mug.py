@@ -81,7 +81,7 @@ def mug(
             Part(lambda p: torch.maximum(body(p), -inner(p)), glaze),
             Part(lambda p: torch.maximum(body(p), inner(p)), lining),
         ]
-    return Model(parts=tuple(parts), view=View(elevation=22, turn=-40, fill=1.04))
+    return Model(parts=tuple(parts), view=View(elevation=22, turn=-40))
 
 
 DESIGNS = (

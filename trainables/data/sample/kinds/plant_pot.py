@@ -167,7 +167,7 @@ def pot(
         parts.append(
             Part(lambda p: capsule(p.around_y(3), (0, height * 0.5, foot * 0.9), (0, 0.03, foot * 1.25), 0.035), legs)
         )
-    return Model(parts=tuple(parts), view=View(elevation=18, turn=-20, fill=1.02))
+    return Model(parts=tuple(parts), view=View(elevation=18, turn=-20))
 
 
 DESIGNS = (

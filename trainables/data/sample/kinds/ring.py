@@ -87,7 +87,7 @@ def solitaire(
             return cylinder(p.at(y=top - 0.07), size * 1.25, 0.035, 0.02)
 
         parts += [Part(small, halo), Part(seat, band)]
-    return Model(parts=tuple(parts), view=View(elevation=20, turn=-28, fill=0.98, reach=1.05))
+    return Model(parts=tuple(parts), view=View(elevation=20, turn=-28, reach=1.05))
 
 
 def signet(band: Material, face: Material, *, oval: bool = True) -> Model:
@@ -105,7 +105,7 @@ def signet(band: Material, face: Material, *, oval: bool = True) -> Model:
             return 0.8 * cylinder(Points(p.x, p.y - top + 0.02, p.z * 1.3), 0.38, 0.035, 0.02)
         return box(p.at(y=top - 0.02), (0.34, 0.035, 0.25), 0.02)
 
-    return Model(parts=(Part(body, band), Part(plate, face)), view=View(elevation=28, turn=-28, fill=0.98, reach=1.05))
+    return Model(parts=(Part(body, band), Part(plate, face)), view=View(elevation=28, turn=-28, reach=1.05))
 
 
 def row(band: Material, stone: Material, *, count: int = 7, width: float = 0.17) -> Model:
@@ -123,7 +123,7 @@ def row(band: Material, stone: Material, *, count: int = 7, width: float = 0.17)
 
     return Model(
         parts=(Part(lambda p: _band(p, width, 0.08, False), band), Part(stones, stone)),
-        view=View(elevation=20, turn=-28, fill=0.98, reach=1.05),
+        view=View(elevation=20, turn=-28, reach=1.05),
     )
 
 
@@ -137,7 +137,7 @@ def plain_band(band: Material, inlay: Material, *, width: float = 0.26) -> Model
 
     return Model(
         parts=(Part(lambda p: _band(p, width, 0.09, False), band), Part(stripe, inlay)),
-        view=View(elevation=22, turn=-32, fill=0.96, reach=1.05),
+        view=View(elevation=22, turn=-32, reach=1.05),
     )
 
 

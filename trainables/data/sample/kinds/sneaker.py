@@ -173,7 +173,7 @@ def sneaker(
             Part(lacing, fabric(lace, seed, 0.3, 0.0)),
             Part(tongue, fabric(lining, seed, 0.4, 0.004)),
         ),
-        view=View(elevation=20, turn=28, fill=1.1, reach=1.25),
+        view=View(elevation=20, turn=28, reach=1.25),
     )
 
 

@@ -86,7 +86,7 @@ def bookshelf(
                 rubber("soot"),
             )
         )
-    return Model(parts=tuple(parts), view=View(elevation=16, turn=-32, fill=1.0))
+    return Model(parts=tuple(parts), view=View(elevation=16, turn=-32))
 
 
 def smart(
@@ -106,7 +106,7 @@ def smart(
             Part(lambda p: cylinder(p.at(y=cap_y), radius * 0.5 if ball else radius * 0.72, 0.02, 0.01), top),
             Part(lambda p: torus(p.at(y=cap_y + 0.01), radius * 0.5 if ball else radius * 0.72, 0.025), ring),
         ),
-        view=View(elevation=24, turn=-20, fill=0.95, reach=1.0),
+        view=View(elevation=24, turn=-20, reach=1.0),
     )
 
 
@@ -151,7 +151,7 @@ def radio(
             )
 
         parts.append(Part(grip, handle))
-    return Model(parts=tuple(parts), view=View(elevation=16, turn=-28, fill=1.04))
+    return Model(parts=tuple(parts), view=View(elevation=16, turn=-28))
 
 
 def _net(ground: str, thread: str, seed: int, chart: Chart) -> Material:

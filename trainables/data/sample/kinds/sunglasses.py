@@ -130,7 +130,7 @@ def sunglasses(
     return Model(
         parts=(Part(rims, frame), Part(arms, temple or frame)),
         panes=(Pane(glass, tint, density),),
-        view=View(elevation=22, turn=-30, fill=1.12, reach=1.35),
+        view=View(elevation=22, turn=-30, reach=1.35),
     )
 
 

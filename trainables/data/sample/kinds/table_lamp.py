@@ -58,7 +58,7 @@ def lamp(
     return Model(
         parts=(Part(foot, base), Part(drum, lit), Part(stem, brass)),
         lamps=(Lamp((0, low + tall * 0.4, 0), "apricot", 0.25),),
-        view=View(elevation=14, turn=-20, fill=1.02),
+        view=View(elevation=14, turn=-20),
     )
 
 
@@ -84,7 +84,7 @@ def globe(base: Material, look: Look, *, arms: int = 1) -> Model:
     return Model(
         parts=(Part(rods, base), Part(balls, milk)),
         lamps=tuple(Lamp((x, y, z), "butter", 0.14) for x, y, z, _ in offsets),
-        view=View(elevation=14, turn=-20, fill=1.02),
+        view=View(elevation=14, turn=-20),
     )
 
 
@@ -114,7 +114,7 @@ def desk(body: Material, joint: Material, tint: str = "lemon") -> Model:
     return Model(
         parts=(Part(arms, body), Part(cup, body), Part(bulb, glowing("butter", 2.0)), Part(joints, joint)),
         lamps=(Lamp((0.66, 1.05, 0), tint, 0.22),),
-        view=View(elevation=14, turn=10, fill=1.02, reach=1.4),
+        view=View(elevation=14, turn=10, reach=1.4),
     )
 
 

@@ -72,7 +72,7 @@ def teapot(
 
     return Model(
         parts=(Part(pot, glaze), Part(cover, lid), Part(hold, grip), Part(button, knob or lid)),
-        view=View(elevation=20, turn=20, fill=1.1, reach=1.5),
+        view=View(elevation=20, turn=20, reach=1.5),
     )
 
 

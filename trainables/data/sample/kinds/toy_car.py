@@ -196,7 +196,7 @@ def car(
     ]
     if body == "racer":
         parts.append(Part(lambda p: ellipsoid(p.at(x=-0.2, y=0.6), (0.22, 0.2, 0.17)), lacquer(window)))
-    return Model(parts=tuple(parts), view=View(elevation=22, turn=32, fill=1.1, reach=1.25))
+    return Model(parts=tuple(parts), view=View(elevation=22, turn=32, reach=1.25))
 
 
 def _number(look: Look, disc: Look, digit: Look, seed: int, x: float = 0.0, y: float = 0.42) -> Look:

@@ -46,7 +46,7 @@ def vase(glaze: Material, profile: str, *, lobes: int = 0, depth: float = 0.05, 
         swell = 1 + depth * torch.cos(angle * lobes)
         return 0.8 * solid(Points(p.x * swell, p.y, p.z * swell))
 
-    return Model(parts=(Part(body, glaze),), view=View(elevation=16, turn=-20, fill=1.0))
+    return Model(parts=(Part(body, glaze),), view=View(elevation=16, turn=-20))
 
 
 def glass_vase(tint: str, profile: str, density: float, stem: Material, bloom: Material) -> Model:

@@ -140,7 +140,7 @@ def watch(
     return Model(
         parts=tuple(parts),
         panes=(Pane(crystal, "snow", 0.02),),
-        view=View(elevation=20, turn=-26, fill=1.05, reach=1.0),
+        view=View(elevation=20, turn=-26, reach=1.0),
     )
 
 
@@ -163,7 +163,7 @@ def digital(strap: Material, case: Look, screen: Look, digits: Look, seed: int) 
             Part(body, plastic(case, 0.4, 0.3)),
             Part(glass, lit),
         ),
-        view=View(elevation=20, turn=-26, fill=1.05, reach=1.0),
+        view=View(elevation=20, turn=-26, reach=1.0),
     )
 
 
