@@ -328,7 +328,7 @@ def _types(assignments: list[str]) -> dict[str, str]:
 
 def _print(report: ImportReport, name: str) -> None:
     """The summary; raises where nothing at all could be used."""
-    table = Table(title=f"imported {report.kind} as {name}", title_style="bold", title_justify="left", show_header=False)
+    table = Table(title=f"imported {report.kind} as {name}", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for part, count in report.added.items():
@@ -342,7 +342,8 @@ def _print(report: ImportReport, name: str) -> None:
         console.print(f"nothing new: {report.known:,} already known")
     for item in report.set_aside[:REASONS_SHOWN]:
         times = f" (×{item.count:,})" if item.count > 1 else ""
-        console.print(f"[yellow]set aside[/] {escape(item.path)}{times}: {escape(item.reason)}", highlight=False)
+        what = item.reason if item.reason.startswith(item.path) else f"{item.path}: {item.reason}"
+        console.print(f"[yellow]set aside[/] {escape(what)}{times}", highlight=False, soft_wrap=True)
     if len(report.set_aside) > REASONS_SHOWN:
         console.print(f"[dim]… and {len(report.set_aside) - REASONS_SHOWN:,} more, see set_aside.csv of the dataset[/]")
     for note in report.notes[:REASONS_SHOWN]:
