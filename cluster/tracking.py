@@ -58,7 +58,8 @@ def ensure_experiment(settings: Settings, name: str = EXPERIMENT) -> str:
 class TrackedRun:
     """One MLflow run, open inside a `with` block of the driver.
 
-    Ends FINISHED, KILLED on Ctrl-C, or FAILED with the reason in the tag `failure`. Given `run_id`, that run goes on.
+    Ends FINISHED, KILLED when it is told to stop, or FAILED with the reason in the tag `failure`. Given `run_id`, that
+    run goes on.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class TrackedRun:
         with self._forgiving("end the run"):
             if kind is None:
                 self._client.set_terminated(self.run_id, "FINISHED")
-            elif issubclass(kind, KeyboardInterrupt):
+            elif issubclass(kind, (KeyboardInterrupt, SystemExit)):
                 self._client.set_terminated(self.run_id, "KILLED")
             else:
                 self._client.set_tag(self.run_id, "failure", f"{kind.__name__}: {error}"[:5000])

@@ -30,6 +30,9 @@ class OptunaSearch(Searcher):
         self._study.enqueue_trial(first)
         self._asked: dict[str, optuna.Trial] = {}
 
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """A sweep is not taken up again, so the study is not kept; the trials are, in MLflow."""
+
     def suggest(self, trial_id: str) -> dict[str, Any]:
         trial = self._asked[trial_id] = self._study.ask(self._distributions)
         return {"number": trial.number, "settings": dict(trial.params)}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -27,13 +27,20 @@ from tuning.outcome import SweepResult, TrialOutcome
 from tuning.space import SearchSpace, as_partial_config
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from ray.tune import Callback, ResultGrid
 
     from trainables.generator.config import GeneratorTrainConfig
 
-MIB = 1024**2
+TUNE_ENVIRONMENT = {
+    # Ctrl-C must end the sweep as it ends any command; Tune would catch it and return half a result.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's newer output ignores `verbose=0`; the table of this package is what a person reads.
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
 GIB_A_WORKER = 2.0
-"""Memory of a trial with one worker (Tune's process, Train's controller, the worker), measured 1.7 GiB."""
+"""Memory of a trial for each of its workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +95,15 @@ def run_sweep(
     base = replace(base, steps=config.steps, checkpoint_every=config.steps, sheet_every=config.steps)
     lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
     params = {"sweep": to_dict(config), "base": to_dict(base)}
+    trials: list[TrialOutcome] = []
     with (
         TrackedRun(settings, name, kind="sweep", params=params, lineage=lineage) as run,
         ray_session(settings),
-        _children_closed(settings, run.run_id),
+        _children_closed(settings, run.run_id, trials),
     ):
         grid = _tune(settings, storage, name, data_name, config, base, run.run_id, callbacks)
-        trials = _outcomes(grid, name, _children(settings, run.run_id))
+        run_ids = {child.info.run_name: child.info.run_id for child in _children(settings, run.run_id)}
+        trials += _outcomes(grid, name, run_ids)
         finished = [trial for trial in trials if trial.objective is not None]
         if not finished:
             reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
@@ -124,15 +133,15 @@ def _tune(
     parent_run_id: str,
     callbacks: tuple[Callback, ...],
 ) -> ResultGrid:
-    # Ctrl-C must end the sweep as it ends any command; Tune would catch it and return half a result.
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ.update(TUNE_ENVIRONMENT)
+    import ray
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
     from tuning.objective import RUNNING, STEP
     from tuning.search import OptunaSearch
     from tuning.space import settings_of
-    from tuning.trial import TrialTask, run_trial, trial_name
+    from tuning.trial import TrialTask, resources, run_trial, trial_name
 
     task = TrialTask(
         settings=settings,
@@ -142,15 +151,15 @@ def _tune(
         workers=config.workers_per_trial,
         parent_run_id=parent_run_id,
     )
-    # A trial's own process only waits for its Train run, which asks for what its workers need.
-    # Tune takes no empty request, so it asks for a little memory.
-    trainable = tune.with_resources(tune.with_parameters(run_trial, task=task), {"CPU": 0, "memory": MIB})
+    needed = resources(config.workers_per_trial, ray.cluster_resources().get("GPU", 0))
+    trainable = tune.with_resources(tune.with_parameters(run_trial, task=task), needed)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=config.trials,
             max_concurrent_trials=config.concurrency or _room(config.workers_per_trial),
             search_alg=OptunaSearch(config.space, seed=config.seed, first=settings_of(base)),
+            reuse_actors=True,
             scheduler=ASHAScheduler(
                 time_attr=STEP,
                 metric=RUNNING,
@@ -215,30 +224,27 @@ def _reason(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _children(settings: Settings, parent_run_id: str) -> dict[str, str]:
-    """Name and id of the sweep's child runs."""
-    return {run.info.run_name: run.info.run_id for run in _search_children(settings, parent_run_id)}
-
-
 @contextmanager
-def _children_closed(settings: Settings, parent_run_id: str) -> Iterator[None]:
-    """Tune ends a trial by ending its process: runs still open in MLflow then are closed here."""
-    status = "KILLED"
+def _children_closed(settings: Settings, parent_run_id: str, outcomes: list[TrialOutcome]) -> Iterator[None]:
+    """Tune ends a trial by ending its thread or process: what MLflow says of the child runs is put right afterwards.
+
+    `outcomes` is filled inside the block; a child without one was broken off together with the sweep.
+    """
+    statuses = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED"}
     try:
         yield
-        status = "FINISHED"
     finally:
-        client = connect(settings.tracking_uri)
-        for run in _search_children(settings, parent_run_id):
-            if run.info.status == "RUNNING":
+        client, known = connect(settings.tracking_uri), {outcome.name: outcome.status for outcome in outcomes}
+        for run in _children(settings, parent_run_id):
+            outcome = known.get(run.info.run_name)
+            if outcome == "stopped early":
                 client.set_tag(run.info.run_id, "stopped_early", "true")
-                client.set_terminated(run.info.run_id, status)
+            if run.info.status != statuses.get(outcome, "KILLED"):
+                client.set_terminated(run.info.run_id, statuses.get(outcome, "KILLED"))
 
 
-def _search_children(settings: Settings, parent_run_id: str) -> list[Any]:
+def _children(settings: Settings, parent_run_id: str) -> list[Run]:
+    """The sweep's child runs."""
     client = connect(settings.tracking_uri)
-    parent = client.get_run(parent_run_id)
-    found = client.search_runs(
-        [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent_run_id}'", max_results=1000
-    )
-    return list(found)
+    experiment = client.get_run(parent_run_id).info.experiment_id
+    return list(client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent_run_id}'", max_results=10_000))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray.tune import Callback
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -101,9 +102,9 @@ def summary(title: str, trials: Sequence[TrialOutcome], steps: int) -> Table:
 
 
 def _columns(title: str) -> Table:
-    table = Table(title=title, title_style="bold", caption="lower is better", caption_justify="right")
-    for column in ("trial", "learning rate", "λ", "batch", "steps", "running", "held out", "state", "time"):
-        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True, overflow="ignore")
+    table = Table(title=title, title_style="bold", caption="lower is better", caption_justify="right", box=box.SIMPLE)
+    for column in ("trial", "rate", "λ", "batch", "steps", "running", "held out", "state", "time"):
+        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     return table
 
 

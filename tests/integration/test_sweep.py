@@ -1,0 +1,69 @@
+"""Sweeps over real Ray Train runs on a dataset of a dozen tiny clips."""
+
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+
+from cluster import config
+from cluster.errors import InputError
+from cluster.registry import Registry
+from tests.generator_tiny import TINY
+from tests.tiny_shop import make_tiny_shop
+from trainables.generator.config import GeneratorTrainConfig
+from tuning.space import SearchSpace
+from tuning.sweep import SweepConfig, run_sweep
+
+SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=SearchSpace(batch_size=(2, 4)))
+
+
+def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_local):
+    """One parent and four child runs; the trial whose losses are not finite fails alone; the best of the others wins.
+
+    The first trial takes the base config's own settings, whose learning rate is absurd here.
+    """
+    make_tiny_shop(storage, viewers=0)
+    diverging = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=1e25))
+
+    result = run_sweep(settings, "tiny", SWEEP, diverging)
+
+    client = MlflowClient(settings.tracking_uri)
+    parent = client.get_run(result.parent_run_id)
+    assert (parent.info.status, parent.data.tags["kind"], parent.info.run_name) == ("FINISHED", "sweep", "s")
+    query = f"tags.mlflow.parentRunId = '{result.parent_run_id}'"
+    children = {run.info.run_name: run for run in client.search_runs([parent.info.experiment_id], query)}
+    assert sorted(children) == ["s-000", "s-001", "s-002", "s-003"]
+    assert len(client.search_runs([parent.info.experiment_id])) == 5
+
+    failed, *others = result.trials
+    assert (failed.status, failed.settings["optimizer.learning_rate"]) == ("failed", 1e25)
+    assert "lower optimizer.learning_rate" in failed.error
+    assert children[failed.name].info.status == "FAILED"
+    assert "lower optimizer.learning_rate" in children[failed.name].data.tags["failure"]
+    for trial in others:
+        assert trial.status in ("finished", "stopped early")
+        assert (trial.objective is not None) == (trial.status == "finished")
+        child = children[trial.name]
+        assert (child.info.run_id, child.info.status) == (trial.run_id, "FINISHED")
+        assert ("stopped_early" in child.data.tags) == (trial.status == "stopped early")
+        assert float(child.data.params["loss.content_weight"]) == trial.settings["loss.content_weight"]
+        assert client.get_metric_history(trial.run_id, "loss/style") or trial.status == "stopped early"
+
+    finished = [trial for trial in others if trial.objective is not None]
+    assert result.best == min(finished, key=lambda trial: trial.objective)
+    best = config.load(GeneratorTrainConfig, result.best_config_path)
+    assert best.optimizer.learning_rate == result.best_settings["optimizer.learning_rate"]
+    assert best.loss.content_weight == result.best_settings["loss.content_weight"]
+    assert best.batch_size == result.best_settings["batch_size"] in (2, 4)
+    assert best.frame_size == GeneratorTrainConfig().frame_size  # only what was swept is in the file
+    assert Registry(settings).names() == []
+
+    with pytest.raises(InputError, match="sweep 's' exists"):
+        run_sweep(settings, "tiny", SWEEP, TINY)
+
+
+def test_a_batch_that_the_workers_cannot_share_is_refused_before_anything_starts(settings, storage):
+    make_tiny_shop(storage, viewers=0)
+    sweep = replace(SWEEP, workers_per_trial=3)
+    with pytest.raises(InputError, match=r"space.batch_size holds \[2, 4\]; give multiples of the 3 workers"):
+        run_sweep(settings, "tiny", sweep, TINY)
