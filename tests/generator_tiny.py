@@ -78,7 +78,11 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
     if isinstance(first, (list, tuple)):
         if len(first) != len(second):
             return [f"{path}: length"]
-        return [line for i, (a, b) in enumerate(zip(first, second, strict=True)) for line in differences(a, b, f"{path}/{i}")]
+        return [
+            line
+            for i, (a, b) in enumerate(zip(first, second, strict=True))
+            for line in differences(a, b, f"{path}/{i}")
+        ]
     if isinstance(first, torch.Tensor):
         return [] if torch.equal(first, second) else [path]
     return [] if first == second else [path]

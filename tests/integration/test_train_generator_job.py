@@ -17,10 +17,17 @@ from trainables.generator.job import run_training
 from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 
-TINY_FLAGS = (
-    "steps=4 batch_size=2 frame_size=32 network.widths=[16,16,16] network.blocks=1 network.modulation=8 "
-    "discriminator.width=8 looks.references=1 looks.variants=0 looks.crops=1"
-).split()
+TINY_SETTINGS = (
+    "steps=4",
+    "batch_size=2",
+    "frame_size=32",
+    "network.widths=[16,16,16]",
+    "network.blocks=1",
+    "discriminator.width=8",
+    "looks.references=1",
+    "looks.variants=0",
+    "looks.crops=1",
+)
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(
 
 
 def test_the_command_trains_and_says_what_is_wrong(settings, storage, shop):
-    flags = [flag for setting in TINY_FLAGS for flag in ("--set", setting)]
+    flags = [flag for setting in TINY_SETTINGS for flag in ("--set", setting)]
     done = CliRunner().invoke(app, ["train", "generator", "--data", "tiny", "--run", "by-hand", "--no-ray", *flags])
     assert done.exit_code == 0, done.output
     assert "generator/1" in done.output

@@ -1,4 +1,4 @@
-"""The generator's training on Ray: replicas agree, shards differ, a killed worker costs nothing, a divergence is said."""
+"""Training on Ray: replicas agree, shards differ, a killed worker costs nothing, a divergence is said."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Golden losses: a change that must not alter the computation leaves these curves as they are.
 
-24 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that, so terms are
-compared to 0.2 % or 2e-4. After a change that is meant to alter the losses: `SHOPREEL_WRITE_GOLDEN=1 pytest tests/parity`.
+24 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that, so the
+terms are compared to 0.2 % or 2e-4. After a change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
 """
 
 import os

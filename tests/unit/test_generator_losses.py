@@ -53,7 +53,9 @@ def test_temporal_loss_compares_changes_not_pictures():
 
 def test_palette_numbers_are_the_style_code_s_own():
     rng = np.random.default_rng(0)
-    picture = np.asarray(Image.fromarray(rng.integers(0, 255, (12, 12, 3), np.uint8)).resize((96, 96), Image.Resampling.NEAREST))
+    picture = np.asarray(
+        Image.fromarray(rng.integers(0, 255, (12, 12, 3), np.uint8)).resize((96, 96), Image.Resampling.NEAREST)
+    )
     rgb = torch.from_numpy(picture.copy()).permute(2, 0, 1).reshape(1, 3, -1) / 127.5 - 1
     code = torch.from_numpy(style_code(picture))[None]
     lab = Oklab().from_rgb(rgb)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cluster.errors import InputError
-from trainables.generator.brushes import BRUSHES, Brushes
+from trainables.generator.brushes import BRUSHES, Brushes, backdrop_statistics
 from trainables.generator.discriminators import Discriminator, DiscriminatorConfig, luma_changes
 from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
@@ -89,7 +89,8 @@ def test_transport_between_gaussians_gives_the_target_covariance():
 def test_brushes_are_still_on_a_still_frame_and_follow_contours():
     frame = torch.full((1, 3, 32, 48), -0.5)
     frame[..., 20:] = 0.5
-    maps = Brushes()(frame, torch.tensor([0.5]), torch.tensor([0.2]))
+    statistics = torch.cat([torch.full((1, 9), 0.5), backdrop_statistics(frame[:, :, None])], -1)
+    maps = Brushes()(frame, statistics)
     assert maps.shape == (1, BRUSHES, 32, 48)
     contours = maps[0, 5]
     assert contours[:, 19:21].min() > 0.8

@@ -24,7 +24,9 @@ def test_a_sampler_set_to_a_position_goes_on_exactly_there():
 
 
 def test_ranks_draw_differently():
-    assert [d.seed for d in ShardSampler(4, seed=0, rank=0).next(4)] != [d.seed for d in ShardSampler(4, seed=0, rank=1).next(4)]
+    assert [d.seed for d in ShardSampler(4, seed=0, rank=0).next(4)] != [
+        d.seed for d in ShardSampler(4, seed=0, rank=1).next(4)
+    ]
 
 
 def test_shards_are_disjoint_and_cover_everything():

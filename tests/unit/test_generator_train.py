@@ -18,21 +18,30 @@ def run(storage, name: str, config=TINY, clips=None, on_step=None) -> tuple[Chec
 
 
 def test_an_interrupted_run_continues_to_the_same_bits(storage):
-    class Interruption(Exception):
+    class InterruptionError(Exception):
         pass
 
     def stop(step: int, _: dict[str, float]) -> None:
         if step == 6:
-            raise Interruption
+            raise InterruptionError
 
     straight, _ = run(storage, "straight")
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         run(storage, "stopped", on_step=stop)
     resumed, sink = run(storage, "stopped")
     assert [line["step"] for line in sink.lines] == [5, 6, 7, 8]
     assert sink.closed
     first, second = straight.newest(), resumed.newest()
-    assert {"generator", "discriminator", "ema", "optimizer_g", "optimizer_d", "rng", "position", "step"} <= first.keys()
+    assert {
+        "generator",
+        "discriminator",
+        "ema",
+        "optimizer_g",
+        "optimizer_d",
+        "rng",
+        "position",
+        "step",
+    } <= first.keys()
     assert differences(first, second) == []
 
 

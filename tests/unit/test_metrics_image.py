@@ -25,7 +25,9 @@ def test_psnr_of_a_constant_offset(picture):
 
 
 def test_luma_weights():
-    assert luma(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)).tolist() == pytest.approx([76.245, 149.685, 29.07])
+    assert luma(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)).tolist() == pytest.approx(
+        [76.245, 149.685, 29.07]
+    )
 
 
 def test_ssim_of_constant_pictures_is_the_luminance_term():

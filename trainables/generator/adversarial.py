@@ -1,8 +1,8 @@
 """The adversarial objective, whole: relativistic pairing with exact zero-centred penalties (R3GAN, arXiv 2501.05441).
 
 L_D = softplus(−(D(r) − D(f))) + γ/2·(‖∇_r D‖² + ‖∇_f D‖²),  L_G = softplus(−(D(f) − D(r))).
-The penalties are taken where the trainable part begins: for the frame judge that is its frozen features (a penalty on pixels
-would mostly measure the frozen trunk, which cannot answer), for the motion judge the luma changes. Always fp32.
+The penalties are taken where the trainable part begins: for the frame judge that is its frozen features (a penalty on
+pixels would mostly measure the frozen trunk, which cannot answer), for the motion judge the luma changes. Always fp32.
 Dims: B samples.
 """
 
@@ -55,8 +55,8 @@ def generator_loss(real_B: Tensor, fake_B: Tensor) -> Tensor:
 
 
 def gradient_penalty(logits_B: Tensor, inputs: Sequence[Tensor]) -> Tensor:
-    """Mean over samples of ‖∂D/∂input‖², summed over inputs. With as many real as fake samples side by side in the batch this is
-    (R1 + R2)/2, so γ times it is the penalty of L_D.
+    """Mean over samples of ‖∂D/∂input‖², summed over inputs. With as many real as fake samples side by side in the
+    batch this is (R1 + R2)/2, so γ times it is the penalty of L_D.
     """
     gradients = torch.autograd.grad(logits_B.sum(), inputs, create_graph=True)
     squares = [gradient.float().square().flatten(1).sum(1) for gradient in gradients]

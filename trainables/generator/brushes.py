@@ -1,8 +1,8 @@
 """Brushes: maps that the decoder may lay on a frame, so that a look needs weights, not a memory of pixels.
 
-Some lie still on the screen (grain, hatching, stripes, lamp light, vignette), the rest follow the contours and the shade of
-the frame itself; none is random in time, so none can flicker.
-Dims: N frames, C = 3 channels, H height, W width, K = BRUSHES maps.
+Some lie still on the screen (grain, hatching, stripes, lamp light, vignette), the rest follow the contours and the
+shade of the frame itself; none is random in time, so none can flicker.
+Dims: B clips, N frames, C = 3 channels, T frames of a clip, H height, W width, K = BRUSHES maps, D clip statistics.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ NAMES = (
     "soft grain",
     "hatching / in the shade",
     "hatching \\ in deep shade",
-    "broad stripes on plain areas",
+    "broad stripes on the backdrop",
     "contours",
     "contours, one half",
     "glow",
     "glow, one half",
     "lamp light",
     "vignette",
+    "backdrop",
+    "product",
 )
 BRUSHES = len(NAMES)
+BACKDROP_STATISTICS = 6
+"""Numbers of `backdrop_statistics`: mean and deviation of R, G, B along the frame's border."""
+BORDER = 0.06
+"""Width of that border as a share of the side."""
 
 
 class Brushes(nn.Module):
-    """Maps (N, K, H, W) of frames (N, 3, H, W) in [-1, 1], given each frame's clip-wide mean and deviation of lightness."""
+    """Maps (N, K, H, W) of frames (N, 3, H, W) in [-1, 1], given the statistics of each frame's clip (N, D)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +46,9 @@ class Brushes(nn.Module):
         self.register_buffer("sobel", torch.stack([kernel, kernel.T])[:, None], persistent=False)
         self.register_buffer("luma", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) / 2, persistent=False)
 
-    def forward(self, frames_NCHW: Tensor, mean_N: Tensor, deviation_N: Tensor) -> Tensor:
+    def forward(self, frames_NCHW: Tensor, clip_ND: Tensor) -> Tensor:
         height, width = frames_NCHW.shape[-2:]
+        mean_N, deviation_N = clip_ND[:, 0], clip_ND[:, 3]
         light = (frames_NCHW * self.luma).sum(1, keepdim=True) + 0.5
         contrast = deviation_N.clamp(min=0.06).view(-1, 1, 1, 1)
         shade = torch.sigmoid((mean_N.view(-1, 1, 1, 1) - 0.5 * contrast - light) / (0.4 * contrast))
@@ -54,14 +61,32 @@ class Brushes(nn.Module):
         lamp = torch.exp(-((u - 0.5) ** 2 + (v + 0.6) ** 2)) - 0.4
         vignette = 0.5 * (u.square() + v.square()) - 0.33
         half = torch.sigmoid(4 * torch.sin(3 * u + 2 * v))
-        plain = (1 - 2 * glow).clamp(min=0)
-        maps = [grain, soft, hatch * shade, cross * shade.square(), stripes * plain]
-        maps += [contour, contour * half, glow, glow * half, lamp, vignette]
+        backdrop = self._backdrop(frames_NCHW, clip_ND[:, -BACKDROP_STATISTICS:])
+        maps = [grain, soft, hatch * shade, cross * shade.square(), stripes * backdrop]
+        maps += [contour, contour * half, glow, glow * half, lamp, vignette, backdrop, 1 - backdrop]
         return torch.cat([m.expand(len(light), 1, height, width) for m in maps], 1)
+
+    @staticmethod
+    def _backdrop(frames_NCHW: Tensor, border_ND: Tensor) -> Tensor:
+        """How near a pixel's colour is to the border's, (N, 1, H, W) in 0…1, softened over three pixels."""
+        mean, deviation = border_ND[:, :, None, None].split(3, 1)
+        reach = 0.02 + deviation.square().sum(1, keepdim=True)
+        nearness = torch.exp(-0.5 * (frames_NCHW - mean).square().sum(1, keepdim=True) / reach)
+        return F.avg_pool2d(F.pad(nearness, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
     def _screen(self, height: int, width: int) -> Tensor:
         repeats = (1, -(-height // TILE), -(-width // TILE))
         return self.tile.repeat(repeats)[:, :height, :width]
+
+
+def backdrop_statistics(clip_BCTHW: Tensor) -> Tensor:
+    """Mean and deviation of R, G, B over the frame's border of a clip in [-1, 1]: (B, 6)."""
+    height, width = clip_BCTHW.shape[-2:]
+    v, u = max(1, round(BORDER * height)), max(1, round(BORDER * width))
+    sides = [clip_BCTHW[..., :v, :], clip_BCTHW[..., -v:, :], clip_BCTHW[..., :u], clip_BCTHW[..., -u:]]
+    border = torch.cat([side.flatten(2) for side in sides], -1)
+    mean = border.mean(-1)
+    return torch.cat([mean, (border - mean[..., None]).square().mean(-1).sqrt()], -1)
 
 
 def _spread(map_N1HW: Tensor) -> Tensor:
@@ -75,7 +100,9 @@ def _spread(map_N1HW: Tensor) -> Tensor:
 
 
 def _screen_tile() -> Tensor:
-    """Grain, soft grain, two hatchings, stripes: (5, 256, 256), zero mean, unit deviation, seamless, alike on every machine."""
+    """Grain, soft grain, two hatchings, stripes: (5, 256, 256), zero mean, unit deviation, seamless, alike on every
+    machine.
+    """
     random = np.random.RandomState(20)  # the legacy stream never changes between numpy releases
     noise = [ndimage.gaussian_filter(random.standard_normal((TILE, TILE)), s, mode="wrap") for s in (0.5, 1.2, 9.0)]
     v, u = np.meshgrid(np.arange(TILE), np.arange(TILE), indexing="ij")

@@ -36,7 +36,9 @@ class Checkpoints:
             self.storage.delete(f"{self.folder}/{name}")
 
     def newest(self) -> dict[str, Any] | None:
-        """State of the newest checkpoint that is whole; a damaged one is named in a warning and the one before it is taken."""
+        """State of the newest checkpoint that is whole; a damaged one is named in a warning and the one before it is
+        taken.
+        """
         for name in reversed(self._names()):
             try:
                 return self.load(name)

@@ -1,4 +1,4 @@
-"""A worker's shard of a dataset's clips, read by key and kept while memory allows. Dims: T frames, H height, W width."""
+"""A worker's shard of a dataset's clips, read by key, kept while memory allows. Dims: T frames, H height, W width."""
 
 from __future__ import annotations
 

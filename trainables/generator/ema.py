@@ -9,7 +9,9 @@ from torch import nn
 
 
 class Ema:
-    """`average ← decay·average + (1 − decay)·weights`, decay from a half-life in images that grows with the images seen."""
+    """`average ← decay·average + (1 − decay)·weights`, decay from a half-life in images that grows with the images
+    seen.
+    """
 
     def __init__(self, module: nn.Module, *, half_life: float, warm_up: float) -> None:
         """`half_life` in images, > 0; early on it is at most `warm_up` (a share, 0…1) of the images seen so far."""

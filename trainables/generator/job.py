@@ -52,9 +52,9 @@ def run_training(
 ) -> TrainedModel:
     """Train on all but the held-out products, measure on those, and register the model as challenger.
 
-    A run of that name that was interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean of
-    the last tenth of the steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers nothing;
-    `callbacks` are Ray Train `UserCallback`s.
+    A run of that name that was interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean
+    of the last tenth of the steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers
+    nothing; `callbacks` are Ray Train `UserCallback`s.
     """
     storage = Storage(settings.storage_root)
     dataset = Dataset.open(storage, data_name)

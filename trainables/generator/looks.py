@@ -78,7 +78,9 @@ def make_looks(config: LookConfig, seed: int, styles: Sequence[tuple[str, np.nda
 
 
 def read_styles(folder: str | Path) -> list[tuple[str, np.ndarray]]:
-    """Pictures of a folder as (name, uint8 (H, W, 3)), the shorter side scaled to 160; a file that is no picture is refused."""
+    """Pictures of a folder as (name, uint8 (H, W, 3)), the shorter side scaled to 160; a file that is no picture is
+    refused.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"--styles {folder} is not a folder")

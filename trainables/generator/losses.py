@@ -1,6 +1,7 @@
 """The restyling losses, pure functions. L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette + w·L_adv.
 
-Dims: B batch, C = 3 channels, T frames, H height, W width, F features, S style code; a level is one tap of the frozen trunk.
+Dims: B batch, C = 3 channels, T frames, H height, W width, F features, S style code.
+A level is one tap of the frozen trunk.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def style_loss(restyled: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
-    """Σ_levels mean_F[(μ(y) − μ(s))² + (σ(y) − σ(s))²] / 2 (Huang & Belongie 2017): statistics, never raw maps, so that the
-    reference's layout is not copied. Each level is (B, 2·F): means, then deviations.
+    """Σ_levels mean_F[(μ(y) − μ(s))² + (σ(y) − σ(s))²] / 2 (Huang & Belongie 2017): statistics, never raw maps, so
+    that the reference's layout is not copied. Each level is (B, 2·F): means, then deviations.
     """
     return torch.stack([(y - s).square().mean() for y, s in zip(restyled, style, strict=True)]).sum()
 
 
 def content_loss(restyled: Sequence[Tensor], source: Sequence[Tensor]) -> Tensor:
-    """Σ_levels ‖IN(φ(y)) − IN(φ(x))‖² averaged over everything: the same things in the same place, whatever their colours.
-    Each level is (N, F, h, w); IN subtracts a map's mean and divides by its deviation.
+    """Σ_levels ‖IN(φ(y)) − IN(φ(x))‖² averaged over everything: the same things in the same place, whatever their
+    colours. Each level is (N, F, h, w); IN subtracts a map's mean and divides by its deviation.
     """
     return torch.stack(
         [(_instance_norm(y) - _instance_norm(x)).square().mean() for y, x in zip(restyled, source, strict=True)]
@@ -39,7 +40,7 @@ def _instance_norm(maps_NFHW: Tensor) -> Tensor:
 
 
 def edge_loss(restyled_NCHW: Tensor, source_NCHW: Tensor) -> Tensor:
-    """1 − correlation of the Sobel magnitudes of luma, averaged over frames: contours and lettering stay. 0 (equal) … 2."""
+    """1 − correlation of the Sobel magnitudes of luma, over frames, 0 (equal) … 2: contours and lettering stay."""
     y, x = _sobel(_luma(restyled_NCHW)), _sobel(_luma(source_NCHW))
     y, x = y - y.mean((1, 2, 3), keepdim=True), x - x.mean((1, 2, 3), keepdim=True)
     product = (y * x).mean((1, 2, 3))

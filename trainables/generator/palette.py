@@ -1,7 +1,7 @@
 """The palette skip: a smooth colour grading of a whole clip towards the palette that a style code carries.
 
-One grading a clip, never a frame, so it cannot flicker. Before any training it is a moderated Monge–Kantorovich transport
-(Pitié & Kokaram 2007, the linear map between two Gaussians) in Oklab (Ottosson 2020); training adds to it.
+One grading a clip, never a frame, so it cannot flicker. Before any training it is a moderated Monge–Kantorovich
+transport (Pitié & Kokaram 2007, the linear map between two Gaussians) in Oklab (Ottosson 2020); training adds to it.
 Dims: B batch, C = 3 channels, T frames, H height, W width, S style code, N pixels.
 """
 
@@ -91,7 +91,7 @@ class PaletteSkip(nn.Module):
     toning over lightness. The transport is fixed; a small network, zero at first, corrects map, shift and curves.
     """
 
-    def __init__(self, *, hidden: int = 64, moderation: float = 0.85) -> None:
+    def __init__(self, *, hidden: int = 64, moderation: float = 0.9) -> None:
         super().__init__()
         self.oklab = Oklab()
         self.moderation = moderation
@@ -105,7 +105,7 @@ class PaletteSkip(nn.Module):
         batch = len(clip_BCTHW)
         with torch.no_grad():
             target_B9 = code_statistics(code_BS)
-            plan = transport(source_B9, target_B9, floor=0.025, least=0.2, most=2.6)
+            plan = transport(source_B9, target_B9, floor=0.025, least=0.08, most=2.6)
             eye = torch.eye(3, device=plan.device)
             matrix = eye + self.moderation * (plan - eye)
             shift = self.moderation * (target_B9[:, :3] - source_B9[:, :3])

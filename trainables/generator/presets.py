@@ -1,4 +1,5 @@
-"""The six named looks, each a reference picture made by this code: what a shop picks before it has references of its own.
+"""The six named looks, each a reference picture made by this code: what a shop picks before it has references of its
+own.
 
 Dims: H height, W width, S style code.
 """

@@ -1,4 +1,6 @@
-"""The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/`, `sheets/`, `bundle/`."""
+"""The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/`, `sheets/`,
+`bundle/`.
+"""
 
 from __future__ import annotations
 

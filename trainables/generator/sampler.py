@@ -64,12 +64,12 @@ def sample_frames(frames_THWC: np.ndarray, count: int, rng: np.random.Generator)
 
 
 def crop(frames_THWC: np.ndarray, size: int, rng: np.random.Generator) -> Tensor:
-    """A square of random place and scale (from `size` pixels, or half the frame, up to the whole), the same over the clip,
-    mirrored half the time, scaled to `size`: float (3, T, size, size) in [-1, 1].
+    """A square of random place and scale (0.7 of the frame up to the whole, where it has `size` pixels), the same over
+    the clip, mirrored half the time, scaled to `size`: float (3, T, size, size) in [-1, 1].
     """
     height, width = frames_THWC.shape[1:3]
     most = min(height, width)
-    side = int(rng.integers(min(max(size, most // 2), most), most + 1))
+    side = int(rng.integers(min(max(size, round(0.7 * most)), most), most + 1))
     top, left = (int(rng.integers(0, free + 1)) for free in (height - side, width - side))
     window = frames_THWC[:, top : top + side, left : left + side]
     if rng.random() < 0.5:

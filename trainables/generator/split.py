@@ -9,7 +9,7 @@ HELD_OUT_SHARE = 0.1
 
 
 def split_products(product_ids: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(training, held out), each in the order of the hash; a tenth is held out, at least one of two or more products."""
+    """(training, held out), each in the order of the hash; a tenth is held out, at least one of two or more."""
     ranked = sorted((hashlib.sha256(p.encode()).hexdigest(), p) for p in set(product_ids))
     limit = f"{int(HELD_OUT_SHARE * 16**8):08x}"
     held = sum(digest[:8] < limit for digest, _ in ranked)

@@ -56,7 +56,7 @@ class StillLife:
 
 
 def still_life(size: int, seed: int = 0) -> StillLife:
-    """Three to four printed solids (bottle, ball, box, cup) on a table before a wall; `seed` moves and recolours them."""
+    """Three to four printed solids (bottle, ball, box, cup) on a table; `seed` moves and recolours them."""
     rng = np.random.default_rng(seed)
     v, u = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size, indexing="ij")
     v, u = v.astype(np.float32), u.astype(np.float32)

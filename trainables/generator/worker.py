@@ -1,4 +1,6 @@
-"""One worker of a training, with or without Ray: its shard, its sinks, its contact sheets, and what it writes of itself."""
+"""One worker of a training, with or without Ray: its shard, its sinks, its contact sheets, and what it writes of
+itself.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ def work(
     fabric: Fabric,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
 ) -> TrainResult:
-    """Train on a shard of products; rank 0 writes stats, sheets and `workers.json`. Replicas are compared at the end."""
+    """Train on a shard of products; rank 0 writes stats, sheets and `workers.json`. Replicas are compared at last."""
     storage = Storage(task.storage_root)
     folder, dataset = RunFolder(storage, task.run_name), Dataset.open(storage, task.data_name)
     me = {"rank": fabric.global_rank, "pid": os.getpid(), "host": socket.gethostname(), "products": list(product_ids)}

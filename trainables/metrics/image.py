@@ -27,8 +27,8 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def ssim(first: np.ndarray, second: np.ndarray) -> float:
-    """Structural similarity of luma (Wang et al. 2004): Gaussian window of σ 1.5 and 11 pixels, K 0.01 and 0.03, averaged
-    over frames where the window fits; uint8 RGB (…, H, W, 3) with H, W ≥ 11. 1 for equal pictures.
+    """Structural similarity of luma (Wang et al. 2004): Gaussian window of σ 1.5 and 11 pixels, K 0.01 and 0.03,
+    averaged over frames where the window fits; uint8 RGB (…, H, W, 3) with H, W ≥ 11. 1 for equal pictures.
     """
     _same_shape(first, second)
     if min(first.shape[-3:-1]) < 2 * _RADIUS + 1:
@@ -44,7 +44,9 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def sobel_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson correlation of the Sobel magnitudes of luma, averaged over frames; −1…1, 0 where a frame has no contours."""
+    """Pearson correlation of the Sobel magnitudes of luma, averaged over frames; −1…1, 0 where a frame has no
+    contours.
+    """
     _same_shape(first, second)
     values = []
     for x, y in zip(_flat_frames(luma(first)), _flat_frames(luma(second)), strict=True):

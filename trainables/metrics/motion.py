@@ -12,16 +12,16 @@ from trainables.metrics.image import luma
 
 
 def temporal_error(restyled_THWC: np.ndarray, source_THWC: np.ndarray) -> float:
-    """mean |(y_{t+1} − y_t) − (x_{t+1} − x_t)| over mean |x_{t+1} − x_t|: 0 moves exactly like the source, 1 as far off as
-    standing still would be. A source that stands still counts as moving by a tenth of a grey level.
+    """mean |(y_{t+1} − y_t) − (x_{t+1} − x_t)| over mean |x_{t+1} − x_t|: 0 moves exactly like the source, 1 as far
+    off as standing still would be. A source that stands still counts as moving by a tenth of a grey level.
     """
     moved, source = _changes(restyled_THWC, source_THWC)
     return float(np.abs(moved - source).mean() / max(np.abs(source).mean(), 0.1))
 
 
 def static_flicker(restyled_THWC: np.ndarray, source_THWC: np.ndarray, still: float = 1.0) -> float:
-    """Mean change of luma between frames, in grey levels, where the source's luma changes by at most `still` grey levels.
-    0 where nothing stands still.
+    """Mean change of luma between frames, in grey levels, where the source's luma changes by at most `still` grey
+    levels. 0 where nothing stands still.
     """
     _changes(restyled_THWC, source_THWC)
     moved, source = np.abs(np.diff(luma(restyled_THWC), axis=0)), np.abs(np.diff(luma(source_THWC), axis=0))
