@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -16,9 +17,13 @@ from cluster.errors import InputError, ShopreelError
 from cluster.runtime import ray_session
 from serving.args import AppArgs
 
+if TYPE_CHECKING:
+    from ray.serve import Application
+
 APP_NAME = "shopreel"
 READY_TIMEOUT_S = 180.0
 POLL_S = 0.2
+_ERROR_LINE = re.compile(r"[\w.]+(Error|Exception)\b.*: ")
 
 SERVE_ENVIRONMENT = {
     # The replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop
@@ -47,28 +52,40 @@ def serve_app(
         os.environ.setdefault(name, value)
     with ray_session(replace(checked.settings(), ray_address=address)):
         from ray import serve
-        from ray.serve.schema import LoggingConfig
 
         from serving.app import build
 
         application = build(args)
         try:
             serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
-            handle = serve.run(
-                application,
-                name=APP_NAME,
-                route_prefix="/",
-                blocking=False,
-                logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
-            )
-            del handle
+            _deploy(application)
             base_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
             _wait_until_ready(base_url)
             yield base_url
-        except RuntimeError as error:
-            raise ShopreelError(f"the application did not come up: {error}") from error
         finally:
             serve.shutdown()
+
+
+def _deploy(application: Application) -> None:
+    """Deploy and wait for the replicas; where one fails, the error carries the last line of its own."""
+    from ray import serve
+    from ray.serve.schema import LoggingConfig
+
+    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
+    try:
+        serve.run(application, name=APP_NAME, route_prefix="/", logging_config=quiet)
+    except RuntimeError as error:
+        deployments = serve.status().applications[APP_NAME].deployments
+        reasons = [
+            f"{name}: {_cause(status.message)}" for name, status in deployments.items() if "FAILED" in status.status
+        ]
+        raise ShopreelError(f"the application did not come up; {'; '.join(reasons) or error}") from error
+
+
+def _cause(traceback: str) -> str:
+    """The error at the end of a replica's traceback, without the frames."""
+    errors = [line for line in traceback.splitlines() if _ERROR_LINE.match(line)]
+    return errors[-1].strip() if errors else traceback.strip()
 
 
 def _check_port_is_free(host: str, port: int) -> None:
