@@ -35,7 +35,7 @@ class ContentConfig:
     """Words of title and description, hashed and weighted by rarity."""
     price: float = 0.2
     """Logarithm of the price."""
-    hash_dims: int = 128
+    hash_dims: int = 64
     """Numbers a hashed block, 8…4096."""
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class ContentConfig:
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"content.{name} is {getattr(self, name)}; set a weight of 0 or more")
         if not 8 <= self.hash_dims <= 4096:
-            raise ValueError(f"content.hash_dims is {self.hash_dims}; set 8…4096, e.g. 128")
+            raise ValueError(f"content.hash_dims is {self.hash_dims}; set 8…4096, e.g. 64")
 
 
 def content_features(products: pa.Table, style_codes_nS: np.ndarray, config: ContentConfig) -> np.ndarray:

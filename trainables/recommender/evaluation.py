@@ -32,7 +32,7 @@ HOLDOUT_SHARE = 0.1
 K = 10
 RELEVANT_FEEDBACK = 0.8
 """In default feedback weights: a watch to 80 %, a like, a purchase."""
-MOST_VIEWERS = 10_000
+MOST_VIEWERS = 5_000
 """Evaluated viewers; of more, evenly spaced ones."""
 
 GATE = (

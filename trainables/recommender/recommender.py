@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ from trainables.recommender.taste import Look, viewer_look
 Source = Literal["history", "content", "popular", "fresh"]
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """A past product and its share in a score; shares may be negative."""
 
     product_id: str
