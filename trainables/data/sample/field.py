@@ -22,7 +22,7 @@ SCOUT_CELLS = 56
 class Field:
     """`exact` cached on a grid of about `cells` cells along its longest side."""
 
-    def __init__(self, exact: Distance, reach: float, cells: int = 104) -> None:
+    def __init__(self, exact: Distance, reach: float, cells: int) -> None:
         """`reach`: the object lies within |x|, |z| ≤ reach and 0 ≤ y ≤ 2·reach. Raises ValueError if it is empty."""
         self.exact = exact
         scout = torch.linspace(-reach, reach, SCOUT_CELLS)
@@ -64,7 +64,7 @@ class Field:
         return ys[occupied], radii[occupied]
 
     def near(self, p: Points) -> Tensor:
-        """Distance from the grid, trilinear; outside the box the distance to the box is added. Shape (N,)."""
+        """Distance from the grid, trilinear; outside the box an upper bound. Shape (N,)."""
         nx, ny, nz = self.shape
         fx, fy, fz = (
             (c - low) / (high - low)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,7 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trainables.data.sample.catalogue import COLUMNS, KINDS, Product, catalogue
 from trainables.data.sample.encode import write_clip
 from trainables.data.sample.render import Shot, render
-from trainables.data.sample.viewers import ChoiceConfig, simulate
+from trainables.data.sample.viewers import ChoiceConfig
+from trainables.data.sample.visits import simulate, write_log
 
 
 def make_clip(product: Product, folder: Path, seed: int) -> int:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_products(everything, options.out / "products.csv")
     log = simulate([product.row() for product in everything], ChoiceConfig(seed=options.seed))
     path = options.out / "events.parquet"
-    pq.write_table(log, path, compression="zstd", compression_level=19)
+    write_log(log, path)
     console.print(f"{log.num_rows} events, {path.stat().st_size / 1e6:.2f} MB, in {path}")
 
 

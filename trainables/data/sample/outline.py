@@ -6,6 +6,7 @@ circle. Between the table's nodes the distance is bilinear; outside the table it
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -63,6 +64,13 @@ def polygon_distance(u: Tensor, v: Tensor, corners: list[Corner]) -> Tensor:
     return sign * torch.sqrt(square)
 
 
+@functools.lru_cache(maxsize=32)
+def _table(corners: tuple[Corner, ...], cells: int, half: float, centre: Corner) -> Tensor:
+    axis = torch.linspace(-half, half, cells)
+    v, u = torch.meshgrid(axis + centre[1], axis + centre[0], indexing="ij")
+    return polygon_distance(u.reshape(-1), v.reshape(-1), list(corners)).reshape(1, 1, cells, cells)
+
+
 class Outline:
     """The tabulated distance to a closed outline in the (u, v) plane."""
 
@@ -71,9 +79,7 @@ class Outline:
         half = max(max(us) - min(us), max(vs) - min(vs)) / 2 + margin
         self.centre = ((max(us) + min(us)) / 2, (max(vs) + min(vs)) / 2)
         self.half = half
-        axis = torch.linspace(-half, half, cells)
-        v, u = torch.meshgrid(axis + self.centre[1], axis + self.centre[0], indexing="ij")
-        self.table = polygon_distance(u.reshape(-1), v.reshape(-1), corners).reshape(1, 1, cells, cells)
+        self.table = _table(tuple(corners), cells, half, self.centre)
 
     def distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Signed distance at (u, v), shape (N,)."""

@@ -22,6 +22,8 @@ from trainables.data.sample.sdf import length
 from trainables.data.sample.shading import environment_share, film, gather, shade
 
 SUPERSAMPLE = 2
+CELLS_A_PIXEL = 0.81
+"""Resolution of the cached distance field against that of the picture."""
 FIELD_OF_VIEW = 24.0
 """Vertical angle of the lens, degrees."""
 
@@ -79,8 +81,10 @@ class Turntable:
         self.model, self.shot = model, shot
         # Paper in a lit room is never as saturated as its swatch.
         self.paper = 0.88 * colour(paper) + 0.035
-        self.solid = Field(model.solid, model.view.reach)
-        self.glass = Field(model.glass, model.view.reach, cells=72) if model.panes else None
+        # A cell a little larger than a pixel; glass is thin in looks only and needs less.
+        cells = max(32, round(shot.pixels * CELLS_A_PIXEL))
+        self.solid = Field(model.solid, model.view.reach, cells)
+        self.glass = Field(model.glass, model.view.reach, round(cells * 0.7)) if model.panes else None
         fields = [field for field in (self.solid, self.glass) if field]
         heights, radii = (torch.cat(column) for column in zip(*(field.swept() for field in fields), strict=True))
         self.size = max(radii.max().item(), heights.max().item() / 2)
