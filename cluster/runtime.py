@@ -18,6 +18,8 @@ RAY_ENVIRONMENT = {
     # The default provisions 32 actors to read Parquet footers.
     "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Workers otherwise run at nice 15 and starve beside anything else on the machine.
+    "RAY_worker_niceness": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "TOKENIZERS_PARALLELISM": "false",
