@@ -114,3 +114,17 @@ def test_the_effective_count_of_equal_weights_is_their_number():
     assert effective_count(np.ones(7)) == pytest.approx(7)
     assert effective_count(np.array([1.0, 1e-9])) == pytest.approx(1)
     assert effective_count(np.zeros(0)) == 0.0
+
+
+def test_what_is_shown_most_is_not_taken_for_a_taste():
+    """Eight of ten clips came in neon and were mostly skipped; both in ink were finished."""
+    history = [watched("p0", "neon", share=1.0 if i < 3 else 0.1) for i in range(16)]
+    history += [watched("p0", "ink")] * 3
+    assert viewer_look(history, CATALOGUE, looks_of_presets(), START_MS, 30).nearest == "ink"
+
+
+def test_a_clip_watched_through_three_times_counts_three_times():
+    history = [watched("p0", "neon", share=3.0), watched("p1", "ink")]
+    np.testing.assert_allclose(vector(history), (3 * CODES["neon"] + CODES["ink"]) / 4, rtol=1e-5)
+    endless = [watched("p0", "neon", share=500.0), watched("p1", "ink")]
+    np.testing.assert_allclose(vector(endless), vector(history), rtol=1e-5)

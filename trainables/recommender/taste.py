@@ -4,9 +4,11 @@ The aesthetic vector is the faded mean of the style codes of what was watched to
 well). Means of many codes all lie close to the catalogue's mean, so compared with the presets as they are, everybody
 would get the look nearest to the middle. `look_for` therefore asks to which presets a viewer leans *more than others*:
 
-1. the deviation from what everybody watches is expressed in preset coordinates, c = P⁺(a − μ), where the columns of P
-   are the presets' codes less their mean: a viewer who watches nothing but neon has a large neon coordinate;
-2. each coordinate is divided by its standard error, the spread over single watches / √(effective number of watches);
+1. the deviation from the usual is expressed in preset coordinates, c = P⁺(a − μ), where the columns of P are the
+   presets' codes less their mean: a viewer who finishes nothing but neon has a large neon coordinate. The usual, μ, is
+   the mean over all the viewer began to watch, finished or not, drawn towards what everybody finishes as long as that
+   is little: nobody is taken for a friend of neon because neon is what they were shown;
+2. each coordinate is divided by its standard error under the assumption of no taste;
 3. a softmax of these z-scores gives weights over presets, and the look is the weighted mean of the preset codes.
 
 A viewer of whom nothing is known gets the preset `minimal`.
@@ -30,6 +32,10 @@ DEFAULT_PRESET = "minimal"
 TO_THE_END = 0.8
 """Share of a clip, or of `FULL_WATCH_SECONDS` of a long one, that counts as watched to the end."""
 FULL_WATCH_SECONDS = 20.0
+MOST_LOOPS = 3.0
+"""A clip that loops counts once for every time it was watched through, up to this."""
+PRIOR_WATCHES = 5.0
+"""How many watches of one's own weigh as much as what everybody watches, in what is usual for a viewer."""
 SHARPNESS = 1.5
 """Weight ratio between two presets is exp(SHARPNESS · difference of their z-scores)."""
 LEAST_WEIGHT = 0.1
@@ -67,27 +73,50 @@ def finished(type_E: np.ndarray, watch_E: np.ndarray, duration_E: np.ndarray) ->
         return (type_E == LIKE) | (type_E == PURCHASE) | ((type_E == WATCH) & (share >= TO_THE_END))
 
 
-def codes_seen(
+@dataclass(frozen=True)
+class Watched:
+    """What a viewer began to watch or liked, as far as it has a style code."""
+
+    codes_ES: np.ndarray
+    """Codes of the events."""
+    begun_E: np.ndarray
+    """Faded weight of each."""
+    finished_E: np.ndarray
+    """The same, times how often it was watched through (up to 3); 0 where it was not finished."""
+
+    @property
+    def aesthetic(self) -> np.ndarray | None:
+        """Mean code (S,) float32 of what was finished; None where nothing was."""
+        if not self.finished_E.any():
+            return None
+        return (self.finished_E @ self.codes_ES / self.finished_E.sum()).astype(np.float32)
+
+
+def watched(
     history: Sequence[HistoryEvent],
     style_code_of_product: Mapping[str, np.ndarray],
     preset_codes: Mapping[str, np.ndarray],
     now_ms: int,
     half_life_days: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (E, S) of what the viewer finished, and their faded weights (E,). What has no code is left out."""
-    numbers = [[np.nan if v is None else v for v in (e.watch_seconds, e.duration_seconds)] for e in history]
-    watch_E, duration_E = np.array(numbers, float).reshape(-1, 2).T
+) -> Watched:
+    """Codes and weights of a history. Clicks, impressions and watches of unknown length say nothing about the look."""
     types = np.array([EVENT_TYPES.index(e.event_type) if e.event_type in EVENT_TYPES else -1 for e in history], int)
-    codes, times = [], []
-    for event, done in zip(history, finished(types, watch_E, duration_E), strict=True):
+    times = [[np.nan if v is None else v for v in (e.watch_seconds, e.duration_seconds)] for e in history]
+    watch_E, duration_E = np.array(times, float).reshape(-1, 2).T
+    done = finished(types, watch_E, duration_E)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        through = np.where((types == WATCH) & (watch_E > duration_E) & (duration_E > 0), watch_E / duration_E, 1.0)
+    codes, kept = [], []
+    for row, event in enumerate(history):
         code = preset_codes.get(event.style) if event.style else None
         code = style_code_of_product.get(event.product_id) if code is None else code
-        if done and code is not None:
+        if code is not None and (done[row] or (types[row] == WATCH and not np.isnan(watch_E[row]))):
             codes.append(code)
-            times.append(event.at_ms)
-    # Faded from the newest finished event: a viewer who comes back after years still has a taste.
-    at_ms = np.array(times, np.int64)
-    return np.array(codes, np.float64), fade(at_ms, min(now_ms, max(times, default=now_ms)), half_life_days)
+            kept.append(row)
+    at_ms = np.array([history[row].at_ms for row in kept], np.int64)
+    # Faded from the newest event that counts: a viewer who comes back after years still has a taste.
+    begun = fade(at_ms, min(now_ms, at_ms.max(initial=0)), half_life_days)
+    return Watched(np.array(codes, np.float64), begun, begun * done[kept] * np.minimum(through[kept], MOST_LOOPS))
 
 
 def aesthetic_vector(
@@ -101,23 +130,26 @@ def aesthetic_vector(
 
     An event shown in a named look counts with the preset's code, any other with its product's own.
     """
-    codes, weights = codes_seen(history, style_code_of_product, preset_codes, now_ms, half_life_days)
-    return _mean(codes, weights)
+    return watched(history, style_code_of_product, preset_codes, now_ms, half_life_days).aesthetic
 
 
 def effective_count(weights_E: np.ndarray) -> float:
     """How many equally weighted watches tell as much: (Σw)² / Σw² (Kish)."""
-    return float(weights_E.sum() ** 2 / (weights_E**2).sum()) if len(weights_E) else 0.0
+    return float(weights_E.sum() ** 2 / (weights_E**2).sum()) if weights_E.any() else 0.0
 
 
-def look_for(aesthetic: np.ndarray | None, looks: Looks, watches: float = 1.0) -> Look:
-    """Look of a viewer with this aesthetic vector, which is the mean of effectively `watches` watches."""
+def look_for(aesthetic: np.ndarray | None, looks: Looks, watches: float = 1.0, usual: np.ndarray | None = None) -> Look:
+    """Look of a viewer with this aesthetic vector.
+
+    It is compared with `usual` (S,), what everybody finishes when None; their difference is as uncertain as the mean of
+    `watches` watches.
+    """
     names = tuple(looks.preset_codes)
     if aesthetic is None:
         return Look(np.asarray(looks.preset_codes[DEFAULT_PRESET], np.float32), DEFAULT_PRESET, {DEFAULT_PRESET: 1.0})
     codes_PS = np.stack([looks.preset_codes[name] for name in names]).astype(np.float64)
     to_coordinates_PS = np.linalg.pinv((codes_PS - codes_PS.mean(0)).T, rcond=1e-3)
-    coordinates = to_coordinates_PS @ (aesthetic - looks.mean)
+    coordinates = to_coordinates_PS @ (aesthetic - (looks.mean if usual is None else usual))
     variance = np.einsum("ps,st,pt->p", to_coordinates_PS, looks.covariance, to_coordinates_PS)
     # A log in which everybody watches the same codes has no spread to compare with: any deviation counts in full.
     spread = np.sqrt(np.maximum(variance, 1e-4))
@@ -139,9 +171,12 @@ def viewer_look(
     half_life_days: float,
 ) -> Look:
     """The whole way from a history to a look."""
-    codes, weights = codes_seen(history, style_code_of_product, looks.preset_codes, now_ms, half_life_days)
-    return look_for(_mean(codes, weights), looks, effective_count(weights))
-
-
-def _mean(codes: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    return (weights @ codes / weights.sum()).astype(np.float32) if len(codes) else None
+    seen = watched(history, style_code_of_product, looks.preset_codes, now_ms, half_life_days)
+    if seen.aesthetic is None:
+        return look_for(None, looks)
+    usual = (seen.begun_E @ seen.codes_ES + PRIOR_WATCHES * looks.mean) / (seen.begun_E.sum() + PRIOR_WATCHES)
+    # Were all watches independent draws, the difference would have the variance σ² (1/part − 2/all + whole/all²).
+    part = effective_count(seen.finished_E)
+    whole = max(effective_count(seen.begun_E), part)
+    total = whole + PRIOR_WATCHES
+    return look_for(seen.aesthetic, looks, 1 / (1 / part - 2 / total + whole / total**2), usual)
