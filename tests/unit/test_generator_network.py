@@ -7,8 +7,8 @@ from trainables.generator.brushes import BRUSHES, Brushes, backdrop_statistics
 from trainables.generator.discriminators import Discriminator, DiscriminatorConfig, luma_changes
 from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
-from trainables.generator.network import NetworkConfig, RestyleNetwork
-from trainables.generator.palette import Oklab, clip_statistics, transport
+from trainables.generator.network import NetworkConfig, RestyleNetwork, nearness
+from trainables.generator.palette import Oklab, clip_statistics, code_statistics, transport
 from trainables.generator.presets import PRESETS, preset_codes
 
 
@@ -43,10 +43,18 @@ def test_before_any_training_the_palette_moves_to_the_look_s(network, clip):
     for name in PRESETS:
         wanted = clip_statistics(oklab.from_rgb(network(clip, code(name)).reshape(1, 3, -1)))[:, :3]
         before = clip_statistics(oklab.from_rgb(clip.reshape(1, 3, -1)))[:, :3]
-        from trainables.generator.palette import code_statistics
-
         target = code_statistics(code(name))[:, :3]
         assert (wanted - target).norm() < 0.6 * (before - target).norm() + 0.02, name
+
+
+def test_presets_are_told_apart_and_a_blend_lies_between():
+    anchors = torch.from_numpy(np.stack([preset_codes()[name] for name in PRESETS]))
+    own = nearness(anchors, anchors)
+    assert own.diagonal().min() > 0.9
+    (blend,) = nearness((anchors[1:2] + anchors[2:3]) / 2, anchors)
+    assert blend[1].item() == pytest.approx(blend[2].item(), rel=1e-3)
+    assert blend[1] > 0.3
+    assert nearness(anchors[:1] + 20, anchors).sum() < 0.01
 
 
 def test_odd_sizes_keep_their_shape(network):

@@ -36,7 +36,7 @@ class OptimizerConfig:
 
     name: Literal["adam", "adamw"] = "adam"
     """adam or adamw."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Peak rate of the generator, > 0."""
     discriminator_learning_rate: float = 2e-4
     """Peak rate of the judges, > 0."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.brushes import BACKDROP_STATISTICS, BRUSHES, Brushes, backdrop_statistics
 from trainables.generator.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
+from trainables.generator.presets import PRESETS, preset_codes
 
 MULTIPLE = 8
 WIDTH_MULTIPLE = 8
@@ -81,10 +83,10 @@ class RestyleNetwork(nn.Module):
         super().__init__()
         half, quarter, eighth = config.widths
         z = config.modulation
-        self.palette = PaletteSkip(hidden=config.palette_hidden, moderation=config.moderation)
-        self.embed = nn.Sequential(
-            nn.Linear(CODE_DIM + STATISTICS + BACKDROP_STATISTICS, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU()
-        )
+        condition = CODE_DIM + len(PRESETS) + STATISTICS + BACKDROP_STATISTICS
+        self.register_buffer("anchors", torch.from_numpy(np.stack([preset_codes()[name] for name in PRESETS])))
+        self.palette = PaletteSkip(condition, hidden=config.palette_hidden, moderation=config.moderation)
+        self.embed = nn.Sequential(nn.Linear(condition, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
         self.stem = nn.Conv2d(4 * 6 + 3, half, 3, padding=1)
         self.block_half = StyleBlock(half, z)
         self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
@@ -99,7 +101,7 @@ class RestyleNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.brushes = Brushes()
-        self.lay_on = nn.Linear(z, 3 * BRUSHES)
+        self.lay_on = nn.Linear(z + len(PRESETS), 3 * BRUSHES)
         nn.init.zeros_(self.lay_on.weight)
         nn.init.zeros_(self.lay_on.bias)
         self.to(memory_format=torch.channels_last)
@@ -124,17 +126,20 @@ class RestyleNetwork(nn.Module):
         with torch.autocast(clip_BCTHW.device.type, enabled=False):
             clip_BCTHW, code_BS = clip_BCTHW.float(), code_BS.float()
             source_BD = self.statistics(clip_BCTHW) if source_BD is None else source_BD
-            graded = self.palette(clip_BCTHW, code_BS, source_BD[:, :STATISTICS])
-        z_BZ = self.embed(torch.cat([code_BS, (source_BD - 0.3) / 0.3], -1))
+            near_BP = nearness(code_BS, self.anchors)
+            condition_BX = torch.cat([0.3 * code_BS, near_BP, (source_BD - 0.3) / 0.3], -1)
+            graded = self.palette(clip_BCTHW, code_BS, source_BD[:, :STATISTICS], condition_BX)
+        z_BZ = self.embed(condition_BX)
         z_NZ = z_BZ.repeat_interleave(frames, 0)
         pair_NCHW = _frames(torch.cat([clip_BCTHW, graded], 1))
         pad = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
         residual = self._residual(pair_NCHW, z_NZ)[..., :height, :width]
         maps = self.brushes(_frames(clip_BCTHW), source_BD.repeat_interleave(frames, 0))
-        colour_N3K = self.lay_on(z_NZ).reshape(-1, 3, BRUSHES)
-        worn = (colour_N3K @ maps.flatten(2)).reshape(-1, 3, height, width)
-        worn = worn + (residual[:, 3:] * maps).sum(1, keepdim=True)
+        colour_B3K = 4 * self.lay_on(torch.cat([0.25 * z_BZ, near_BP], -1)).reshape(-1, 3, BRUSHES)
+        # Gates only scale what the style lays on, so that no look can wear another one's brushes.
+        gated = (maps * (1 + residual[:, 3:])).flatten(2)
+        worn = (colour_B3K.repeat_interleave(frames, 0) @ gated).reshape(-1, 3, height, width)
         painted = _frames(graded) + residual[:, :3] + worn
         painted_BCTHW = painted.reshape(batch, frames, 3, height, width).transpose(1, 2)
         return painted_BCTHW.clamp(-1.05, 1.05)
@@ -151,6 +156,15 @@ class RestyleNetwork(nn.Module):
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
         return F.pixel_shuffle(self.head(F.silu(half)), 2)
+
+
+def nearness(code_BS: Tensor, anchors_PS: Tensor) -> Tensor:
+    """How near each style code is to each anchor (B, P): shares that fade to nothing far from all of them. With the
+    presets as anchors their looks are told apart from the first step on, and a blend lies between.
+    """
+    square_BP = (code_BS[:, None] - anchors_PS).square().sum(-1)
+    reach = torch.exp(-square_BP.amin(1, keepdim=True) / (2 * 8.0**2))
+    return torch.softmax(-square_BP / (2 * 2.0**2), 1) * reach
 
 
 def _frames(clip_BCTHW: Tensor) -> Tensor:

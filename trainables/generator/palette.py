@@ -10,11 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainables.data.style_code import _CENTRE, _LINEAR_TO_LMS, _LMS_TO_OKLAB, _SCALE, CODE_DIM
+from trainables.data.style_code import _CENTRE, _LINEAR_TO_LMS, _LMS_TO_OKLAB, _SCALE
 
 STATISTICS = 9
 """Numbers of `clip_statistics`: mean (3), deviation (3), correlation La, Lb, ab (3)."""
 KNOTS = 7
+_CHROMA_90 = 15
+"""Place of the 90 % quantile of chroma in a style code."""
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
@@ -86,22 +88,35 @@ def _power(matrix_BCC: Tensor, exponent: float) -> Tensor:
     return vectors @ torch.diag_embed(values.clamp(min=1e-7) ** exponent) @ vectors.mT
 
 
+def _knees(light: Tensor, low: float = 0.22, high: float = 0.92) -> Tensor:
+    """Bend lightness into 0…1 below `low` and above `high`, with equal slopes: deep shade keeps its detail."""
+    toe = low * torch.exp((light.clamp(max=low) - low) / low)
+    shoulder = 1 - (1 - high) * torch.exp((high - light.clamp(min=high)) / (1 - high))
+    return torch.where(light < low, toe, torch.where(light > high, shoulder, light))
+
+
+def _limit_chroma(ab_B2N: Tensor, code_BS: Tensor) -> Tensor:
+    """Bend chroma below a limit set by the style's own 90 % quantile: a grey look stays grey on a vivid product."""
+    quantile = code_BS[:, _CHROMA_90].float() * float(_SCALE[_CHROMA_90]) + float(_CENTRE[_CHROMA_90])
+    limit = (2.5 * quantile.clamp(min=0) + 0.008).view(-1, 1, 1)
+    chroma = (ab_B2N.square().sum(1, keepdim=True) + 1e-8).sqrt()
+    return ab_B2N * (limit / chroma) * torch.tanh(chroma / limit)
+
+
 class PaletteSkip(nn.Module):
     """Grade a clip (B, 3, T, H, W) in [-1, 1] towards code (B, S): an affine map of Oklab, then a tone curve and split
     toning over lightness. The transport is fixed; a small network, zero at first, corrects map, shift and curves.
     """
 
-    def __init__(self, *, hidden: int = 64, moderation: float = 0.9) -> None:
+    def __init__(self, condition: int, *, hidden: int = 64, moderation: float = 0.9) -> None:
         super().__init__()
         self.oklab = Oklab()
         self.moderation = moderation
-        self.correct = nn.Sequential(
-            nn.Linear(CODE_DIM + STATISTICS, hidden), nn.SiLU(), nn.Linear(hidden, 12 + 3 * KNOTS)
-        )
+        self.correct = nn.Sequential(nn.Linear(condition, hidden), nn.SiLU(), nn.Linear(hidden, 12 + 3 * KNOTS))
         nn.init.zeros_(self.correct[-1].weight)
         nn.init.zeros_(self.correct[-1].bias)
 
-    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_B9: Tensor) -> Tensor:
+    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_B9: Tensor, condition_BX: Tensor) -> Tensor:
         batch = len(clip_BCTHW)
         with torch.no_grad():
             target_B9 = code_statistics(code_BS)
@@ -109,10 +124,10 @@ class PaletteSkip(nn.Module):
             eye = torch.eye(3, device=plan.device)
             matrix = eye + self.moderation * (plan - eye)
             shift = self.moderation * (target_B9[:, :3] - source_B9[:, :3])
-        raw = self.correct(torch.cat([code_BS, (source_B9 - 0.3) / 0.3], -1))
+        raw = self.correct(condition_BX)
         matrix = matrix + 0.5 * raw[:, :9].reshape(batch, 3, 3)
-        shift = shift + 0.5 * raw[:, 9:12]
-        curves = 0.6 * raw[:, 12:].reshape(batch, 3, KNOTS)
+        shift = shift + raw[:, 9:12]
+        curves = 1.2 * raw[:, 12:].reshape(batch, 3, KNOTS)
 
         lab_BCN = self.oklab.from_rgb(clip_BCTHW.reshape(batch, 3, -1))
         mean = source_B9[:, :3, None]
@@ -121,4 +136,5 @@ class PaletteSkip(nn.Module):
         for knot in range(KNOTS):
             hat = (1 - (position - knot).abs()).clamp(min=0)
             graded = graded + curves[:, :, knot, None] * hat[:, None]
+        graded = torch.cat([_knees(graded[:, :1]), _limit_chroma(graded[:, 1:], code_BS)], 1)
         return self.oklab.to_rgb(graded).reshape(clip_BCTHW.shape)
