@@ -19,6 +19,8 @@ app = typer.Typer(no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(help="generator@champion, generator@challenger or generator/3.")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow registry; default SQLite under SHOPREEL_HOME.")]
 
+HEADLINES = ("heldout/style_distance", "heldout/content_ssim", "heldout/static_flicker", "ndcg_at_10", "recall_at_10")
+
 notes = Console(stderr=True)
 
 
@@ -38,7 +40,7 @@ def list_models(tracking_uri: TrackingUri = None) -> None:
         notes.print("no models yet; train one with [bold]shopreel train generator --data NAME[/]")
         return
     table = Table(title="models", title_style="bold")
-    for column in ("model", "aliases", "registered (UTC)", "data", "code", "metrics"):
+    for column in ("model", "aliases", "registered (UTC)", "data", "code", "held out"):
         table.add_column(column, overflow="fold")
     for name in names:
         for version in registry.versions(name):
@@ -48,7 +50,7 @@ def list_models(tracking_uri: TrackingUri = None) -> None:
                 f"{version.created_at:%Y-%m-%d %H:%M}",
                 version.lineage.get("data_name", ""),
                 version.lineage.get("code_version", "")[:12],
-                _metrics(version),
+                _headline(version),
             )
     Console().print(table)
 
@@ -136,5 +138,7 @@ def rollback(
     Console().print(f"[green]champion: {version.reference}[/]", highlight=False)
 
 
-def _metrics(version: ModelVersion) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(version.metrics.items()))
+def _headline(version: ModelVersion) -> str:
+    """The few metrics a person compares versions by; `show` has them all."""
+    known = [name for name in HEADLINES if name in version.metrics]
+    return "\n".join(f"{name.split('/')[-1]} {version.metrics[name]:.4g}" for name in known)
