@@ -25,6 +25,9 @@ PACKAGES = ("cluster", "trainables", "tuning", "serving")
 NOT_PASSED_ON = ("SHOPREEL_PSEUDONYM_KEY",)
 """Anyone who sees the dashboard sees a job's environment; the cluster carries this secret itself."""
 
+READY_SECONDS = 120
+"""How long a cluster may take from its first answer until it takes jobs."""
+
 STOP_SECONDS = 20
 """How long a cancelled command has to end its run in MLflow before it is killed."""
 
@@ -40,7 +43,8 @@ def connect(address: str) -> JobSubmissionClient:
 
     if not address.startswith(("http://", "https://")):
         raise InputError(f"--address is {address!r}; give the URL of the cluster's dashboard, such as http://HEAD:8265")
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    for name in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
@@ -63,11 +67,7 @@ def run_command(
     """
     job_id = f"shopreel-{'-'.join(command[:2])}-{uuid.uuid4().hex[:8]}"
     try:
-        client.submit_job(
-            entrypoint=entrypoint(command),
-            submission_id=job_id,
-            runtime_env=runtime_env(settings, os.environ, working_dir),
-        )
+        _submit(client, job_id, entrypoint(command), runtime_env(settings, os.environ, working_dir))
         on_start(job_id)
         asyncio.run(_follow(client, job_id, on_log))
         return _exit_code(client, job_id)
@@ -111,6 +111,19 @@ def runtime_env(settings: Settings, env: Mapping[str, str], working_dir: Path | 
             raise InputError(f"--working-dir {working_dir} is not a folder")
         environment["working_dir"] = str(working_dir)
     return environment
+
+
+def _submit(client: JobSubmissionClient, job_id: str, line: str, environment: dict[str, Any]) -> None:
+    """Upload and submit; a cluster that has just started takes jobs some seconds after its dashboard answers."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            client.submit_job(entrypoint=line, submission_id=job_id, runtime_env=environment)
+            return
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 async def _follow(client: JobSubmissionClient, job_id: str, on_log: Callable[[str], None]) -> None:
