@@ -55,6 +55,7 @@ def test_two_workers_end_with_the_same_weights_and_train_on_different_shards(sho
     first, second = shop.storage.read_json(uninterrupted.path("workers.json"))
     assert (first["rank"], second["rank"]) == (0, 1)
     assert first["pid"] != second["pid"]
+    assert first["resumed_from"] == second["resumed_from"] == 0
     assert first["weights"] == second["weights"]
     assert not set(first["products"]) & set(second["products"])
     assert sorted(first["products"] + second["products"]) == sorted(training_products(shop))

@@ -23,6 +23,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution import context as context_module
 
 from cluster.errors import InputError, ShopreelError
 from cluster.runtime import RAY_ENVIRONMENT
@@ -134,7 +135,8 @@ def _worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     local = context.get_local_world_size()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it prints every report
+    # Ray Train prints every report from a logger named after its own file.
+    logging.getLogger(context_module.__file__).setLevel(logging.WARNING)
     on_gpu = torch.cuda.is_available()
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu",

@@ -78,7 +78,7 @@ def work(
         checkpoints=folder.checkpoints,
         styles=read_styles(task.styles) if task.styles else (),
         on_step=on_step,
-        on_average=on_average,
+        on_average=on_average if sheet_clips else None,
     )
     digests = _gather(fabric, result.replica)
     if len(set(digests)) > 1:
