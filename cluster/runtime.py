@@ -46,13 +46,14 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
         yield
         return
     if settings.ray_address:
-        ray.init(address=settings.ray_address, log_to_driver=True, configure_logging=True, logging_level="warning")
+        ray.init(address=settings.ray_address, log_to_driver=False, logging_level="warning")
     else:
         ray.init(
             num_cpus=num_cpus,
             num_gpus=num_gpus,
             include_dashboard=False,
-            log_to_driver=True,
+            # Workers log to their own files; what goes wrong in one comes back as an exception.
+            log_to_driver=False,
             logging_level="warning",
             # Ray reserves 30 % of memory by default; clips are small and pass through in blocks.
             object_store_memory=512 * 1024**2,
