@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cluster.cli.demo.chain import Outcome
 
+LOSSES = ("style", "content", "temporal", "palette", "adversarial", "total")
+"""What the table shows of the training losses; the JSON has them all."""
+
 
 def summarise(outcome: Outcome) -> dict[str, Any]:
     """Everything the table shows, and what is too long for it."""
@@ -61,9 +64,9 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
         ("data", data["statement"]),
         ("products · clips", f"{data['products']} · {data['clips']}"),
         ("viewers · events", f"{data['viewers']:,} · {data['events']:,}"),
-        ("recommender", _values(summary["recommender"]["metrics"])),
+        ("recommender", _beside_popularity(summary["recommender"]["metrics"])),
         ("generator steps", int(losses["steps"])),
-        ("generator losses", _values({k: v for k, v in losses.items() if k.startswith("loss/")})),
+        ("generator losses", _values({f"loss/{name}": losses[f"loss/{name}"] for name in LOSSES})),
         ("generator, held out", _values({k: v for k, v in losses.items() if k.startswith("heldout/")})),
         (
             "sweep",
@@ -81,6 +84,11 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
         ("contact sheet", summary["contact_sheet"]),
         ("time", f"{summary['seconds']['total']:.0f} s"),
     ]
+
+
+def _beside_popularity(metrics: dict[str, float]) -> str:
+    names = {"NDCG@10": "ndcg_at_10", "Recall@10": "recall_at_10"}
+    return ", ".join(f"{k} {metrics[v]:.4f} (popularity {metrics[f'popularity_{v}']:.4f})" for k, v in names.items())
 
 
 def _values(values: dict[str, float]) -> str:
