@@ -20,6 +20,11 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Workers otherwise run at nice 15 and starve beside anything else on the machine.
     "RAY_worker_niceness": "0",
+    # Replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop for
+    # Serve's own work. Serve's throughput mode sets these as well, but also opens a port for each replica.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "100",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "TOKENIZERS_PARALLELISM": "false",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import time
@@ -25,17 +24,6 @@ READY_TIMEOUT_S = 180.0
 POLL_S = 0.2
 _ERROR_LINE = re.compile(r"[\w.]+(Error|Exception)\b.*: ")
 
-SERVE_ENVIRONMENT = {
-    # The replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop
-    # for Serve's own work. Serve's throughput mode sets these as well, but also opens a port for each replica.
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "100",
-    # Logs go to the session folder of Ray; failures to deploy are raised.
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-}
-"""Read by Serve's processes when Ray starts; set them on a cluster that is started elsewhere too."""
-
 
 @contextmanager
 def serve_app(
@@ -48,8 +36,6 @@ def serve_app(
     """
     checked = AppArgs.parse(args)
     _check_port_is_free(host, port)
-    for name, value in SERVE_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     with ray_session(replace(checked.settings(), ray_address=address)):
         from ray import serve
 
