@@ -1,6 +1,6 @@
 """Keyed pseudonyms of viewers: raw ids never reach a dataset, a model or a log.
 
-The key lives beside the storage root (`secrets/pseudonym.key`, readable by its owner only) or in `SHOPREEL_PSEUDONYM_KEY`
+The key lives below the storage root (`secrets/pseudonym.key`, for its owner only) or in `SHOPREEL_PSEUDONYM_KEY`
 (64 hexadecimal digits), so that whoever holds the data alone cannot tell who is who.
 """
 
