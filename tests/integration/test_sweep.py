@@ -20,10 +20,10 @@ SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=SearchSpac
 def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_local):
     """One parent and four child runs; the trial whose losses are not finite fails alone; the best of the others wins.
 
-    The first trial takes the base config's own settings, whose learning rate is absurd here.
+    The first trial takes the base config's own settings, whose learning rate is absurd here: the second step is NaN.
     """
     make_tiny_shop(storage, viewers=0)
-    diverging = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=1e25))
+    diverging = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=1e38, warm_up=0.0))
 
     result = run_sweep(settings, "tiny", SWEEP, diverging)
 
@@ -36,7 +36,7 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
     assert len(client.search_runs([parent.info.experiment_id])) == 5
 
     failed, *others = result.trials
-    assert (failed.status, failed.settings["optimizer.learning_rate"]) == ("failed", 1e25)
+    assert (failed.status, failed.settings["optimizer.learning_rate"]) == ("failed", 1e38)
     assert "lower optimizer.learning_rate" in failed.error
     assert children[failed.name].info.status == "FAILED"
     assert "lower optimizer.learning_rate" in children[failed.name].data.tags["failure"]
