@@ -11,8 +11,8 @@ import av
 from torch import Tensor
 
 FRAMES_A_SECOND = 12
-QUALITY = 19
-"""x264's constant rate factor: lower is better and larger; 19 leaves no visible blocks at 128 pixels."""
+QUALITY = 18
+"""x264's constant rate factor: lower is better and larger; 18 leaves no visible blocks at 128 pixels."""
 
 
 def write_clip(clip_THWC: Tensor, path: Path) -> int:

@@ -72,7 +72,7 @@ def metal(look: Look = "steel", roughness: float = 0.22) -> Material:
 
 def hammered(look: Look, scale: float, seed: int) -> Material:
     """Metal with a beaten surface."""
-    return Material(paint=_paint(look), roughness=0.24, metallic=1.0, bump=pebbled(scale, seed), bump_depth=0.07)
+    return Material(paint=_paint(look), roughness=0.26, metallic=1.0, bump=pebbled(scale, seed), bump_depth=0.035)
 
 
 def leather(look: str, seed: int, gloss: float = 0.35) -> Material:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,9 @@ from trainables.data.sample.points import Points
 from trainables.data.sample.sdf import length, slab
 
 Corner = tuple[float, float]
+
+CELL, MARGIN = 0.006, 0.12
+"""Spacing of the tables and how far they reach beyond the outline, model units."""
 
 
 def smooth_curve(corners: list[Corner], closed: bool = False, steps: int = 12) -> list[Corner]:
@@ -48,8 +52,11 @@ def rounded(corners: list[Corner], radius: float, steps: int = 6) -> list[Corner
     return out
 
 
-def polygon_distance(u: Tensor, v: Tensor, corners: list[Corner]) -> Tensor:
-    """Exact signed distance to a closed polygon (iq's sdPolygon), shapes as `u`."""
+def polygon_distance(u: Tensor, v: Tensor, corners: Sequence[Corner], lathe: bool = False) -> Tensor:
+    """Exact signed distance to a closed polygon (iq's sdPolygon), shapes as `u`.
+
+    With `lathe`, edges on u = 0 bound the inside but are no surface: the solid goes on in its mirror image.
+    """
     square = torch.full_like(u, math.inf)
     sign = torch.ones_like(u)
     for (bu, bv), (au, av) in zip(corners, [corners[-1], *corners[:-1]], strict=True):
@@ -57,36 +64,39 @@ def polygon_distance(u: Tensor, v: Tensor, corners: list[Corner]) -> Tensor:
         if eu == 0 and ev == 0:
             continue
         wu, wv = u - bu, v - bv
-        t = ((wu * eu + wv * ev) / (eu * eu + ev * ev)).clamp(0, 1)
-        square = torch.minimum(square, (wu - eu * t) ** 2 + (wv - ev * t) ** 2)
+        if not (lathe and au == bu == 0):
+            t = ((wu * eu + wv * ev) / (eu * eu + ev * ev)).clamp(0, 1)
+            square = torch.minimum(square, (wu - eu * t) ** 2 + (wv - ev * t) ** 2)
         above, below, left = v >= bv, v < av, eu * wv > ev * wu
         sign = torch.where((above & below & left) | ~(above | below | left), -sign, sign)
     return sign * torch.sqrt(square)
 
 
 @functools.lru_cache(maxsize=32)
-def _table(corners: tuple[Corner, ...], cells: int, half: float, centre: Corner) -> Tensor:
-    axis = torch.linspace(-half, half, cells)
-    v, u = torch.meshgrid(axis + centre[1], axis + centre[0], indexing="ij")
-    return polygon_distance(u.reshape(-1), v.reshape(-1), list(corners)).reshape(1, 1, cells, cells)
+def _table(corners: tuple[Corner, ...], low: Corner, high: Corner, lathe: bool) -> Tensor:
+    across, along = (max(32, round((top - bottom) / CELL) + 1) for bottom, top in zip(low, high, strict=True))
+    axes = torch.linspace(low[1], high[1], along), torch.linspace(low[0], high[0], across)
+    v, u = torch.meshgrid(*axes, indexing="ij")
+    return polygon_distance(u.reshape(-1), v.reshape(-1), corners, lathe).reshape(1, 1, along, across)
 
 
 class Outline:
-    """The tabulated distance to a closed outline in the (u, v) plane."""
+    """The tabulated distance to a closed outline in the (u, v) plane; with `lathe` only u ≥ 0 is asked for."""
 
-    def __init__(self, corners: list[Corner], cells: int = 360, margin: float = 0.12) -> None:
+    def __init__(self, corners: list[Corner], lathe: bool = False) -> None:
         us, vs = [c[0] for c in corners], [c[1] for c in corners]
-        half = max(max(us) - min(us), max(vs) - min(vs)) / 2 + margin
-        self.centre = ((max(us) + min(us)) / 2, (max(vs) + min(vs)) / 2)
-        self.half = half
-        self.table = _table(tuple(corners), cells, half, self.centre)
+        low = (0.0 if lathe else min(us) - MARGIN, min(vs) - MARGIN)
+        high = (max(us) + MARGIN, max(vs) + MARGIN)
+        self.centre = tuple((bottom + top) / 2 for bottom, top in zip(low, high, strict=True))
+        self.half = tuple((top - bottom) / 2 for bottom, top in zip(low, high, strict=True))
+        self.table = _table(tuple(corners), low, high, lathe)
 
     def distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Signed distance at (u, v), shape (N,)."""
-        u, v = (u - self.centre[0]) / self.half, (v - self.centre[1]) / self.half
+        u, v = (u - self.centre[0]) / self.half[0], (v - self.centre[1]) / self.half[1]
         cell = torch.stack((u, v), -1).view(1, -1, 1, 2)
         near = F.grid_sample(self.table, cell, mode="bilinear", padding_mode="border", align_corners=True).view(-1)
-        beyond = length((u.abs() - 1).clamp_min(0), (v.abs() - 1).clamp_min(0)) * self.half
+        beyond = length((u.abs() - 1).clamp_min(0) * self.half[0], (v.abs() - 1).clamp_min(0) * self.half[1])
         return near + beyond
 
 
@@ -94,8 +104,7 @@ class Lathe:
     """A solid of revolution about y: `profile` runs (radius, height) from the axis at the bottom to the axis on top."""
 
     def __init__(self, profile: list[Corner]) -> None:
-        # The mirrored half keeps the axis itself from counting as an edge.
-        self.outline = Outline([*profile, *((-r, h) for r, h in reversed(profile) if r > 0)])
+        self.outline = Outline(profile, lathe=True)
 
     def __call__(self, p: Points) -> Tensor:
         return self.outline.distance(length(p.x, p.z), p.y)
@@ -114,11 +123,20 @@ class Plate:
         return slab(lateral, getattr(p, self.across), self.half_depth, self.rounding)
 
 
+def _subdivided(corners: list[Corner], longest: float) -> list[Corner]:
+    out = [corners[0]]
+    for (au, av), (bu, bv) in zip(corners[:-1], corners[1:], strict=True):
+        pieces = max(1, math.ceil(math.dist((au, av), (bu, bv)) / longest))
+        out += [(au + (bu - au) * i / pieces, av + (bv - av) * i / pieces) for i in range(1, pieces + 1)]
+    return out
+
+
 def vessel(outer: list[Corner], wall: float, floor: float) -> list[Corner]:
     """A hollow profile from an outer one (bottom to rim): walls `wall` thick, a rounded rim, a floor `floor` thick.
 
-    The inside follows the outer curve moved inwards along its normals.
+    The inside follows the outer curve moved inwards along its normals, from points close enough to reach the floor.
     """
+    outer = _subdivided(outer, 0.06)
     inner: list[Corner] = []
     for i, (r, h) in enumerate(outer):
         a, b = outer[max(i - 1, 0)], outer[min(i + 1, len(outer) - 1)]

@@ -128,8 +128,8 @@ class Shelf:
     """(P,) index into FAMILIES."""
     look: np.ndarray
     """(P,) index into LOOKS."""
-    price: np.ndarray
-    """(P,) in the shop's currency."""
+    dearness: np.ndarray
+    """(P,) logarithm of the price over the median price."""
     quality: np.ndarray
     """(P,) q_i."""
     duration: np.ndarray
@@ -157,13 +157,14 @@ class Viewers:
 def shelve(products: Sequence[Mapping[str, str]], rng: np.random.Generator) -> Shelf:
     """Index the rows of `products.csv` and draw each product's quality and reel length."""
     kinds = sorted({row["category"] for row in products})
+    price = np.array([float(row["price"]) for row in products])
     return Shelf(
         ids=[row["product_id"] for row in products],
         kinds=kinds,
         kind=np.array([kinds.index(row["category"]) for row in products]),
         colour=np.array([FAMILIES.index(row["colour"]) for row in products]),
         look=np.array([LOOKS.index(row["look"]) for row in products]),
-        price=np.array([float(row["price"]) for row in products]),
+        dearness=np.log(price / np.median(price)),
         quality=rng.normal(0, 0.35, len(products)),
         duration=rng.integers(8, 21, len(products)).astype(float),
     )
@@ -174,12 +175,11 @@ def _scaled(draws: np.ndarray) -> np.ndarray:
 
 
 def _room_tastes(kinds: list[str], rng: np.random.Generator, count: int) -> np.ndarray:
-    rooms = list(ROOMS.values())
+    rooms = np.array([[kind in room for kind in kinds] for room in ROOMS.values()])
     out = np.zeros((count, len(kinds)))
     for row in out:
         chosen = rng.choice(len(rooms), size=1 + int(rng.random() < 0.35), replace=False)
-        inside = np.array([any(kind in rooms[room] for room in chosen) for kind in kinds])
-        row[:] = rng.dirichlet(np.where(inside, 0.9, 0.02))
+        row[:] = rng.dirichlet(np.where(rooms[chosen].any(0), 0.9, 0.02))
     return _scaled(out)
 
 

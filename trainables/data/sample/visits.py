@@ -98,8 +98,8 @@ def _respond(
     x = np.minimum(x + rng.normal(0, config.watch_noise, len(items)), np.log(config.max_loops))
     watched = np.round(shelf.duration[items] * np.exp(x), 1)
     likes = rng.random(len(items)) < logistic(config.like_bias + config.like_utility * u + config.like_watch * x)
-    dear = np.log(shelf.price[items] / np.median(shelf.price))
-    buys = rng.random(len(items)) < logistic(config.buy_bias + config.buy_utility * u - viewers.thrift_V[viewer] * dear)
+    thrift = viewers.thrift_V[viewer] * shelf.dearness[items]
+    buys = rng.random(len(items)) < logistic(config.buy_bias + config.buy_utility * u - thrift)
     done: list[tuple[int, str, float, float | None]] = []
     clock = 2.0
     for slot in np.flatnonzero(clicks):

@@ -14,6 +14,7 @@ from trainables.data.sample.patterns import (
     checks,
     dots,
     fade,
+    inside,
     letters,
     marble,
     mix,
@@ -21,7 +22,7 @@ from trainables.data.sample.patterns import (
     wrap,
 )
 from trainables.data.sample.points import Points
-from trainables.data.sample.sdf import cone, cylinder, smooth_union, torus_z
+from trainables.data.sample.sdf import cone, cylinder, smooth_union, sphere, torus_z
 
 BODIES: dict[str, list[Corner]] = {
     "flask": [(0.0, 0.0), (0.36, 0.0), (0.4, 0.05), (0.4, 0.6), (0.4, 1.3), (0.36, 1.46), (0.24, 1.6), (0.22, 1.66)],
@@ -105,7 +106,13 @@ DESIGNS = (
         tags=("gym", "squeeze", "lightweight"),
         paper="slate",
         make=lambda seed: bottle(
-            plastic(mix("lime", "ink black", bands([(0.12, 0.2), (0.28, 0.36), (1.0, 1.08), (1.16, 1.24)]))),
+            plastic(
+                mix(
+                    mix("lime", "ink black", bands([(0.12, 0.2), (0.28, 0.36), (1.0, 1.08), (1.16, 1.24)])),
+                    "ink black",
+                    letters(wrap(0.42), 0.22, 0.56, seed),
+                )
+            ),
             plastic("ink black"),
             "sport",
             style="spout",
@@ -183,11 +190,17 @@ DESIGNS = (
         look="neon",
         price=29.0,
         creator="Ludo Lab",
-        description="An ombre flask running from violet dusk to a coral horizon; gloss lacquer, loop cap.",
+        description="An ombre flask running from violet dusk to a coral horizon, with a lemon sun going down.",
         tags=("ombre", "gloss", "gift"),
         paper="butter",
         make=lambda seed: bottle(
-            lacquer(mix("coral", mix("fuchsia", "violet", fade(0.7, 1.5)), fade(0.05, 0.8))),
+            lacquer(
+                mix(
+                    mix("coral", mix("fuchsia", "violet", fade(0.7, 1.5)), fade(0.05, 0.8)),
+                    "lemon",
+                    inside(lambda p: sphere(p.at(y=0.62, z=0.4), 0.22)),
+                )
+            ),
             lacquer("indigo"),
             "flask",
             style="loop",

@@ -11,6 +11,7 @@ from trainables.data.sample.outline import Lathe, smooth_curve, vessel
 from trainables.data.sample.patterns import (
     bands,
     gingham,
+    inside,
     mix,
     mottle,
     scales,
@@ -18,6 +19,7 @@ from trainables.data.sample.patterns import (
     wrap,
 )
 from trainables.data.sample.points import Points
+from trainables.data.sample.sdf import sphere
 
 
 def bowl(
@@ -164,12 +166,12 @@ DESIGNS = (
         look="ink",
         price=27.0,
         creator="Mori Works",
-        description="Mirror-black lacquer outside, crimson inside, three gold rings near the foot.",
+        description="Mirror-black lacquer outside, crimson inside, gold rings at the foot, one gold moon within.",
         tags=("lacquer", "rice", "glossy"),
         paper="fog",
         make=lambda seed: bowl(
             lacquer(mix("ink black", "gold", bands([(0.14, 0.165), (0.2, 0.225), (0.26, 0.285)]))),
-            lacquer("crimson"),
+            lacquer(mix("crimson", "gold", inside(lambda p: sphere(p.at(0.5, 0.3, -0.25), 0.26)))),
             height=0.74,
             radius=0.9,
             foot=0.36,

@@ -59,9 +59,7 @@ def spindle(frame: Material, seat: Material) -> Model:
         slab = box(p.at(y=SEAT), (0.52, 0.06, 0.5), 0.055)
         return smooth_union(slab, slab, 0.01) + 0.03 * torch.exp(-6 * (p.x**2 + (p.z + 0.05) ** 2)) * (p.y > SEAT)
 
-    return Model(
-        parts=(Part(timber, frame), Part(saddle, seat)), view=View(elevation=17, turn=-35, reach=1.2)
-    )
+    return Model(parts=(Part(timber, frame), Part(saddle, seat)), view=View(elevation=17, turn=-35, reach=1.2))
 
 
 def bucket(shell_of: Material, legs: Material, *, pad: Material | None = None) -> Model:

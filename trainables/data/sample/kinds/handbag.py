@@ -137,9 +137,7 @@ def bucket(hide: Material, trim: Material, fittings: Material) -> Model:
             sphere(p.mirrored_x().at(0.1, 0.47, 0.58), 0.05), torus_x(p.mirrored_x().at(x=0.48, y=0.86), 0.08, 0.025)
         )
 
-    return Model(
-        parts=(Part(bag, hide), Part(cords, trim), Part(ends, fittings)), view=View(elevation=16, turn=-20)
-    )
+    return Model(parts=(Part(bag, hide), Part(cords, trim), Part(ends, fittings)), view=View(elevation=16, turn=-20))
 
 
 DESIGNS = (

@@ -51,7 +51,13 @@ def lamp(
         return torch.maximum(shell(cone(q, bottom, top, tall / 2 + 0.1), 0.03), q.y.abs() - tall / 2)
 
     def stem(p: Points) -> Tensor:
-        return union(capsule(p, (0, 0.9, 0), (0, low + tall * 0.3, 0), 0.035), sphere(p.at(y=low + tall * 0.45), 0.13))
+        holder = union(
+            capsule(p, (0, 0.9, 0), (0, low + tall * 0.3, 0), 0.035), sphere(p.at(y=low + tall * 0.45), 0.13)
+        )
+        # A pull cord with a knob, to one side: round lamps would not be seen to turn without it.
+        side = bottom * 0.6
+        cord = capsule(p, (side, low + 0.1, 0.2), (side, low - 0.24, 0.2), 0.014)
+        return union(holder, cord, sphere(p.at(side, low - 0.28, 0.2), 0.05))
 
     brass = fitting or metal("brass", 0.25)
     lit = Material(paint=mix(shade, "butter", lambda p: warmth * fade(low + tall, low)(p)), roughness=0.9, glow=glow)
@@ -62,28 +68,27 @@ def lamp(
     )
 
 
-def globe(base: Material, look: Look, *, arms: int = 1) -> Model:
-    """One or more milky glass globes on bent rods."""
-    offsets = (
-        [(0.0, 1.5, 0.0, 0.42)]
-        if arms == 1
-        else [(-0.42, 1.1, 0.12, 0.3), (0.4, 1.5, 0.05, 0.34), (0.05, 0.72, -0.35, 0.24)][:arms]
-    )
+def globe(base: Material, look: Look, *, arms: int = 0) -> Model:
+    """Milky glass globes: one hung from an arc, or up to three on bent `arms`."""
+    if arms:
+        spots = [(-0.42, 1.1, 0.12, 0.3), (0.4, 1.5, 0.05, 0.34), (0.05, 0.72, -0.35, 0.24)][:arms]
+        curves = [[(0, 0.06, 0), (0, y * 0.7, 0), (x, y * 0.6, z), (x, y - r, z)] for x, y, z, r in spots]
+    else:
+        spots = [(0.28, 1.2, 0.0, 0.38)]
+        curves = [[(-0.3, 0.06, 0), (-0.62, 2.1, 0), (0.28, 2.35, 0), (0.28, 1.5, 0)]]
+    paths = [bezier_corners(curve, 10) for curve in curves]
 
     def rods(p: Points) -> Tensor:
-        tubes = [
-            path(p, bezier_corners([(0, 0.06, 0), (0, y * 0.7, 0), (x, y * 0.6, z), (x, y - r, z)], 8), 0.035)
-            for x, y, z, r in offsets
-        ]
+        tubes = [path(p, corners, 0.035) for corners in paths]
         return union(cylinder(p.at(y=0.05), 0.45, 0.05, 0.03), *tubes)
 
     def balls(p: Points) -> Tensor:
-        return union(*(sphere(p.at(x, y, z), r) for x, y, z, r in offsets))
+        return union(*(sphere(p.at(x, y, z), r) for x, y, z, r in spots))
 
     milk = Material(paint=mix(look, "butter", lambda p: torch.full_like(p.x, 0.25)), roughness=0.35, coat=0.6, glow=0.6)
     return Model(
         parts=(Part(rods, base), Part(balls, milk)),
-        lamps=tuple(Lamp((x, y, z), "butter", 0.14) for x, y, z, _ in offsets),
+        lamps=tuple(Lamp((x, y, z), "butter", 0.14) for x, y, z, _ in spots),
         view=View(elevation=14, turn=-20),
     )
 
@@ -154,7 +159,7 @@ DESIGNS = (
         look="minimal",
         price=98.0,
         creator="Norra Form",
-        description="One milky globe balanced on a black steel stem. Nothing else.",
+        description="One milky globe hung from an arc of black steel. Nothing else.",
         tags=("globe", "steel", "dimmable"),
         paper="slate",
         make=lambda seed: globe(metal("gunmetal", 0.35), "snow"),
