@@ -8,6 +8,7 @@ and return shape (N,). Shapes are centred on the origin unless said otherwise: p
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 
@@ -133,7 +134,8 @@ def bezier_corners(points: list[Vector], count: int = 10) -> list[Vector]:
     def at(t: float) -> Vector:
         level = points
         while len(level) > 1:
-            level = [tuple(u + (v - u) * t for u, v in zip(a, b, strict=True)) for a, b in zip(level, level[1:])]  # noqa: B905
+            pairs = itertools.pairwise(level)
+            level = [tuple(u + (v - u) * t for u, v in zip(a, b, strict=True)) for a, b in pairs]
         return level[0]
 
     return [at(i / count) for i in range(count + 1)]
