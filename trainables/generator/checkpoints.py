@@ -61,6 +61,16 @@ class Checkpoints:
         return [name for name in self.storage.list(self.folder) if name.startswith("step-") and name.endswith(".ckpt")]
 
 
+def seed_everything(seed: int, rank: int, step: int) -> None:
+    """Start python's, numpy's and torch's global generators for a step. What else draws from them in this process (a
+    scheduler's thread, a library) then has no say in the training.
+    """
+    value = int(np.random.default_rng((seed, rank, 2, step)).integers(2**32))
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
+
+
 def rng_state() -> dict[str, Any]:
     """State of python's, numpy's and torch's global generators, as tensors and plain numbers."""
     version, internal, gauss = random.getstate()

@@ -142,7 +142,8 @@ class RestyleNetwork(nn.Module):
         worn = (colour_B3K.repeat_interleave(frames, 0) @ gated).reshape(-1, 3, height, width)
         painted = _frames(graded) + residual[:, :3] + worn
         painted_BCTHW = painted.reshape(batch, frames, 3, height, width).transpose(1, 2)
-        return painted_BCTHW.clamp(-1.05, 1.05)
+        # Cut off only where pictures leave: overshoot must keep its gradient while training.
+        return painted_BCTHW if self.training else painted_BCTHW.clamp(-1, 1)
 
     def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
         packed = F.pixel_unshuffle(pair_NCHW, 2)

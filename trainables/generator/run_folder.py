@@ -71,10 +71,12 @@ class RunFolder:
 
 
 class StatsSink:
-    """`stats.jsonl`: a line a step, written whole every second or so; a resumed run overwrites the steps it repeats."""
+    """`stats.jsonl`: a line a step, written whole every second or so and before every checkpoint, so that a resumed run
+    lacks no step; it overwrites the steps it repeats.
+    """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: RunFolder, checkpoint_every: int) -> None:
+        self._folder, self._checkpoint_every = folder, checkpoint_every
         self._lines = folder.stats()
         self._next_flush = 0.0
 
@@ -82,7 +84,7 @@ class StatsSink:
         while self._lines and self._lines[-1]["step"] >= step:
             self._lines.pop()
         self._lines.append({"step": step} | {name: float(f"{value:.6g}") for name, value in metrics.items()})
-        if time.monotonic() >= self._next_flush:
+        if time.monotonic() >= self._next_flush or step % self._checkpoint_every == 0:
             self._flush()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import torch.distributed
 from lightning.fabric import Fabric
 
 from cluster.errors import InputError
-from trainables.generator.checkpoints import Checkpoints, rng_state, set_rng_state
+from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
 from trainables.generator.config import GeneratorTrainConfig
 from trainables.generator.looks import make_looks
 from trainables.generator.network import RestyleNetwork
@@ -79,6 +79,7 @@ def train(
     first = _resume(updates, sampler, checkpoints, workers, rank)
     for step in range(first, config.steps):
         began = time.perf_counter()
+        seed_everything(config.seed, rank, step)
         draws = sampler.next(config.batch_size // workers)
         terms = updates.step(step, _batch(config, updates, clips, draws))
         done = step + 1
@@ -86,6 +87,7 @@ def train(
         if rank == 0:
             sink.log(done, timed)
         if done % config.checkpoint_every == 0 or done == config.steps:
+            seed_everything(config.seed, rank, done)
             _save(updates, sampler, checkpoints, done, workers, rank)
         if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
             on_average(done, updates.ema.module)
@@ -111,10 +113,11 @@ def _batch(config: GeneratorTrainConfig, updates: GeneratorUpdates, clips: ClipS
 def _save(
     updates: GeneratorUpdates, sampler: ShardSampler, checkpoints: Checkpoints, step: int, workers: int, rank: int
 ) -> None:
-    rng = [rng_state()]
+    own = rng_state()
+    rng = [own]
     if workers > 1:
         rng = [None] * workers
-        torch.distributed.all_gather_object(rng, rng_state())
+        torch.distributed.all_gather_object(rng, own)
     if rank == 0:
         state = updates.state() | {"step": step, "position": sampler.position, "workers": workers, "rng": rng}
         checkpoints.save(step, state)

@@ -123,13 +123,19 @@ class GeneratorUpdates:
         means = self._checked(terms, step)
         self.optimizer_g.zero_grad()
         self.fabric.backward(total)
-        norm = self.fabric.clip_gradients(
-            self.generator, self.optimizer_g, max_norm=config.optimizer.clip_norm, error_if_nonfinite=False
+        norm = float(
+            self.fabric.clip_gradients(
+                self.generator, self.optimizer_g, max_norm=config.optimizer.clip_norm, error_if_nonfinite=False
+            )
         )
+        if not math.isfinite(norm):
+            raise TrainingDiverged(
+                f"step {step}: the generator's gradient norm is {norm}; lower optimizer.learning_rate"
+            )
         self.optimizer_g.step()
         self.ema.update(self.generator.module, step * config.batch_size, config.batch_size)
         return {f"loss/{name}": value for name, value in means.items()} | {
-            "gradient_norm": float(norm),
+            "gradient_norm": norm,
             "learning_rate": self.optimizer_g.param_groups[0]["lr"],
         }
 

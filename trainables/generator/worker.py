@@ -69,7 +69,11 @@ def work(
         image.save(png, "PNG")
         storage.write_bytes(folder.path(f"sheets/step-{step:06d}.png"), png.getvalue())
 
-    sinks = [StatsSink(folder), *([task.sink] if task.sink else [])] if fabric.global_rank == 0 else []
+    sinks = (
+        [StatsSink(folder, task.config.checkpoint_every), *([task.sink] if task.sink else [])]
+        if fabric.global_rank == 0
+        else []
+    )
     result = train(
         task.config,
         DatasetClips(dataset, product_ids),

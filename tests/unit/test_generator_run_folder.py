@@ -1,0 +1,42 @@
+import pytest
+
+from cluster.config import override
+from cluster.errors import InputError
+from tests.generator_tiny import TINY
+from trainables.generator.run_folder import RunFolder, StatsSink
+
+
+@pytest.fixture
+def folder(storage) -> RunFolder:
+    return RunFolder(storage, "r")
+
+
+def test_every_step_up_to_a_checkpoint_is_on_disk_and_a_resumed_run_repeats_none(folder):
+    killed = StatsSink(folder, checkpoint_every=4)
+    for step in range(1, 7):
+        killed.log(step, {"loss/total": float(step)})
+    assert [line["step"] for line in folder.stats()][:4] == [1, 2, 3, 4]
+    resumed = StatsSink(folder, checkpoint_every=4)
+    for step in range(5, 9):
+        resumed.log(step, {"loss/total": step / 10})
+    resumed.close()
+    assert [line["step"] for line in folder.stats()] == list(range(1, 9))
+    assert folder.stats()[5]["loss/total"] == 0.6
+
+
+def test_final_metrics_are_means_of_the_last_tenth(folder):
+    sink = StatsSink(folder, checkpoint_every=100)
+    for step in range(1, 21):
+        sink.log(step, {"loss/total": float(step)})
+    sink.close()
+    assert folder.final_metrics(20) == {"steps": 20.0, "loss/total": 19.5}
+
+
+def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):
+    first = folder.describe(TINY, "shop", "hash")
+    folder.note(run_id="abc")
+    assert folder.describe(TINY, "shop", "hash") == first | {"run_id": "abc"}
+    with pytest.raises(InputError, match=r"'r' exists with other loss.content_weight \(0.1 → 0.5\)"):
+        folder.describe(override(TINY, ["loss.content_weight=0.5"]), "shop", "hash")
+    with pytest.raises(InputError, match="data_hash"):
+        folder.describe(TINY, "shop", "another")
