@@ -40,7 +40,7 @@ TUNE_ENVIRONMENT = {
 }
 
 GIB_A_WORKER = 2.0
-"""Memory of a trial for each of its workers."""
+"""Memory set aside for each worker of a trial when the number of trials at a time is worked out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class SweepConfig:
     """Trials at a time, ≥ 1; None works it out from the cluster's GPUs, CPUs and memory."""
     workers_per_trial: int = 1
     """DDP workers of a trial, ≥ 1."""
-    reduction_factor: float = 3.0
+    reduction_factor: float = 2.0
     """ASHA lets the best 1/reduction_factor of trials pass a rung, > 1; the first rung is a quarter of the steps."""
     seed: int = 0
     """Of the sampler."""
@@ -69,7 +69,7 @@ class SweepConfig:
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; set it to {least} or above")
         if self.reduction_factor <= 1:
-            raise ValueError(f"reduction_factor is {self.reduction_factor}; set it above 1, 3 is usual")
+            raise ValueError(f"reduction_factor is {self.reduction_factor}; set it above 1; 2 keeps the better half")
 
 
 def run_sweep(

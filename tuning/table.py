@@ -102,7 +102,15 @@ def summary(title: str, trials: Sequence[TrialOutcome], steps: int) -> Table:
 
 
 def _columns(title: str) -> Table:
-    table = Table(title=title, title_style="bold", caption="lower is better", caption_justify="right", box=box.SIMPLE)
+    table = Table(
+        title=title,
+        title_style="bold",
+        caption="running, held out: lower is better",
+        caption_justify="right",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for column in ("trial", "rate", "λ", "batch", "steps", "running", "held out", "state", "time"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     return table
