@@ -34,11 +34,11 @@ def shopreel(settings, storage, monkeypatch):
             card = {"quality": quality}
             write_bundle(bundle, kind="generator", tensors={"w": np.ones(2)}, config={}, card=card)
             Registry(settings).register(
-                "generator", bundle, run_id=run.run_id, metrics={"quality": quality}, lineage=lineage
+                "generator", bundle, run_id=run.run_id, metrics={"heldout/content_ssim": quality}, lineage=lineage
             )
 
     def call(*arguments: str) -> str:
-        done = CliRunner().invoke(models.app, list(arguments), catch_exceptions=False)
+        done = CliRunner().invoke(models.app, list(arguments), env={"COLUMNS": "160"}, catch_exceptions=False)
         assert done.exit_code == 0
         return done.output
 
@@ -61,9 +61,9 @@ def test_promote_refuse_promote_and_roll_back(shopreel, settings):
 
 def test_list_and_show_name_versions_aliases_metrics_and_lineage(shopreel):
     listed = shopreel("list")
-    assert all(text in listed for text in ("generator/1", "generator/3", "challenger", "shop", "quality 4"))
+    assert all(text in listed for text in ("generator/1", "generator/3", "challenger", "shop", "content_ssim 4"))
     shown = shopreel("show", "generator/2")
-    assert all(text in shown for text in ("generator/2", "data_hash", "abc", "model.safetensors", "quality"))
+    assert all(text in shown for text in ("generator/2", "data_hash", "abc", "model.safetensors", "content_ssim"))
 
 
 def test_an_unknown_model_or_dataset_is_an_error_that_names_it(shopreel):

@@ -125,6 +125,8 @@ def test_a_server_that_is_away_warns_once_and_keeps_the_metrics(away, caplog):
         for step in range(5):
             sink.log(step, {"loss": float(step)})
         assert answered.wait(60)
+        sink._closing.set()
+        sink._thread.join()
     assert sink.unsent == 5
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [f"MLflow at {away} is away"]
 
