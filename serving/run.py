@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import time
@@ -41,6 +42,7 @@ def serve_app(
 
         from serving.app import build
 
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)  # this process's own; replicas have theirs below
         application = build(args)
         try:
             serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
