@@ -70,7 +70,7 @@ class AppArgs(_Strict):
         200, ge=1, le=5000, description="Newest events of a viewer that a recommendation reads."
     )
     seed_events_per_viewer: int = Field(
-        50, ge=0, le=1000, description="Newest events a viewer brings from the dataset's log."
+        200, ge=0, le=1000, description="Newest events a viewer brings from the dataset's log."
     )
     feed_wait_s: float = Field(
         20.0, gt=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."

@@ -41,7 +41,7 @@ def ask(base_url: str, viewers: list[DemoViewer], folder: Path) -> Answers:
         clips += [client.render(product["id"], v.weights, f"{product['id']}-{v.raw_id}") for v in viewers]
         rows.append((product["title"], clips))
     sheet = folder / "contact-sheet.png"
-    write_sheet(sheet, rows, ["source", *(f"viewer {viewer.label}" for viewer in viewers)])
+    write_sheet(sheet, rows, ["source", *(viewer.label for viewer in viewers)])
 
     viewer = viewers[0].raw_id
     before = client.recommend(viewer)
