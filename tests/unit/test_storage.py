@@ -106,7 +106,10 @@ def test_a_dataset_name_cannot_leave_its_folder(storage: Storage, name: str) -> 
 
 def test_processes_that_start_at_once_share_one_pseudonym_key(settings: Settings) -> None:
     """Promise: whoever is first makes the key, everybody uses it; its file is for its owner only."""
-    code = "from cluster.settings import Settings; from cluster.pseudonym import Pseudonymiser as P; print(P.load(Settings.load()).of('42'))"
+    code = (
+        "from cluster.settings import Settings; from cluster.pseudonym import Pseudonymiser as P; "
+        "print(P.load(Settings.load()).of('42'))"
+    )
     environment = {**os.environ, "SHOPREEL_HOME": settings.storage_root}
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) for _ in range(6)
