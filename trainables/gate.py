@@ -51,10 +51,8 @@ def _judge(criterion: Criterion, new: float | None, old: float | None) -> tuple[
     if criterion.bound is not None:
         within = new >= criterion.bound if criterion.higher_is_better else new <= criterion.bound
         if not within:
-            return (
-                False,
-                f"challenger {new:.4g} misses the bound {'≥' if criterion.higher_is_better else '≤'} {criterion.bound:g}",
-            )
+            sign = "≥" if criterion.higher_is_better else "≤"
+            return False, f"challenger {new:.4g} misses the bound {sign} {criterion.bound:g}"
     if old is None or not math.isfinite(old):
         return True, f"challenger {new:.4g}, no champion to compare with"
     slack = criterion.tolerance * abs(old)
