@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from cluster.errors import InputError
-from trainables.data.style_code import _CENTRE, _SCALE, style_code
+from trainables.data.style_code import CENTRE, SCALE, style_code
 from trainables.generator import losses
 from trainables.generator.adversarial import (
     AdversarialConfig,
@@ -59,9 +59,9 @@ def test_palette_numbers_are_the_style_code_s_own():
     rgb = torch.from_numpy(picture.copy()).permute(2, 0, 1).reshape(1, 3, -1) / 127.5 - 1
     code = torch.from_numpy(style_code(picture))[None]
     lab = Oklab().from_rgb(rgb)
-    got = (losses.palette_code(lab)[0].numpy() - _CENTRE[:16]) / _SCALE[:16]
+    got = (losses.palette_code(lab)[0].numpy() - CENTRE[:16]) / SCALE[:16]
     np.testing.assert_allclose(got, code[0, :16].numpy(), atol=5e-3)
-    centre, scale = torch.from_numpy(_CENTRE), torch.from_numpy(_SCALE)
+    centre, scale = torch.from_numpy(CENTRE), torch.from_numpy(SCALE)
     assert losses.palette_loss(lab, code, centre, scale).item() == pytest.approx(0.0, abs=1e-5)
 
 

@@ -18,14 +18,14 @@ SIDE = 96
 HUE_BINS = 8
 OCTAVES = 4
 
-_LINEAR_TO_LMS = np.array(
+LINEAR_TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
         [0.2119034982, 0.6806995451, 0.1073969566],
         [0.0883024619, 0.2817188376, 0.6299787005],
     ]
 )
-_LMS_TO_OKLAB = np.array(
+LMS_TO_OKLAB = np.array(
     [
         [0.2104542553, 0.7936177850, -0.0040720468],
         [1.9779984951, -2.4285922050, 0.4505937099],
@@ -45,8 +45,9 @@ _GROUPS = (
     ("chroma edge energy by octave", OCTAVES, (0.008, 0.012, 0.018, 0.025), (0.008, 0.01, 0.014, 0.018)),
 )
 CODE_DIM = sum(size for _, size, _, _ in _GROUPS)
-_CENTRE = np.concatenate([np.asarray(centre, np.float32) for _, _, centre, _ in _GROUPS])
-_SCALE = np.concatenate([np.asarray(scale, np.float32) for _, _, _, scale in _GROUPS])
+CENTRE = np.concatenate([np.asarray(centre, np.float32) for _, _, centre, _ in _GROUPS])
+SCALE = np.concatenate([np.asarray(scale, np.float32) for _, _, _, scale in _GROUPS])
+"""Code = (raw statistics − CENTRE) / SCALE, each (S,)."""
 
 
 def style_code(frames_THWC: np.ndarray) -> np.ndarray:
@@ -63,14 +64,14 @@ def style_code(frames_THWC: np.ndarray) -> np.ndarray:
     )
     lab_THWC = rgb_to_oklab(small)
     raw = np.concatenate([_palette(lab_THWC.reshape(-1, 3)), _texture(lab_THWC)])
-    return ((raw - _CENTRE) / _SCALE).astype(np.float32)
+    return ((raw - CENTRE) / SCALE).astype(np.float32)
 
 
 def rgb_to_oklab(rgb: np.ndarray) -> np.ndarray:
     """uint8 sRGB (…, 3) → Oklab (…, 3), L in 0…1 (Ottosson 2020)."""
     value = rgb.astype(np.float32) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ _LINEAR_TO_LMS.T.astype(np.float32)) @ _LMS_TO_OKLAB.T.astype(np.float32)
+    return np.cbrt(linear @ LINEAR_TO_LMS.T.astype(np.float32)) @ LMS_TO_OKLAB.T.astype(np.float32)
 
 
 def _palette(lab_N3: np.ndarray) -> np.ndarray:

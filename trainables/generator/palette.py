@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainables.data.style_code import _CENTRE, _LINEAR_TO_LMS, _LMS_TO_OKLAB, _SCALE
+from trainables.data.style_code import CENTRE, LINEAR_TO_LMS, LMS_TO_OKLAB, SCALE
 
 STATISTICS = 9
 """Numbers of `clip_statistics`: mean (3), deviation (3), correlation La, Lb, ab (3)."""
@@ -25,7 +25,7 @@ class Oklab(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        lms, lab = torch.tensor(_LINEAR_TO_LMS), torch.tensor(_LMS_TO_OKLAB)
+        lms, lab = torch.tensor(LINEAR_TO_LMS), torch.tensor(LMS_TO_OKLAB)
         for name, matrix in (("lms", lms), ("lab", lab), ("unlab", lab.inverse()), ("unlms", lms.inverse())):
             self.register_buffer(name, matrix.float(), persistent=False)
 
@@ -59,8 +59,8 @@ def clip_statistics(lab_BCN: Tensor) -> Tensor:
 
 def code_statistics(code_BS: Tensor) -> Tensor:
     """The first nine numbers of a style code in their own units, (B, 9)."""
-    centre = torch.as_tensor(_CENTRE[:STATISTICS], device=code_BS.device)
-    scale = torch.as_tensor(_SCALE[:STATISTICS], device=code_BS.device)
+    centre = torch.as_tensor(CENTRE[:STATISTICS], device=code_BS.device)
+    scale = torch.as_tensor(SCALE[:STATISTICS], device=code_BS.device)
     return code_BS[:, :STATISTICS].float() * scale + centre
 
 
@@ -97,7 +97,7 @@ def _knees(light: Tensor, low: float = 0.22, high: float = 0.92) -> Tensor:
 
 def _limit_chroma(ab_B2N: Tensor, code_BS: Tensor) -> Tensor:
     """Bend chroma below a limit set by the style's own 90 % quantile: a grey look stays grey on a vivid product."""
-    quantile = code_BS[:, _CHROMA_90].float() * float(_SCALE[_CHROMA_90]) + float(_CENTRE[_CHROMA_90])
+    quantile = code_BS[:, _CHROMA_90].float() * float(SCALE[_CHROMA_90]) + float(CENTRE[_CHROMA_90])
     limit = (2.5 * quantile.clamp(min=0) + 0.008).view(-1, 1, 1)
     chroma = (ab_B2N.square().sum(1, keepdim=True) + 1e-8).sqrt()
     return ab_B2N * (limit / chroma) * torch.tanh(chroma / limit)

@@ -5,6 +5,7 @@ Dims: T frames, H height, W width, C = 3 channels.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,24 +78,24 @@ def train(
     updates = GeneratorUpdates(config, make_looks(config.looks, config.seed, styles), fabric)
     sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
     first = _resume(updates, sampler, checkpoints, workers, rank)
-    for step in range(first, config.steps):
-        began = time.perf_counter()
-        seed_everything(config.seed, rank, step)
-        draws = sampler.next(config.batch_size // workers)
-        terms = updates.step(step, _batch(config, updates, clips, draws))
-        done = step + 1
-        timed = terms | {"seconds": time.perf_counter() - began}
-        if rank == 0:
-            sink.log(done, timed)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            seed_everything(config.seed, rank, done)
-            _save(updates, sampler, checkpoints, done, workers, rank)
-        if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
-            on_average(done, updates.ema.module)
-        if on_step is not None:
-            on_step(done, timed)
-    if rank == 0:
-        sink.close()
+    # Closed also when the training diverges or is stopped, so that its last numbers are kept.
+    with contextlib.closing(sink) if rank == 0 else contextlib.nullcontext():
+        for step in range(first, config.steps):
+            began = time.perf_counter()
+            seed_everything(config.seed, rank, step)
+            draws = sampler.next(config.batch_size // workers)
+            terms = updates.step(step, _batch(config, updates, clips, draws))
+            done = step + 1
+            timed = terms | {"seconds": time.perf_counter() - began}
+            if rank == 0:
+                sink.log(done, timed)
+            if done % config.checkpoint_every == 0 or done == config.steps:
+                seed_everything(config.seed, rank, done)
+                _save(updates, sampler, checkpoints, done, workers, rank)
+            if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
+                on_average(done, updates.ema.module)
+            if on_step is not None:
+                on_step(done, timed)
     return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
 
 

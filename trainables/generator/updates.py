@@ -16,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from trainables.data.style_code import _CENTRE, _SCALE
+from trainables.data.style_code import CENTRE, SCALE
 from trainables.generator import losses
 from trainables.generator.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from trainables.generator.config import GeneratorTrainConfig, OptimizerConfig
@@ -63,7 +63,7 @@ class GeneratorUpdates:
         self.bank = LookBank(
             looks, self.features, frame_size=config.frame_size, crops=config.looks.crops, device=fabric.device
         )
-        self.centre_S, self.scale_S = (torch.from_numpy(v).to(fabric.device) for v in (_CENTRE, _SCALE))
+        self.centre_S, self.scale_S = (torch.from_numpy(v).to(fabric.device) for v in (CENTRE, SCALE))
 
     def step(self, step: int, batch: Batch) -> dict[str, float]:
         """One update of the judges (once they speak) and of the generator; `step` counts from 0.

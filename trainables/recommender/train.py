@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.data.dataset import Dataset
+from trainables.data.schemas import conform
 from trainables.data.style_code import CODE_DIM
 from trainables.recommender import ease
 from trainables.recommender.content import content_features
@@ -59,8 +60,6 @@ def read_training_data(dataset: Dataset) -> TrainingData:
 
 def bare_products(ids: list[str]) -> pa.Table:
     """A catalogue of which nothing is known but the ids."""
-    from trainables.data.schemas import conform
-
     table = pa.table({"product_id": ids, "title": [""] * len(ids), "category": ["unknown"] * len(ids)})
     return conform(table, "products", "the log's products")
 

@@ -66,7 +66,7 @@ def read_catalogue(
 ) -> Catalogue:
     """Products of a folder. Without an index: category = folder name, id and title = file stem.
 
-    `limit` keeps the first so many files of the folder, or rows of the index spread evenly over it.
+    `limit` keeps so many files of the folder, or rows of the index, evenly spread.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the {what}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pyarrow as pa
 
 from cluster.pseudonym import Pseudonymiser
@@ -32,7 +31,7 @@ def import_sample(
     dataset = Dataset.create(storage, name)
     report = ImportReport("sample shop", "sample", notes=["rendered products, simulated viewers"])
     items = []
-    for product in _rows(shop.products()):
+    for product in shop.products():
         path = shop.clip_path(product["product_id"])
         items.append(Item(product, ((path.name, str(path)),)))
     converter = ClipConverter(options or DecodeOptions(span="whole", max_dead_seconds=0))
@@ -43,14 +42,10 @@ def import_sample(
     columns = {name: events[name] for name in events.column_names if name in schemas.EVENTS.names}
     columns["viewer_id"] = pa.array(viewers, pa.string())
     # The ids of the embedded log may spell raw viewer ids.
-    given = events["event_id"].to_pandas() if "event_id" in columns else pd.Series(range(events.num_rows))
-    columns["event_id"] = pa.array(keys_of("sample", viewers, given), pa.string())
+    columns["event_id"] = pa.array(keys_of("sample", viewers, events["event_id"].to_pandas()), pa.string())
     result = TableWriter(dataset, "events", report.source).add(pa.table(columns))
     report.add("events", result.new)
     report.known += result.known
     report.record(dataset)
     return report
 
-
-def _rows(products: pa.Table | list[dict]) -> list[dict]:
-    return products.to_pylist() if isinstance(products, pa.Table) else products
