@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.registry import ModelVersion, Registry
@@ -22,14 +22,23 @@ class Promotion:
 
 
 def promote(registry: Registry, challenger: ModelVersion, dataset: Dataset) -> Promotion:
-    """Both models are measured now, by the same code on the same held-out rows; only a pass moves the alias."""
+    """Both models are measured now, by the same code on the same held-out rows; only a pass moves the alias.
+
+    A recommender knows the products and viewers of one shop: where the champion was trained on another dataset there is
+    nothing to compare with, and the reasons say so.
+    """
     evaluate, criteria = _judge_of(challenger.name)
     champion = next((v for v in registry.versions(challenger.name) if "champion" in v.aliases), None)
     measured = evaluate(registry.fetch(challenger), dataset)
-    incumbent = None
+    incumbent, remarks = None, ()
     if champion is not None and champion.version != challenger.version:
-        incumbent = evaluate(registry.fetch(champion), dataset)
+        trained_on = champion.lineage.get("data_name")
+        if champion.name == "recommender" and trained_on != dataset.name:
+            remarks = (f"note  champion {champion.reference} is of dataset {trained_on!r} and cannot be compared here",)
+        else:
+            incumbent = evaluate(registry.fetch(champion), dataset)
     decision = decide(criteria, measured, incumbent)
+    decision = replace(decision, reasons=remarks + decision.reasons)
     if decision.passed:
         registry.promote(challenger, decision)
     return Promotion(challenger, champion, decision)
