@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.errors import InputError, NotFoundError, ShopreelError, StorageError
 from cluster.mlflow_store import connect, exclusive
@@ -79,7 +79,7 @@ class Registry:
 
     def register(
         self,
-        name: Literal["generator", "recommender"],
+        name: str,
         bundle_dir: Path,
         *,
         run_id: str,

@@ -19,7 +19,7 @@ from serving.args import AppArgs
 from serving.contracts import RenderError, RenderRequest
 from trainables.data.dataset import Dataset
 from trainables.data.video import encode_mp4
-from trainables.generator.presets import preset_codes
+from trainables.generator.restyle.presets import preset_codes
 
 logger = logging.getLogger("ray.serve")
 
@@ -30,7 +30,7 @@ class GeneratorReplica:
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
         import torch  # here, so that whoever deploys need not load it
 
-        from trainables.generator.restyler import Restyler
+        from trainables.generator.restyle.restyler import Restyler
 
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))

@@ -20,7 +20,7 @@ from serving.messages import Models
 from serving.routes import build_http
 from serving.shop import Shop
 from trainables.data.dataset import Dataset
-from trainables.generator.presets import preset_codes
+from trainables.generator.restyle.presets import preset_codes
 
 RECOMMEND_TIMEOUT_S = 10.0
 

@@ -9,10 +9,10 @@ import torch
 from lightning.fabric import Fabric
 
 from cluster.config import override
-from trainables.generator.config import GeneratorTrainConfig
+from trainables.generator.restyle.config import RestyleTrainConfig
 
 TINY = override(
-    GeneratorTrainConfig(),
+    RestyleTrainConfig(),
     [
         "steps=8",
         "batch_size=2",

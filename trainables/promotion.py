@@ -9,6 +9,8 @@ from pathlib import Path
 from cluster.registry import ModelVersion, Registry
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion, GateDecision, decide
+from trainables.generator.split import split_products
+from trainables.generator.task import PRODUCTS, task_of_model
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,13 @@ def promote(registry: Registry, challenger: ModelVersion, dataset: Dataset) -> P
 
 
 def _judge_of(name: str) -> tuple[Callable[[Path, Dataset], dict[str, float]], Sequence[Criterion]]:
-    if name == "generator":
-        from trainables.generator import evaluation
-    else:
+    if name == "recommender":
         from trainables.recommender import evaluation
-    return evaluation.evaluate_bundle, evaluation.GATE
+
+        return evaluation.evaluate_bundle, evaluation.GATE
+    task = task_of_model(name)
+
+    def evaluate(folder: Path, dataset: Dataset) -> dict[str, float]:
+        return task.evaluate(folder, dataset, split_products(dataset.clip_products())[1][:PRODUCTS])
+
+    return evaluate, task.gate

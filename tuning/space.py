@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.restyle.config import RestyleTrainConfig
 
 LEARNING_RATE, CONTENT_WEIGHT, BATCH_SIZE = "optimizer.learning_rate", "loss.content_weight", "batch_size"
 Settings = dict[str, float]
@@ -45,7 +45,7 @@ class SearchSpace:
         }
 
 
-def apply(config: GeneratorTrainConfig, settings: Settings) -> GeneratorTrainConfig:
+def apply(config: RestyleTrainConfig, settings: Settings) -> RestyleTrainConfig:
     """The config with these settings in place."""
     return replace(
         config,
@@ -55,7 +55,7 @@ def apply(config: GeneratorTrainConfig, settings: Settings) -> GeneratorTrainCon
     )
 
 
-def settings_of(config: GeneratorTrainConfig) -> Settings:
+def settings_of(config: RestyleTrainConfig) -> Settings:
     """The settings of a config that a sweep varies."""
     return {
         LEARNING_RATE: config.optimizer.learning_rate,

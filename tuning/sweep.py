@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from ray.tune import Callback, ResultGrid
 
-    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.restyle.config import RestyleTrainConfig
 
 TUNE_ENVIRONMENT = {
     # Ctrl-C must end the sweep as it ends any command; Tune would catch it and return half a result.
@@ -76,7 +76,7 @@ def run_sweep(
     settings: Settings,
     data_name: str,
     config: SweepConfig,
-    base: GeneratorTrainConfig,
+    base: RestyleTrainConfig,
     *,
     callbacks: tuple[Callback, ...] = (),
 ) -> SweepResult:
@@ -129,7 +129,7 @@ def _tune(
     name: str,
     data_name: str,
     config: SweepConfig,
-    base: GeneratorTrainConfig,
+    base: RestyleTrainConfig,
     parent_run_id: str,
     callbacks: tuple[Callback, ...],
 ) -> ResultGrid:

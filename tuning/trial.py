@@ -14,9 +14,9 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cluster.settings import Settings
-from trainables.generator.config import GeneratorTrainConfig
 from trainables.generator.job import run_training
 from trainables.generator.ray_train import REPORTS
+from trainables.generator.restyle.config import RestyleTrainConfig
 from tuning.objective import OBJECTIVE, RUNNING, STEP, objective, running
 from tuning.space import apply
 
@@ -28,7 +28,7 @@ class TrialTask:
     settings: Settings
     sweep_name: str
     data_name: str
-    base: GeneratorTrainConfig
+    base: RestyleTrainConfig
     workers: int
     parent_run_id: str
 

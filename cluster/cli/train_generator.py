@@ -15,6 +15,7 @@ from cluster.settings import Settings
 
 def command(
     data: Annotated[str, typer.Option(help="Dataset with clips, see `shopreel data list`.")],
+    task: Annotated[str, typer.Option(help="restyle, repair, enhance or generate.")] = "restyle",
     run: Annotated[
         str | None, typer.Option(help="Name of the run; the same name goes on after an interruption.")
     ] = None,
@@ -25,10 +26,11 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="DDP workers, default 2 (1 without Ray).")] = None,
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Train on Ray, or in this process.")] = True,
     styles: Annotated[Path | None, typer.Option(help="Folder of pictures: looks to learn besides the presets.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Bundle folder whose weights the run begins with.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster; default: Ray started on this machine.")] = None,
 ) -> None:
-    """Train the restyling generator on a dataset's clips and register it as challenger.
+    """Train a generator network on a dataset's clips and register it as challenger.
 
     A tenth of the products is held out; the table at the end is measured on them.
 
@@ -37,14 +39,16 @@ def command(
       shopreel train generator --data shop
       shopreel train generator --data shop --set steps=2000 --set loss.content_weight=0.8
       shopreel train generator --data shop --config best.yaml --styles ./paintings --run autumn
+      shopreel train generator --data shop --task enhance --set steps=2000
       shopreel train generator --data shop --no-ray --set batch_size=4
     """
     from cluster.config import load
-    from trainables.generator.config import GeneratorTrainConfig
     from trainables.generator.job import run_training
+    from trainables.generator.task import task_named
 
     settings = Settings.load(tracking_uri=tracking_uri).with_address(address)
-    resolved = load(GeneratorTrainConfig, config, set_ or ())
+    generator = task_named(task)
+    resolved = load(generator.config_class, config, set_ or ())
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -56,7 +60,7 @@ def command(
         bar = progress.add_task("starting workers", total=resolved.steps)
 
         def on_step(step: int, terms: dict[str, float]) -> None:
-            losses = f"style {terms['loss/style']:.3f}  content {terms['loss/content']:.3f}"
+            losses = "  ".join(f"{name} {terms[f'loss/{name}']:.3f}" for name in generator.progress_terms)
             progress.update(bar, completed=step, description=losses)
 
         trained = run_training(
@@ -68,6 +72,7 @@ def command(
             use_ray=ray,
             on_step=on_step,
             styles=str(styles) if styles else None,
+            start=start,
         )
     console = Console()
     console.print(_table(trained.metrics))

@@ -46,12 +46,12 @@ def generator(
       shopreel train generator --data shop --config .shopreel/sweeps/spring/best.yaml
     """
     from cluster.config import load
-    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.restyle.config import RestyleTrainConfig
     from tuning.sweep import SweepConfig, run_sweep
     from tuning.table import LiveTable, summary
 
     settings = Settings.load(tracking_uri=tracking_uri).with_address(address)
-    base = load(GeneratorTrainConfig, config, set_ or ())
+    base = load(RestyleTrainConfig, config, set_ or ())
     sweep = SweepConfig(
         trials=trials,
         name=name,

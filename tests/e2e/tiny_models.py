@@ -14,8 +14,8 @@ from cluster.storage import Storage
 from cluster.tracking import TrackedRun, ensure_experiment
 from tests.e2e.tiny_shop import NAME, make_dataset
 from trainables.gate import GateDecision
-from trainables.generator.network import NetworkConfig, RestyleNetwork
-from trainables.generator.restyler import save_bundle
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
+from trainables.generator.restyle.restyler import save_bundle
 from trainables.recommender.job import run_training
 from trainables.recommender.settings import RecommenderTrainConfig
 

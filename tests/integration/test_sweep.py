@@ -10,7 +10,7 @@ from cluster.errors import InputError
 from cluster.registry import Registry
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
-from trainables.generator.config import GeneratorTrainConfig
+from trainables.generator.restyle.config import RestyleTrainConfig
 from tuning.space import SearchSpace
 from tuning.sweep import SweepConfig, run_sweep
 
@@ -51,11 +51,11 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
 
     finished = [trial for trial in others if trial.objective is not None]
     assert result.best == min(finished, key=lambda trial: trial.objective)
-    best = config.load(GeneratorTrainConfig, result.best_config_path)
+    best = config.load(RestyleTrainConfig, result.best_config_path)
     assert best.optimizer.learning_rate == result.best_settings["optimizer.learning_rate"]
     assert best.loss.content_weight == result.best_settings["loss.content_weight"]
     assert best.batch_size == result.best_settings["batch_size"] in (2, 4)
-    assert best.frame_size == GeneratorTrainConfig().frame_size  # only what was swept is in the file
+    assert best.frame_size == RestyleTrainConfig().frame_size  # only what was swept is in the file
     assert Registry(settings).names() == []
 
     with pytest.raises(InputError, match="sweep 's' exists"):

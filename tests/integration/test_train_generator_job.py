@@ -12,8 +12,8 @@ from cluster.storage import Storage
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
-from trainables.generator.evaluation import GATE, evaluate_bundle
 from trainables.generator.job import run_training
+from trainables.generator.restyle.task import TASK
 from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 
@@ -49,9 +49,9 @@ def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(
 
     version = Registry(settings).resolve("generator@challenger")
     assert (version.version, version.run_id, version.lineage["data_hash"]) == (1, trained.run_id, shop.content_hash())
-    metrics = evaluate_bundle(Registry(settings).fetch(version), shop)
-    assert {criterion.metric for criterion in GATE} <= metrics.keys()
-    assert metrics["sobel_correlation"] == pytest.approx(trained.metrics["heldout/sobel_correlation"], abs=0.02)
+    metrics = TASK.evaluate(Registry(settings).fetch(version), shop, held_out)
+    assert {criterion.metric for criterion in TASK.gate} <= metrics.keys()
+    assert metrics["sobel_correlation"] == pytest.approx(trained.metrics["heldout/sobel_correlation"])
     assert storage.list("runs/first/sheets") == [f"step-{TINY.steps:06d}.png"]
 
     from mlflow import MlflowClient

@@ -7,7 +7,6 @@ from PIL import Image
 
 from cluster.errors import InputError
 from trainables.data.style_code import CENTRE, SCALE, style_code
-from trainables.generator import losses
 from trainables.generator.adversarial import (
     AdversarialConfig,
     discriminator_loss,
@@ -15,7 +14,8 @@ from trainables.generator.adversarial import (
     gradient_penalty,
 )
 from trainables.generator.features import moments
-from trainables.generator.palette import Oklab
+from trainables.generator.restyle import losses
+from trainables.generator.restyle.palette import Oklab
 
 
 def test_style_loss_is_the_mean_squared_difference_of_statistics_summed_over_levels():
@@ -107,8 +107,8 @@ def test_gamma_falls_geometrically_from_the_first_adversarial_step_to_the_last()
 
 def test_a_bad_setting_is_named():
     from cluster.config import override
-    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.restyle.config import RestyleTrainConfig
 
     for setting in ("adversarial.gamma=-1", "loss.content_weight=-0.1", "frame_size=30", "optimizer.learning_rate=0"):
         with pytest.raises(InputError, match=setting.split("=")[0]):
-            override(GeneratorTrainConfig(), [setting])
+            override(RestyleTrainConfig(), [setting])

@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from cluster.errors import InputError
-from trainables.generator.brushes import BRUSHES, Brushes, backdrop_statistics
-from trainables.generator.discriminators import Discriminator, DiscriminatorConfig, luma_changes
 from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
-from trainables.generator.network import NetworkConfig, RestyleNetwork, nearness
-from trainables.generator.palette import Oklab, clip_statistics, code_statistics, transport
-from trainables.generator.presets import PRESETS, preset_codes
+from trainables.generator.restyle.brushes import BRUSHES, Brushes, backdrop_statistics
+from trainables.generator.restyle.discriminators import Discriminator, DiscriminatorConfig, luma_changes
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, nearness
+from trainables.generator.restyle.palette import Oklab, clip_statistics, code_statistics, transport
+from trainables.generator.restyle.presets import PRESETS, preset_codes
 
 
 @pytest.fixture(scope="module")

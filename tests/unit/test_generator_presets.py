@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from cluster.errors import InputError
-from trainables.generator.looks import LookConfig, make_looks, read_styles
-from trainables.generator.presets import PRESETS, preset_codes, preset_image
+from trainables.generator.restyle.looks import LookConfig, make_looks, read_styles
+from trainables.generator.restyle.presets import PRESETS, preset_codes, preset_image
 
 
 def test_the_six_presets():

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from cluster.errors import InputError
-from trainables.generator.network import NetworkConfig, RestyleNetwork
-from trainables.generator.presets import PRESETS, preset_codes
-from trainables.generator.restyler import Restyler, save_bundle
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
+from trainables.generator.restyle.presets import PRESETS, preset_codes
+from trainables.generator.restyle.restyler import Restyler, save_bundle
 
 CONFIG = NetworkConfig(widths=(16, 16, 32), blocks=1)
 
@@ -61,7 +61,7 @@ def test_clips_of_different_shapes_in_one_call(restyler, clip):
 
 def test_windows_do_not_show(restyler, clip, monkeypatch):
     (whole,) = restyler.restyle([clip], CODES[:1])
-    monkeypatch.setattr("trainables.generator.restyler.WINDOW_PIXELS", 2 * 40 * 50)
+    monkeypatch.setattr("trainables.generator.restyle.restyler.WINDOW_PIXELS", 2 * 40 * 50)
     (windowed,) = restyler.restyle([clip], CODES[:1])
     assert np.abs(whole.astype(int) - windowed).max() <= 1
 

@@ -10,7 +10,7 @@ from trainables.data.sample.catalogue import LOOKS, catalogue
 from trainables.data.sample.viewers import ChoiceConfig, draw_viewers, shelve
 from trainables.data.sample.visits import simulate
 from trainables.data.schemas import conform
-from trainables.generator.presets import preset_codes
+from trainables.generator.restyle.presets import preset_codes
 from trainables.recommender.evaluation import evaluate, training_boundary
 from trainables.recommender.history import HistoryEvent, histories
 from trainables.recommender.recommender import Recommender

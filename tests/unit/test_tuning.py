@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from cluster import config
-from trainables.generator.config import GeneratorTrainConfig
+from trainables.generator.restyle.config import RestyleTrainConfig
 from tuning.objective import OBJECTIVE, RUNNING, STEP, objective, running
 from tuning.outcome import TrialOutcome
 from tuning.search import OptunaSearch
@@ -21,11 +21,11 @@ SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_
 
 
 def test_settings_go_into_a_config_and_back_and_through_yaml(tmp_path):
-    changed = apply(GeneratorTrainConfig(), SETTINGS)
+    changed = apply(RestyleTrainConfig(), SETTINGS)
     assert settings_of(changed) == SETTINGS
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump(as_partial_config(SETTINGS)))
-    assert config.load(GeneratorTrainConfig, file) == changed
+    assert config.load(RestyleTrainConfig, file) == changed
 
 
 @pytest.mark.parametrize(

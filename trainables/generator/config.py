@@ -1,33 +1,12 @@
-"""Settings of a generator training; every knob has one dotted name (`--set loss.content_weight=0.2`)."""
+"""Settings that the trainings of all generator tasks share.
+
+Every knob has one dotted name (`--set optimizer.name=adamw`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
-
-from trainables.generator.adversarial import AdversarialConfig
-from trainables.generator.discriminators import SPARSE_FRAMES, DiscriminatorConfig
-from trainables.generator.looks import LookConfig
-from trainables.generator.network import NetworkConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weights of L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette (+ w·L_adv, see adversarial)."""
-
-    content_weight: float = 0.1
-    """λ, ≥ 0: how much the product's shape and lettering count against the look."""
-    edge_weight: float = 2.0
-    """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
-    temporal_weight: float = 1.0
-    """λ_t, ≥ 0: frame differences must be the source's."""
-    palette_weight: float = 1.0
-    """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
-
-    def __post_init__(self) -> None:
-        for name in ("content_weight", "edge_weight", "temporal_weight", "palette_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +63,11 @@ class EmaConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorTrainConfig:
-    """One training of the restyling network."""
+class TrainConfig:
+    """One training of a generator network; the tasks add their networks and losses."""
+
+    task: ClassVar[str]
+    """Name of the task, a key of `task.TASKS`."""
 
     steps: int = 600
     """Updates of the generator, ≥ 1."""
@@ -94,26 +76,21 @@ class GeneratorTrainConfig:
     frame_size: int = 64
     """Side of the training crops, pixels, a multiple of 8, 32…256."""
     clip_frames: int = 4
-    """Frames of a training clip, ≥ 4 (the motion judge looks at 4)."""
+    """Frames of a training clip, ≥ 1."""
     seed: int = 0
     """Of weights, order, crops and looks, ≥ 0."""
     checkpoint_every: int = 100
     """Steps between checkpoints, ≥ 1."""
     sheet_every: int = 200
     """Steps between contact sheets, ≥ 1."""
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
-    looks: LookConfig = field(default_factory=LookConfig)
 
     def __post_init__(self) -> None:
         for name, least in (
             ("steps", 1),
             ("batch_size", 1),
-            ("clip_frames", SPARSE_FRAMES),
+            ("clip_frames", 1),
             ("seed", 0),
             ("checkpoint_every", 1),
             ("sheet_every", 1),

@@ -9,30 +9,20 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 import torch.distributed
 from lightning.fabric import Fabric
+from torch import nn
 
 from cluster.errors import InputError
 from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
-from trainables.generator.config import GeneratorTrainConfig
-from trainables.generator.looks import make_looks
-from trainables.generator.network import RestyleNetwork
-from trainables.generator.sampler import Draw, ShardSampler, crop, sample_frames
-from trainables.generator.updates import Batch, GeneratorUpdates
-
-
-class ClipSource(Protocol):
-    """A worker's shard of clips, read by index."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """uint8 (T, H, W, 3)."""
-        ...
+from trainables.generator.config import TrainConfig
+from trainables.generator.sampler import ShardSampler
+from trainables.generator.task import ClipSource, Updates, task_named
 
 
 class MetricSink(Protocol):
@@ -47,7 +37,7 @@ class MetricSink(Protocol):
 class TrainResult:
     """What a finished loop leaves on rank 0."""
 
-    network: RestyleNetwork
+    network: nn.Module
     """The average (EMA) network, in evaluation mode, on the CPU."""
     replica: str
     """SHA-256 of this worker's generator and judges; equal on all workers."""
@@ -57,25 +47,27 @@ class TrainResult:
 
 
 def train(
-    config: GeneratorTrainConfig,
+    config: TrainConfig,
     clips: ClipSource,
     fabric: Fabric,
     *,
     sink: MetricSink,
     checkpoints: Checkpoints,
     styles: Sequence[tuple[str, np.ndarray]] = (),
+    start: Path | None = None,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
-    on_average: Callable[[int, RestyleNetwork], None] | None = None,
+    on_average: Callable[[int, nn.Module], None] | None = None,
 ) -> TrainResult:
     """Train from the newest checkpoint, or from scratch, to `config.steps`.
 
+    A fresh run begins with the weights of the bundle `start`, where there is one.
     `on_step(steps_done, terms)` runs on every worker, equally often; `on_average(steps_done, ema)` on rank 0 each
     `sheet_every` steps. Raises `TrainingDiverged` on all workers together.
     """
     workers, rank = fabric.world_size, fabric.global_rank
     if config.batch_size % workers:
         raise InputError(f"batch_size is {config.batch_size}; make it a multiple of the {workers} workers")
-    updates = GeneratorUpdates(config, make_looks(config.looks, config.seed, styles), fabric)
+    updates = task_named(config.task).updates(config, fabric, styles, start)
     sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
     first = _resume(updates, sampler, checkpoints, workers, rank)
     # Closed also when the training diverges or is stopped, so that its last numbers are kept.
@@ -84,7 +76,7 @@ def train(
             began = time.perf_counter()
             seed_everything(config.seed, rank, step)
             draws = sampler.next(config.batch_size // workers)
-            terms = updates.step(step, _batch(config, updates, clips, draws))
+            terms = updates.step(step, updates.batch(clips, draws))
             done = step + 1
             timed = terms | {"seconds": time.perf_counter() - began}
             if rank == 0:
@@ -99,20 +91,8 @@ def train(
     return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
 
 
-def _batch(config: GeneratorTrainConfig, updates: GeneratorUpdates, clips: ClipSource, draws: list[Draw]) -> Batch:
-    rngs = [draw.rng() for draw in draws]
-    cut, gaps = [], []
-    for draw, rng in zip(draws, rngs, strict=True):
-        frames_THWC, gap = sample_frames(clips[draw.clip], config.clip_frames, rng)
-        cut.append(crop(frames_THWC, config.frame_size, rng))
-        gaps.append(torch.from_numpy(gap))
-    device = updates.fabric.device
-    looks, code_BS, real_NCHW = updates.draw_looks(rngs)
-    return Batch(torch.stack(cut).to(device), torch.stack(gaps).to(device), looks, code_BS, real_NCHW)
-
-
 def _save(
-    updates: GeneratorUpdates, sampler: ShardSampler, checkpoints: Checkpoints, step: int, workers: int, rank: int
+    updates: Updates, sampler: ShardSampler, checkpoints: Checkpoints, step: int, workers: int, rank: int
 ) -> None:
     own = rng_state()
     rng = [own]
@@ -125,7 +105,7 @@ def _save(
     updates.fabric.barrier()
 
 
-def _resume(updates: GeneratorUpdates, sampler: ShardSampler, checkpoints: Checkpoints, workers: int, rank: int) -> int:
+def _resume(updates: Updates, sampler: ShardSampler, checkpoints: Checkpoints, workers: int, rank: int) -> int:
     """Step to go on from."""
     state = checkpoints.newest()
     if state is None:

@@ -9,24 +9,21 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch.distributed
 from lightning.fabric import Fabric
-from PIL import Image
+from torch import nn
 
 from cluster.errors import ShopreelError
 from cluster.storage import Storage
-from trainables.data.contact_sheet import contact_sheet
 from trainables.data.dataset import Dataset
 from trainables.generator.clips import DatasetClips
-from trainables.generator.config import GeneratorTrainConfig
-from trainables.generator.looks import read_styles
-from trainables.generator.network import RestyleNetwork
-from trainables.generator.presets import PRESETS, preset_codes
-from trainables.generator.restyler import Restyler
+from trainables.generator.config import TrainConfig
+from trainables.generator.restyle.looks import read_styles
 from trainables.generator.run_folder import RunFolder, Sinks, StatsSink
+from trainables.generator.task import task_named
 from trainables.generator.train import MetricSink, TrainResult, train
 
 SHEET_PRODUCTS = 6
@@ -36,7 +33,7 @@ SHEET_PRODUCTS = 6
 class Assignment:
     """What every worker of a training is told; picklable."""
 
-    config: GeneratorTrainConfig
+    config: TrainConfig
     storage_root: str
     data_name: str
     run_name: str
@@ -44,6 +41,8 @@ class Assignment:
     """Held-out products on the contact sheets."""
     styles: str | None
     """Folder of extra style pictures."""
+    start: str | None
+    """Bundle whose weights a fresh run begins with."""
     sink: MetricSink | None
     """Where rank 0 sends its numbers besides `stats.jsonl`."""
 
@@ -63,8 +62,8 @@ def work(
         storage.write_json(folder.path("workers.json"), workers)
     sheet_clips = [dataset.clip(product_id).frames_THWC for product_id in task.shown[:SHEET_PRODUCTS]]
 
-    def on_average(step: int, network: RestyleNetwork) -> None:
-        image = looks_sheet(Restyler(network, str(fabric.device)), sheet_clips, task.shown, f"step {step}")
+    def on_average(step: int, network: nn.Module) -> None:
+        image = task_named(task.config.task).sheet(network, sheet_clips, task.shown, f"step {step}")
         png = io.BytesIO()
         image.save(png, "PNG")
         storage.write_bytes(folder.path(f"sheets/step-{step:06d}.png"), png.getvalue())
@@ -81,6 +80,7 @@ def work(
         sink=Sinks(*sinks),
         checkpoints=folder.checkpoints,
         styles=read_styles(task.styles) if task.styles else (),
+        start=Path(task.start) if task.start else None,
         on_step=on_step,
         on_average=on_average if sheet_clips else None,
     )
@@ -91,16 +91,6 @@ def work(
         ended = [{"weights": digest, "resumed_from": result.resumed_from} for digest in digests]
         storage.write_json(folder.path("workers.json"), [w | end for w, end in zip(workers, ended, strict=True)])
     return result
-
-
-def looks_sheet(restyler: Restyler, clips: Sequence[np.ndarray], names: Sequence[str], title: str) -> Image.Image:
-    """Contact sheet: a product a row, its middle frame as it came and in every preset."""
-    codes = np.stack([preset_codes()[name] for name in PRESETS])
-    rows = []
-    for clip in clips:
-        frame = clip[len(clip) // 2][None]
-        rows.append([frame[0], *(restyled[0] for restyled in restyler.restyle([frame] * len(PRESETS), codes))])
-    return contact_sheet(rows, list(names[: len(rows)]), ["source", *PRESETS], title=title)
 
 
 def _gather(fabric: Fabric, value: Any) -> list[Any]:

@@ -41,7 +41,7 @@ def run_training(
     storage = Storage(settings.storage_root)
     dataset = Dataset.open(storage, data_name)
     run_name = check_name(run_name or f"recommender-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    from trainables.generator.presets import preset_codes
+    from trainables.generator.restyle.presets import preset_codes
 
     data = read_training_data(dataset)
     until_ms = training_boundary(data.events)

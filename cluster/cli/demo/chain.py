@@ -134,20 +134,20 @@ def _train_recommender(settings: Settings, shop: DemoShop) -> TrainedModel:
 
 
 def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
-    from trainables.generator.config import GeneratorTrainConfig
+    from trainables.generator.restyle.config import RestyleTrainConfig
     from tuning.sweep import SweepConfig, run_sweep
     from tuning.table import LiveTable
 
     sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8))
     with LiveTable("sweep", sweep.trials, sweep.steps, console) as table:
-        return run_sweep(settings, shop.dataset.name, sweep, GeneratorTrainConfig(), callbacks=(table,))
+        return run_sweep(settings, shop.dataset.name, sweep, RestyleTrainConfig(), callbacks=(table,))
 
 
 def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, sweep: SweepResult) -> TrainedModel:
-    from trainables.generator.config import GeneratorTrainConfig
     from trainables.generator.job import run_training
+    from trainables.generator.restyle.config import RestyleTrainConfig
 
-    best = config.load(GeneratorTrainConfig, sweep.best_config_path, [f"steps={options.steps}"])
+    best = config.load(RestyleTrainConfig, sweep.best_config_path, [f"steps={options.steps}"])
     with bar("starting workers") as update:
 
         def on_step(step: int, terms: dict[str, float]) -> None:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
-from trainables.generator.brushes import BACKDROP_STATISTICS, BRUSHES, Brushes, backdrop_statistics
-from trainables.generator.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
-from trainables.generator.presets import PRESETS, preset_codes
+from trainables.generator.restyle.brushes import BACKDROP_STATISTICS, BRUSHES, Brushes, backdrop_statistics
+from trainables.generator.restyle.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
+from trainables.generator.restyle.presets import PRESETS, preset_codes
 
 MULTIPLE = 8
 WIDTH_MULTIPLE = 8

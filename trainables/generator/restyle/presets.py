@@ -12,7 +12,7 @@ import numpy as np
 
 from cluster.errors import InputError
 from trainables.data.style_code import style_code
-from trainables.generator.still_life import StillLife, still_life
+from trainables.generator.restyle.still_life import StillLife, still_life
 
 PRESETS: tuple[str, ...] = ("vintage", "sport", "neon", "minimal", "warm_film", "ink")
 CODE_REFERENCES = 4

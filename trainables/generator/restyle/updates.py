@@ -6,8 +6,7 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, S style code, N fram
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +16,18 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from trainables.data.style_code import CENTRE, SCALE
-from trainables.generator import losses
 from trainables.generator.adversarial import discriminator_loss, generator_loss, gradient_penalty
-from trainables.generator.config import GeneratorTrainConfig, OptimizerConfig
-from trainables.generator.discriminators import FRAME_LEVELS, SPARSE_FRAMES, Discriminator, luma_changes
 from trainables.generator.ema import Ema
-from trainables.generator.errors import TrainingDiverged
 from trainables.generator.features import FrozenFeatures, moments
-from trainables.generator.looks import Look, LookBank
-from trainables.generator.network import RestyleNetwork
-from trainables.generator.palette import Oklab
+from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
+from trainables.generator.restyle import losses
+from trainables.generator.restyle.config import RestyleTrainConfig
+from trainables.generator.restyle.discriminators import FRAME_LEVELS, SPARSE_FRAMES, Discriminator, luma_changes
+from trainables.generator.restyle.looks import Look, LookBank
+from trainables.generator.restyle.network import RestyleNetwork
+from trainables.generator.restyle.palette import Oklab
+from trainables.generator.sampler import Draw, crop, sample_frames
+from trainables.generator.task import ClipSource
 
 CONTENT_LEVELS = (2, 3)
 JUDGED = (0, -1)
@@ -46,15 +47,20 @@ class Batch:
     """Pictures of each clip's look, one for each judged frame."""
 
 
-class GeneratorUpdates:
+class RestyleUpdates:
     """The networks and their updates; `state` and `load_state` hold everything a resumed run needs."""
 
-    def __init__(self, config: GeneratorTrainConfig, looks: list[Look], fabric: Fabric) -> None:
+    def __init__(
+        self, config: RestyleTrainConfig, looks: list[Look], fabric: Fabric, start: dict[str, Tensor] | None = None
+    ) -> None:
+        """`start` holds weights of a network of the same size to begin with."""
         self.config, self.fabric = config, fabric
         torch.manual_seed(config.seed)
         generator, discriminator = RestyleNetwork(config.network), Discriminator(config.discriminator)
-        optimizer_g = _optimizer(generator, config.optimizer, config.optimizer.learning_rate)
-        optimizer_d = _optimizer(discriminator, config.optimizer, config.optimizer.discriminator_learning_rate)
+        if start is not None:
+            load_start(generator, start)
+        optimizer_g = make_optimizer(generator, config.optimizer, config.optimizer.learning_rate)
+        optimizer_d = make_optimizer(discriminator, config.optimizer, config.optimizer.discriminator_learning_rate)
         self.ema = Ema(generator.to(fabric.device), half_life=config.ema.half_life, warm_up=config.ema.warm_up)
         self.generator, self.optimizer_g = fabric.setup(generator, optimizer_g)
         self.discriminator, self.optimizer_d = fabric.setup(discriminator, optimizer_d)
@@ -71,8 +77,8 @@ class GeneratorUpdates:
         Returns the terms' means over all workers.
         """
         config, progress = self.config, step / self.config.steps
-        _set_rate(self.optimizer_g, config.optimizer, config.optimizer.learning_rate, progress)
-        _set_rate(self.optimizer_d, config.optimizer, config.optimizer.discriminator_learning_rate, progress)
+        set_rate(self.optimizer_g, config.optimizer, config.optimizer.learning_rate, progress)
+        set_rate(self.optimizer_d, config.optimizer, config.optimizer.discriminator_learning_rate, progress)
         clips, frames = batch.clip_BCTHW.shape[0], batch.clip_BCTHW.shape[2]
         fake_BCTHW = self.generator(batch.clip_BCTHW, batch.code_BS).float()
         fake_NCHW, source_NCHW = _frames(fake_BCTHW), _frames(batch.clip_BCTHW)
@@ -120,19 +126,10 @@ class GeneratorUpdates:
             terms["adversarial"] = self._judge_fakes(evidence)
             total = total + config.adversarial.weight * terms["adversarial"]
         terms["total"] = total
-        means = self._checked(terms, step)
+        means = checked_means(self.fabric, terms, step, config.optimizer)
         self.optimizer_g.zero_grad()
         self.fabric.backward(total)
-        norm = float(
-            self.fabric.clip_gradients(
-                self.generator, self.optimizer_g, max_norm=config.optimizer.clip_norm, error_if_nonfinite=False
-            )
-        )
-        if not math.isfinite(norm):
-            raise TrainingDiverged(
-                f"step {step}: the generator's gradient norm is {norm}; lower optimizer.learning_rate"
-            )
-        self.optimizer_g.step()
+        norm = clipped_step(self.fabric, self.generator, self.optimizer_g, config.optimizer, step)
         self.ema.update(self.generator.module, step * config.batch_size, config.batch_size)
         return {f"loss/{name}": value for name, value in means.items()} | {
             "gradient_norm": norm,
@@ -179,21 +176,19 @@ class GeneratorUpdates:
         judge.requires_grad_(True)
         return generator_loss(real_frame, fake_frame) + generator_loss(real_motion, fake_motion)
 
-    def _checked(self, terms: dict[str, Tensor], step: int) -> dict[str, float]:
-        """Means over workers; every worker sees the same numbers, so all of them stop together."""
-        values = self.fabric.all_reduce(
-            torch.stack([value.detach().float() for value in terms.values()]), reduce_op="mean"
-        )
-        means = dict(zip(terms, values.tolist(), strict=True))
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"step {step}: loss term {name!r} is {value}; lower optimizer.learning_rate"
-                    f" ({self.config.optimizer.learning_rate:g}) or adversarial.weight"
-                )
-        return means
+    def batch(self, clips: ClipSource, draws: Sequence[Draw]) -> Batch:
+        """Crops of the drawn clips, each with a look and pictures of it."""
+        config, device = self.config, self.fabric.device
+        rngs = [draw.rng() for draw in draws]
+        cut, gaps = [], []
+        for draw, rng in zip(draws, rngs, strict=True):
+            frames_THWC, gap = sample_frames(clips[draw.clip], config.clip_frames, rng)
+            cut.append(crop(frames_THWC, config.frame_size, rng))
+            gaps.append(torch.from_numpy(gap))
+        looks, code_BS, real_NCHW = self._draw_looks(rngs)
+        return Batch(torch.stack(cut).to(device), torch.stack(gaps).to(device), looks, code_BS, real_NCHW)
 
-    def draw_looks(self, rngs: Iterable[np.random.Generator]) -> tuple[list[int], Tensor, Tensor]:
+    def _draw_looks(self, rngs: Iterable[np.random.Generator]) -> tuple[list[int], Tensor, Tensor]:
         """A look for every sample: indices, codes (B, S), real pictures (B·judged, 3, H, W)."""
         indices, real = [], []
         for rng in rngs:
@@ -254,15 +249,3 @@ def _sparse(clip_BCTHW: Tensor) -> Tensor:
 
 def _sparse_gaps(gaps_BT: Tensor) -> Tensor:
     return gaps_BT[:, : SPARSE_FRAMES - 1]
-
-
-def _optimizer(module: nn.Module, config: OptimizerConfig, rate: float) -> torch.optim.Optimizer:
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return kind(module.parameters(), lr=rate, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay)
-
-
-def _set_rate(optimizer: Any, config: OptimizerConfig, peak: float, progress: float) -> None:
-    rise = min(1.0, (progress + 1e-3) / config.warm_up) if config.warm_up > 0 else 1.0
-    fall = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in optimizer.param_groups:
-        group["lr"] = peak * rise * fall

@@ -17,7 +17,7 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.data.style_code import style_code
 from trainables.generator.features import FrozenFeatures, moments
-from trainables.generator.presets import PRESETS, preset_codes, preset_image
+from trainables.generator.restyle.presets import PRESETS, preset_codes, preset_image
 from trainables.generator.sampler import crop
 
 REFERENCE_SIDE = 128

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from trainables.data.dataset import Dataset
 from trainables.data.style_code import CODE_DIM, style_code
 from trainables.gate import Criterion
-from trainables.generator.presets import PRESETS, preset_codes
-from trainables.generator.restyler import Restyler
-from trainables.generator.split import split_products
+from trainables.generator.restyle.presets import PRESETS, preset_codes
+from trainables.generator.restyle.restyler import Restyler
 from trainables.metrics.image import sobel_correlation, ssim
 from trainables.metrics.motion import static_flicker, temporal_error
 
-PRODUCTS = 6
-"""Held-out products measured unless others are named."""
 FRAMES = 6
 _TEXTURE = slice(CODE_DIM - 12, CODE_DIM)
 """Edge energies of the style code; no loss computes them."""
@@ -33,12 +29,6 @@ GATE: tuple[Criterion, ...] = (
     Criterion(metric="static_flicker", higher_is_better=False, tolerance=0.25, bound=2.0),
     Criterion(metric="look_separation", higher_is_better=True, tolerance=0.25, bound=12.0),
 )
-
-
-def evaluate_bundle(folder: Path, dataset: Dataset, product_ids: Sequence[str] | None = None) -> dict[str, float]:
-    """`evaluate` of a bundle folder; without `product_ids` up to 6 of the dataset's held-out products."""
-    held_out = split_products(dataset.clip_products())[1][:PRODUCTS]
-    return evaluate(Restyler.from_bundle(folder), dataset, held_out if product_ids is None else product_ids)
 
 
 def evaluate(restyler: Restyler, dataset: Dataset, product_ids: Sequence[str]) -> dict[str, float]:

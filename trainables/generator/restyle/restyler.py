@@ -15,9 +15,10 @@ from torch import Tensor
 
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
-from trainables.bundle import read_bundle, write_bundle
+from trainables.bundle import write_bundle
 from trainables.data.style_code import CODE_DIM
-from trainables.generator.network import NetworkConfig, RestyleNetwork
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
+from trainables.generator.task import read_task_bundle
 
 WINDOW_PIXELS = 24 * 128 * 128
 """Pixels a forward pass takes at once: memory stays bounded, and frames do not depend on the window they are in."""
@@ -34,7 +35,7 @@ class Restyler:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Restyler:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        bundle = read_bundle(Path(folder), kind="generator")
+        bundle = read_task_bundle(folder, "restyle")
         network = RestyleNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
         try:
             network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
@@ -91,4 +92,6 @@ class Restyler:
 def save_bundle(network: RestyleNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
     """Write the average network as a bundle, weights in half precision."""
     tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
-    write_bundle(folder, kind="generator", tensors=tensors, config={"network": to_dict(config)}, card=card)
+    write_bundle(
+        folder, kind="generator", tensors=tensors, config={"task": "restyle", "network": to_dict(config)}, card=card
+    )

@@ -1,0 +1,1 @@
+"""Clip + look → the same product in that look."""

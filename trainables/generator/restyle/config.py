@@ -1,0 +1,51 @@
+"""Settings of a restyling training; every knob has one dotted name (`--set loss.content_weight=0.2`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from trainables.generator.adversarial import AdversarialConfig
+from trainables.generator.config import TrainConfig
+from trainables.generator.restyle.discriminators import SPARSE_FRAMES, DiscriminatorConfig
+from trainables.generator.restyle.looks import LookConfig
+from trainables.generator.restyle.network import NetworkConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette (+ w·L_adv, see adversarial)."""
+
+    content_weight: float = 0.1
+    """λ, ≥ 0: how much the product's shape and lettering count against the look."""
+    edge_weight: float = 2.0
+    """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
+    temporal_weight: float = 1.0
+    """λ_t, ≥ 0: frame differences must be the source's."""
+    palette_weight: float = 1.0
+    """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
+
+    def __post_init__(self) -> None:
+        for name in ("content_weight", "edge_weight", "temporal_weight", "palette_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestyleTrainConfig(TrainConfig):
+    """One training of the restyling network."""
+
+    task: ClassVar[str] = "restyle"
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    looks: LookConfig = field(default_factory=LookConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip_frames < SPARSE_FRAMES:
+            raise ValueError(
+                f"clip_frames is {self.clip_frames}; the motion judge looks at {SPARSE_FRAMES}, set it to that or above"
+            )
