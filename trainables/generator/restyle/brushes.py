@@ -1,8 +1,10 @@
 """Brushes: maps that the decoder may lay on a frame, so that a look needs weights, not a memory of pixels.
 
 Some lie still on the screen (grain, hatching, stripes, lamp light, vignette), the rest follow the contours and the
-shade of the frame itself; none is random in time, so none can flicker.
-Dims: B clips, N frames, C = 3 channels, T frames of a clip, H height, W width, K = BRUSHES maps, D clip statistics.
+shade of the frame itself: brush strokes run along the forms, as a painter's hand does. None is random in time, so none
+can flicker.
+Dims: B clips, N frames, C = 3 channels, T frames of a clip, H height, W width, K = BRUSHES maps, D clip statistics,
+O = 4 directions.
 """
 
 from __future__ import annotations
@@ -28,7 +30,14 @@ NAMES = (
     "vignette",
     "backdrop",
     "product",
+    "fine strokes along the forms",
+    "broad strokes along the forms",
+    "fine detail",
+    "broad detail",
 )
+STRIPES = NAMES.index("broad stripes on the backdrop")
+DIRECTIONS = 4
+"""Directions in which strokes are kept: 0°, 45°, 90°, 135°."""
 BRUSHES = len(NAMES)
 BACKDROP_STATISTICS = 6
 """Numbers of `backdrop_statistics`: mean and deviation of R, G, B along the frame's border."""
@@ -41,7 +50,10 @@ class Brushes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("tile", _screen_tile(), persistent=False)
+        self.register_buffer("tile", torch.cat([_screen_tile(), _stroke_tile()]), persistent=False)
+        angles = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
+        doubled = torch.stack([angles.cos(), angles.sin()], 1)[..., None, None]
+        self.register_buffer("doubled_angles", doubled, persistent=False)
         kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
         self.register_buffer("sobel", torch.stack([kernel, kernel.T])[:, None], persistent=False)
         self.register_buffer("luma", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) / 2, persistent=False)
@@ -55,7 +67,12 @@ class Brushes(nn.Module):
         slopes = F.conv2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), self.sobel)
         contour = torch.tanh(1.2 * (slopes.square().sum(1, keepdim=True) + 1e-6).sqrt() / contrast)
         glow = _spread(contour)
-        grain, soft, hatch, cross, stripes = self._screen(height, width)[:, None].unbind(0)
+        screen = self._screen(height, width)
+        grain, soft, hatch, cross, stripes = screen[:5, None].unbind(0)
+        along = self._directions(slopes)
+        fine, broad = ((along * tiles).sum(1, keepdim=True) for tiles in screen[5:].split(DIRECTIONS))
+        blurred = F.avg_pool2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        washed = _spread(light)
         v = torch.linspace(-1, 1, height, device=light.device)[:, None]
         u = torch.linspace(-1, 1, width, device=light.device)[None]
         lamp = torch.exp(-((u - 0.5) ** 2 + (v + 0.6) ** 2)) - 0.4
@@ -64,7 +81,20 @@ class Brushes(nn.Module):
         backdrop = self._backdrop(frames_NCHW, clip_ND[:, -BACKDROP_STATISTICS:])
         maps = [grain, soft, hatch * shade, cross * shade.square(), stripes * backdrop]
         maps += [contour, contour * half, glow, glow * half, lamp, vignette, backdrop, 1 - backdrop]
+        maps += [fine, broad, (light - blurred) / contrast, (blurred - washed) / contrast]
         return torch.cat([m.expand(len(light), 1, height, width) for m in maps], 1)
+
+    def _directions(self, slopes_N2HW: Tensor) -> Tensor:
+        """Shares of the stroke directions (N, O, H, W), whose squares sum to about 1: along the contours near by
+        (structure tensor, smoothed), the first direction where there are none.
+        """
+        x, y = slopes_N2HW.split(1, 1)
+        # A contour runs across its slope, hence the minus: the doubled angle of a perpendicular.
+        tensor = -torch.cat([x.square() - y.square(), 2 * x * y], 1)
+        smooth = _spread(tensor) + tensor.new_tensor([2e-4, 0.0]).view(1, 2, 1, 1)
+        unit = smooth * torch.rsqrt(smooth.square().sum(1, keepdim=True) + 1e-10)
+        weights = F.relu(F.conv2d(unit, self.doubled_angles))
+        return weights * torch.rsqrt(weights.square().sum(1, keepdim=True) + 1e-6)
 
     @staticmethod
     def _backdrop(frames_NCHW: Tensor, border_ND: Tensor) -> Tensor:
@@ -89,12 +119,12 @@ def backdrop_statistics(clip_BCTHW: Tensor) -> Tensor:
     return torch.cat([mean, (border - mean[..., None]).square().mean(-1).sqrt()], -1)
 
 
-def _spread(map_N1HW: Tensor) -> Tensor:
+def _spread(map_NCHW: Tensor) -> Tensor:
     """Blur over about six pixels, at a quarter of the size."""
-    small = F.avg_pool2d(map_N1HW, 4, ceil_mode=True, count_include_pad=False)
+    small = F.avg_pool2d(map_NCHW, 4, ceil_mode=True, count_include_pad=False)
     for _ in range(2):
         small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    size = map_N1HW.shape[-2:]
+    size = map_NCHW.shape[-2:]
     large = F.interpolate(small, scale_factor=4, mode="bilinear", align_corners=False)
     return large[..., : size[0], : size[1]]
 
@@ -110,5 +140,24 @@ def _screen_tile() -> Tensor:
     hatches = [np.tanh(2.5 * np.sin(2 * np.pi * ((u + way * v) * 36 / TILE + wobble)) - 0.8) for way in (1, -1)]
     stripes = np.tanh(6 * np.sin(2 * np.pi * (u * 8 + v * 4) / TILE))
     maps = np.stack([*noise[:2], *hatches, stripes])
+    maps = (maps - maps.mean((1, 2), keepdims=True)) / maps.std((1, 2), keepdims=True)
+    return torch.from_numpy(maps.astype(np.float32))
+
+
+def _stroke_tile() -> Tensor:
+    """Noise drawn out along each direction, fine then broad: (2·O, 256, 256), zero mean, unit deviation, seamless."""
+    random = np.random.RandomState(21)
+    frequency_v = np.fft.fftfreq(TILE)[:, None]
+    frequency_u = np.fft.fftfreq(TILE)[None]
+    maps = []
+    for length, width in ((6.0, 0.9), (11.0, 2.0)):
+        for direction in range(DIRECTIONS):
+            angle = np.pi * direction / DIRECTIONS
+            along = frequency_u * np.cos(angle) + frequency_v * np.sin(angle)
+            across = frequency_v * np.cos(angle) - frequency_u * np.sin(angle)
+            shape = np.exp(-2 * np.pi**2 * ((length * along) ** 2 + (width * across) ** 2))
+            noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((TILE, TILE))) * shape).real
+            maps.append(np.tanh(1.2 * noise / noise.std()))
+    maps = np.stack(maps)
     maps = (maps - maps.mean((1, 2), keepdims=True)) / maps.std((1, 2), keepdims=True)
     return torch.from_numpy(maps.astype(np.float32))

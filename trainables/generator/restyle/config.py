@@ -14,10 +14,12 @@ from trainables.generator.restyle.network import NetworkConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights of L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette (+ w·L_adv, see adversarial)."""
+    """Weights of L = L_style + λ_x·L_texture + λ·L_content + λ_t·L_temp + λ_p·L_palette; see also adversarial."""
 
     content_weight: float = 0.1
     """λ, ≥ 0: how much the product's shape and lettering count against the look."""
+    texture_weight: float = 1.0
+    """λ_x, ≥ 0: the style loss once more on colour-free frames, so that a look is more than its palette."""
     edge_weight: float = 2.0
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
     temporal_weight: float = 1.0
@@ -26,7 +28,7 @@ class LossConfig:
     """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
 
     def __post_init__(self) -> None:
-        for name in ("content_weight", "edge_weight", "temporal_weight", "palette_weight"):
+        for name in ("content_weight", "texture_weight", "edge_weight", "temporal_weight", "palette_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
 

@@ -17,10 +17,13 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.data.style_code import style_code
 from trainables.generator.features import FrozenFeatures, moments
+from trainables.generator.restyle.losses import colour_free
 from trainables.generator.restyle.presets import PRESETS, preset_codes, preset_image
 from trainables.generator.sampler import crop
 
 REFERENCE_SIDE = 128
+CALIBRATION_CROPS = 144
+"""Crops on which the spread of the features is measured."""
 _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
 
 
@@ -32,8 +35,10 @@ class LookConfig:
     """Reference pictures drawn for a preset, ≥ 1."""
     variants: int = 3
     """Recoloured variants of every look, ≥ 0: codes between and around the presets."""
-    preset_share: float = 0.75
-    """Share of samples restyled into a plain preset (or a picture of --styles), 0…1; the rest take a variant."""
+    variant_share: float = 0.25
+    """Share of samples restyled into a variant, 0…1."""
+    picture_share: float = 0.5
+    """Share of the others that take a picture of --styles, where there are any, 0…1; the rest take a preset."""
     crops: int = 4
     """Crops of a reference that its feature statistics are averaged over, ≥ 1."""
 
@@ -41,8 +46,9 @@ class LookConfig:
         for name, least in (("references", 1), ("variants", 0), ("crops", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"looks.{name} is {getattr(self, name)}; set it to {least} or above")
-        if not 0 <= self.preset_share <= 1:
-            raise ValueError(f"looks.preset_share is {self.preset_share}; set it between 0 and 1")
+        for name in ("variant_share", "picture_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"looks.{name} is {getattr(self, name)}; set it between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -118,21 +124,26 @@ class LookBank:
         self, looks: Sequence[Look], features: FrozenFeatures, *, frame_size: int, crops: int, device: torch.device
     ) -> None:
         self.looks, self.frame_size, self.device = list(looks), frame_size, device
-        self.plain = [i for i, look in enumerate(looks) if not look.is_variant]
+        self.presets = [i for i, look in enumerate(looks) if look.name in PRESETS]
+        self.pictures = [i for i, look in enumerate(looks) if not look.is_variant and look.name not in PRESETS]
         self.variants = [i for i, look in enumerate(looks) if look.is_variant]
         rng = np.random.default_rng(11)
         batches = [
             torch.cat([self._cut(p, rng) for p in look.pictures for _ in range(crops)]).to(device) for look in looks
         ]
-        features.calibrate(torch.cat([batches[i] for i in self.plain]))
-        with torch.no_grad():
-            per_look = [[moments(maps, 1) for maps in features(batch)] for batch in batches]
-        self.statistics = [torch.cat(level) for level in zip(*per_look, strict=True)]
+        known = torch.cat([batches[i] for i in (*self.presets, *self.pictures)])
+        features.calibrate(known[:: max(1, len(known) // CALIBRATION_CROPS)])
+        self.statistics = _statistics(features, batches)
+        self.texture_statistics = _statistics(features, [colour_free(batch, 1) for batch in batches])
         self.codes = torch.from_numpy(np.stack([look.code_S for look in looks])).float().to(device)
 
-    def draw(self, rng: np.random.Generator, preset_share: float) -> int:
+    def draw(self, rng: np.random.Generator, config: LookConfig) -> int:
         """Index of a look."""
-        pool = self.plain if not self.variants or rng.random() < preset_share else self.variants
+        variant, picture = rng.random(2)
+        if self.variants and variant < config.variant_share:
+            pool = self.variants
+        else:
+            pool = self.pictures if self.pictures and picture < config.picture_share else self.presets
         return int(pool[rng.integers(len(pool))])
 
     def real(self, look: int, rng: np.random.Generator) -> Tensor:
@@ -142,3 +153,10 @@ class LookBank:
 
     def _cut(self, picture: np.ndarray, rng: np.random.Generator) -> Tensor:
         return crop(picture[None], self.frame_size, rng).transpose(0, 1)
+
+
+@torch.no_grad()
+def _statistics(features: FrozenFeatures, batches: Sequence[Tensor]) -> list[Tensor]:
+    """Feature moments of every look, one (looks, 2·F) a level."""
+    per_look = [[moments(maps, 1) for maps in features(batch)] for batch in batches]
+    return [torch.cat(level) for level in zip(*per_look, strict=True)]

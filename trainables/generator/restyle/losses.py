@@ -1,4 +1,6 @@
-"""The restyling losses, pure functions. L = L_style + λ·L_content + λ_t·L_temp + λ_p·L_palette + w·L_adv.
+"""The restyling losses, pure functions.
+
+L = L_style + λ_x·L_texture + λ·L_content + λ_t·L_temp + λ_p·L_palette + w·L_adv.
 
 Dims: B batch, C = 3 channels, T frames, H height, W width, F features, S style code.
 A level is one tap of the frozen trunk.
@@ -22,6 +24,16 @@ def style_loss(restyled: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
     that the reference's layout is not copied. Each level is (B, 2·F): means, then deviations.
     """
     return torch.stack([(y - s).square().mean() for y, s in zip(restyled, style, strict=True)]).sum()
+
+
+def colour_free(frames_NCHW: Tensor, clips: int) -> Tensor:
+    """Luma of the frames of each clip at mean 0 and deviation 0.4, as grey RGB: what is left of a look without its
+    palette and light. The style loss on it is the texture loss.
+    """
+    luma = _luma(frames_NCHW).reshape(clips, -1)
+    mean, deviation = luma.mean(1, keepdim=True), (luma.var(1, keepdim=True) + 1e-4).sqrt()
+    even = (luma - mean) / deviation * 0.4
+    return even.reshape(len(frames_NCHW), 1, *frames_NCHW.shape[2:]).expand(-1, 3, -1, -1)
 
 
 def content_loss(restyled: Sequence[Tensor], source: Sequence[Tensor]) -> Tensor:

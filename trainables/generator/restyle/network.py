@@ -17,12 +17,16 @@ from torch import Tensor, nn
 
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
-from trainables.generator.restyle.brushes import BACKDROP_STATISTICS, BRUSHES, Brushes, backdrop_statistics
+from trainables.generator.restyle.brushes import BACKDROP_STATISTICS, BRUSHES, STRIPES, Brushes, backdrop_statistics
 from trainables.generator.restyle.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
 MULTIPLE = 8
+MARGIN = 8
+"""Pixels put around a frame outside training."""
 WIDTH_MULTIPLE = 8
+MARGIN = 8
+"""Pixels put around a frame outside training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +101,18 @@ class RestyleNetwork(nn.Module):
         self.decode_quarter = StyleBlock(quarter, z)
         self.up_half = nn.Conv2d(quarter, half, 1)
         self.decode_half = StyleBlock(half, z)
-        self.head = nn.Conv2d(half, 4 * (3 + BRUSHES), 1)
+        self.head = nn.Conv2d(half, 3 + BRUSHES, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.brushes = Brushes()
-        self.lay_on = nn.Linear(z + len(PRESETS), 3 * BRUSHES)
-        nn.init.zeros_(self.lay_on.weight)
-        nn.init.zeros_(self.lay_on.bias)
+        self.lay_on, self.lay_on_near = nn.Linear(z, 3 * BRUSHES), nn.Linear(len(PRESETS), 3 * BRUSHES)
+        for layer in (self.lay_on, self.lay_on_near):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        # Only a preset may ask for stripes: on a plain backdrop even a trace of them is seen in any other look.
+        general = torch.ones(BRUSHES)
+        general[STRIPES] = 0
+        self.register_buffer("general", general, persistent=False)
         self.to(memory_format=torch.channels_last)
 
     def statistics(self, clip_BCTHW: Tensor) -> Tensor:
@@ -132,11 +141,14 @@ class RestyleNetwork(nn.Module):
         z_BZ = self.embed(condition_BX)
         z_NZ = z_BZ.repeat_interleave(frames, 0)
         pair_NCHW = _frames(torch.cat([clip_BCTHW, graded], 1))
-        pad = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
+        # Convolutions see zeros beyond the border; a served picture's own border is kept away from them.
+        edge = 0 if self.training else MARGIN
+        pad = (edge, edge + -width % MULTIPLE, edge, edge + -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
-        residual = self._residual(pair_NCHW, z_NZ)[..., :height, :width]
+        residual = self._residual(pair_NCHW, z_NZ)[..., edge : edge + height, edge : edge + width]
         maps = self.brushes(_frames(clip_BCTHW), source_BD.repeat_interleave(frames, 0))
-        colour_B3K = 4 * self.lay_on(torch.cat([0.25 * z_BZ, near_BP], -1)).reshape(-1, 3, BRUSHES)
+        colour_B3K = self.lay_on(z_BZ).reshape(-1, 3, BRUSHES) * self.general
+        colour_B3K = colour_B3K + 4 * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
         # Gates only scale what the style lays on, so that no look can wear another one's brushes.
         gated = (maps * (1 + residual[:, 3:])).flatten(2)
         worn = (colour_B3K.repeat_interleave(frames, 0) @ gated).reshape(-1, 3, height, width)
@@ -156,7 +168,8 @@ class RestyleNetwork(nn.Module):
             eighth = block(eighth, z_NZ)
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
-        return F.pixel_shuffle(self.head(F.silu(half)), 2)
+        # Smooth between the half-size pixels: what is finer comes from the frame and the brushes, never as a lattice.
+        return F.interpolate(self.head(F.silu(half)), scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def nearness(code_BS: Tensor, anchors_PS: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ from trainables.generator.sampler import Draw, crop, sample_frames
 from trainables.generator.task import ClipSource
 
 CONTENT_LEVELS = (2, 3)
+TEXTURED = slice(0, None, 2)
+"""Frames of a clip that the texture loss sees."""
 JUDGED = (0, -1)
 """Frames of a clip that the frame judge sees: the first and the last."""
 
@@ -107,6 +109,9 @@ class RestyleUpdates:
 
         target = [level[batch.looks] for level in self.bank.statistics]
         terms["style"] = losses.style_loss([moments(maps, clips) for maps in fake_levels], target)
+        bare_NCHW = losses.colour_free(_frames(fake_BCTHW[:, :, TEXTURED]), clips)
+        texture = [level[batch.looks] for level in self.bank.texture_statistics]
+        terms["texture"] = losses.style_loss([moments(maps, clips) for maps in self.features(bare_NCHW)], texture)
         terms["content"] = losses.content_loss(
             [fake_levels[i] for i in CONTENT_LEVELS], [source_levels[i] for i in CONTENT_LEVELS]
         )
@@ -117,6 +122,7 @@ class RestyleUpdates:
         weights = config.loss
         total = (
             terms["style"]
+            + weights.texture_weight * terms["texture"]
             + weights.content_weight * (terms["content"] + weights.edge_weight * terms["edges"])
             + weights.temporal_weight * terms["temporal"]
             + weights.palette_weight * terms["palette"]
@@ -192,7 +198,7 @@ class RestyleUpdates:
         """A look for every sample: indices, codes (B, S), real pictures (B·judged, 3, H, W)."""
         indices, real = [], []
         for rng in rngs:
-            look = self.bank.draw(rng, self.config.looks.preset_share)
+            look = self.bank.draw(rng, self.config.looks)
             indices.append(look)
             real += [self.bank.real(look, rng) for _ in JUDGED]
         return indices, self.bank.codes[indices], torch.cat(real).to(self.fabric.device)

@@ -127,10 +127,8 @@ def build(data: Path, out: Path) -> None:
         rendered = pool.map(render, items, chunksize=8)
         for item, windows in zip(items, track(rendered, "rendering", total=len(items)), strict=True):
             clips += windows
-            held_out = str(int(is_held_out(item.product)))
-            rows += [dict(zip(FIELDS, (item.product, item.source, item.kind, item.title, held_out), strict=True))] * len(
-                windows
-            )
+            values = (item.product, item.source, item.kind, item.title, str(int(is_held_out(item.product))))
+            rows += [dict(zip(FIELDS, values, strict=True)) for _ in windows]
     np.save(out / "clips.npy", np.stack(clips))
     with (out / "index.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
