@@ -1,0 +1,1 @@
+"""Clip → the same clip, cleaner, sharper, twice as large where wanted, relit where wanted."""

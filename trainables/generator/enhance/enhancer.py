@@ -1,0 +1,113 @@
+"""Enhancement at work: a bundle, clips in, cleaner, sharper, larger or relit clips out.
+
+Dims: B = 1 clip, C = 3 channels, T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cluster.config import from_dict, to_dict
+from cluster.errors import InputError
+from trainables.bundle import write_bundle
+from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig
+from trainables.generator.enhance.relight import relight
+from trainables.generator.enhance.updates import upscale
+from trainables.generator.task import read_task_bundle
+
+SMALLEST, LARGEST = 16, 512
+WINDOW_PIXELS = 1 << 21
+"""Output pixels that go through the network at once; a window is never shorter than its overlap needs."""
+Mode = Literal["faithful", "vivid"]
+
+
+class Enhancer:
+    """An enhancement network in evaluation mode on a device."""
+
+    def __init__(self, network: EnhanceNetwork, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Enhancer:
+        """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
+        bundle = read_task_bundle(folder, "enhance")
+        network = EnhanceNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
+        try:
+            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
+        except RuntimeError as error:
+            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
+        return cls(network, device)
+
+    def enhance(
+        self,
+        frames_THWC: np.ndarray,
+        scale: int = 1,
+        mode: Mode = "faithful",
+        brightness: float | None = None,
+        contrast: float | None = None,
+        vividness: float = 1.0,
+    ) -> np.ndarray:
+        """A clip uint8 (T, H, W, 3), sides 16…512, any length → uint8 (T, scale·H, scale·W, 3), scale 1 or 2.
+
+        `faithful` is the best guess at each pixel, `vivid` looks sharper at a small cost in error; `vividness` 0…1
+        blends from one to the other. `brightness` and `contrast` are the wanted mean and deviation of Oklab lightness
+        over the whole clip, 0…1; None leaves it.
+        """
+        _check(frames_THWC, scale, mode, vividness)
+        part = vividness if mode == "vivid" else 0.0
+        enhanced = self._enhance(frames_THWC, scale, part)
+        return enhanced if brightness is None and contrast is None else relight(enhanced, brightness, contrast)
+
+    @torch.inference_mode()
+    def _enhance(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
+        """Windows of frames with as much overlap as the network reaches, so that no seam shows."""
+        frames, height, width = frames_THWC.shape[:3]
+        overlap = self.network.reach
+        window = max(2, WINDOW_PIXELS // (scale * scale * height * width) - 2 * overlap)
+        parts = []
+        for first in range(0, frames, window):
+            last = min(first + window, frames)
+            left, right = max(first - overlap, 0), min(last + overlap, frames)
+            enhanced = self._window(frames_THWC[left:right], scale, vividness)
+            parts.append(enhanced[first - left : last - left])
+        return np.ascontiguousarray(np.concatenate(parts))
+
+    def _window(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
+        source = torch.from_numpy(np.array(frames_THWC)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        source_TCHW = upscale(source, scale)
+        height, width = source_TCHW.shape[-2:]
+        padded = F.pad(source_TCHW, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            scales: Tensor = torch.tensor([scale], device=self.device)
+            enhanced_BCTHW = self.network(padded.transpose(0, 1)[None], scales, vividness)
+        enhanced = enhanced_BCTHW[0, :, :, :height, :width].float().clamp(-1, 1)
+        return ((enhanced + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+
+
+def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
+    """Write the average network as a bundle, weights in half precision."""
+    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
+    write_bundle(
+        folder, kind="generator", tensors=tensors, config={"task": "enhance", "network": to_dict(config)}, card=card
+    )
+
+
+def _check(frames_THWC: np.ndarray, scale: int, mode: str, vividness: float) -> None:
+    shape = frames_THWC.shape
+    if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
+        raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
+    if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
+        raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
+    if scale not in (1, 2):
+        raise InputError(f"scale is {scale!r}; set it to 1 or 2")
+    if mode not in ("faithful", "vivid"):
+        raise InputError(f"mode is {mode!r}; set it to faithful or vivid")
+    if not 0 <= vividness <= 1:
+        raise InputError(f"vividness is {vividness}; set it between 0 and 1")

@@ -1,0 +1,58 @@
+"""Enhancement as the shared training and the commands see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.fabric import Fabric
+from PIL import Image
+from torch import nn
+
+from trainables.data.dataset import Dataset
+from trainables.gate import Criterion
+from trainables.generator.enhance.config import EnhanceTrainConfig
+from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.network import EnhanceNetwork
+from trainables.generator.enhance.updates import EnhanceUpdates
+from trainables.generator.task import GeneratorTask
+
+
+class EnhanceTask(GeneratorTask):
+    name = "enhance"
+    config_class = EnhanceTrainConfig
+    model = "clip → cleaner, sharper clip, ×1 or ×2: a U-Net over space with shifts in time on a bicubic skip"
+    limits = (
+        "Made for small product clips spoilt by blur, noise and H.264 or JPEG compression. Print and lettering that "
+        "the upload has lost do not come back; the vivid mode may draw texture that was not there. Not made for faces, "
+        "documents or evidence."
+    )
+    progress_terms = ("pixel", "temporal")
+
+    def updates(
+        self, config: EnhanceTrainConfig, fabric: Fabric, styles: Sequence[tuple[str, np.ndarray]], start: Path | None
+    ) -> EnhanceUpdates:
+        """Looks play no part: `styles` is not used."""
+        first = Enhancer.from_bundle(start).network.state_dict() if start else None
+        return EnhanceUpdates(config, fabric, first)
+
+    def network(self, config: EnhanceTrainConfig) -> EnhanceNetwork:
+        return EnhanceNetwork(config.network)
+
+    def save(self, network: nn.Module, config: EnhanceTrainConfig, folder: Path, card: dict[str, Any]) -> None:
+        save_bundle(network, config.network, folder, card)
+
+    def evaluate(self, folder: Path, dataset: Dataset, product_ids: Sequence[str]) -> dict[str, float]:
+        return {}
+
+    @property
+    def gate(self) -> tuple[Criterion, ...]:
+        return ()
+
+    def sheet(self, network: nn.Module, clips: Sequence[np.ndarray], names: Sequence[str], title: str) -> Image.Image:
+        raise NotImplementedError
+
+
+TASK = EnhanceTask()

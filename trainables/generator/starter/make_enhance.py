@@ -1,0 +1,41 @@
+"""Train the starter weights of enhancement from scratch on a rendered corpus.
+
+    python -m trainables.generator.starter.make_enhance --corpus CORPUS --run RUN --out BUNDLE
+
+An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the products is held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from trainables.generator.enhance.config import EnhanceTrainConfig
+from trainables.generator.starter.corpus import Corpus, CorpusClips
+from trainables.generator.starter.training import starter_arguments, train_starter
+
+TIMES = {"garments": 1, "turntables": 4, "groceries": 3, "sample": 1, "misc": 1}
+"""How often a source's clips come up; photographs and turntables count more than rendered ones."""
+SETTINGS = (
+    "steps=2400",
+    "batch_size=4",
+    "frame_size=80",
+    "clip_frames=5",
+    "vivid.start=0.7",
+    "checkpoint_every=50",
+    "sheet_every=100",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    starter_arguments(parser)
+    arguments = parser.parse_args()
+    corpus = Corpus.open(arguments.corpus)
+    places = [place for source, times in TIMES.items() for place in corpus.where(source, held_out=False) * times]
+    train_starter(
+        arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places)
+    )
+
+
+if __name__ == "__main__":
+    main()
