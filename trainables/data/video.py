@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -122,10 +122,13 @@ def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str
     return DecodedClip(frames_THWC=frames, fps=options.fps, audio=audio, source_seconds=seconds, frame_seconds=step)
 
 
-def encode_mp4(frames_THWC: np.ndarray, fps: float, *, crf: int = 19) -> bytes:
+def encode_mp4(
+    frames_THWC: np.ndarray, fps: float, *, crf: int = 19, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """H.264 High, yuv420p BT.709, index first ("faststart"): plays in browsers while it loads.
 
-    Takes uint8 (T, H, W, 3) with T ≥ 1; an odd side is padded by repeating its last row or column.
+    Takes uint8 (T, H, W, 3) with T ≥ 1; an odd side is padded by repeating its last row or column. `metadata` are the
+    container's tags, any names; `read_metadata` gives them back.
     """
     frames = np.asarray(frames_THWC)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.size == 0:
@@ -136,7 +139,9 @@ def encode_mp4(frames_THWC: np.ndarray, fps: float, *, crf: int = 19) -> bytes:
     # The muxer reads its own output again to move the index to the front, so it needs a real file.
     with tempfile.TemporaryDirectory(prefix="shopreel-") as folder:
         path = Path(folder) / "clip.mp4"
-        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        # use_metadata_tags keeps tags of any name; without it the container drops those it has no box for.
+        with av.open(str(path), "w", options={"movflags": "+faststart+use_metadata_tags"}) as container:
+            container.metadata.update(metadata or {})
             rate = Fraction(fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate)
             stream.height, stream.width = frames.shape[1:3]
@@ -155,6 +160,12 @@ def encode_mp4(frames_THWC: np.ndarray, fps: float, *, crf: int = 19) -> bytes:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         return path.read_bytes()
+
+
+def read_metadata(source: str | Path | bytes, *, name: str | None = None) -> dict[str, str]:
+    """Tags of a video's container. Raises InputError for what is no video."""
+    with _open(source, name or (str(source) if not isinstance(source, bytes) else "the clip")) as container:
+        return dict(container.metadata)
 
 
 def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
