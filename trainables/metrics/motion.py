@@ -1,4 +1,4 @@
-"""How a restyled clip moves against its source: temporal error and flicker. Pure functions on uint8 clips (T, H, W, 3).
+"""How a clip moves, and how a restyled one moves against its source. Pure functions on uint8 clips (T, H, W, 3).
 
 Dims: T frames, H height, W width.
 """
@@ -27,6 +27,19 @@ def static_flicker(restyled_THWC: np.ndarray, source_THWC: np.ndarray, still: fl
     moved, source = np.abs(np.diff(luma(restyled_THWC), axis=0)), np.abs(np.diff(luma(source_THWC), axis=0))
     at_rest = source <= still
     return float(moved[at_rest].mean()) if at_rest.any() else 0.0
+
+
+def motion_magnitude(clip_THWC: np.ndarray) -> float:
+    """Mean |x_{t+1} − x_t| in grey levels; 0 for a clip that stands still."""
+    return float(np.abs(_changes(clip_THWC, clip_THWC)[0]).mean())
+
+
+def flicker_ratio(made_THWC: np.ndarray, clean_THWC: np.ndarray) -> float:
+    """Mean |y_{t+1} − y_t| over mean |x_{t+1} − x_t|: 1 moves as much as the clean clip, more flickers, less is
+    frozen. A clean clip that stands still counts as moving by a tenth of a grey level.
+    """
+    made, clean = _changes(made_THWC, clean_THWC)
+    return float(np.abs(made).mean() / max(np.abs(clean).mean(), 0.1))
 
 
 def _changes(restyled_THWC: np.ndarray, source_THWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
