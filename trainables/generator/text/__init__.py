@@ -1,0 +1,1 @@
+"""What a product description asks for: kind, look, colour, scene and motion."""
