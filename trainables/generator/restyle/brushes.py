@@ -86,15 +86,15 @@ class Brushes(nn.Module):
 
     def _directions(self, slopes_N2HW: Tensor) -> Tensor:
         """Shares of the stroke directions (N, O, H, W), whose squares sum to about 1: along the contours near by
-        (structure tensor, smoothed), the first direction where there are none.
+        (structure tensor, smoothed), the first direction where there are none. Found at a quarter of the size.
         """
         x, y = slopes_N2HW.split(1, 1)
         # A contour runs across its slope, hence the minus: the doubled angle of a perpendicular.
         tensor = -torch.cat([x.square() - y.square(), 2 * x * y], 1)
-        smooth = _spread(tensor) + tensor.new_tensor([2e-4, 0.0]).view(1, 2, 1, 1)
+        smooth = _blurred_quarter(tensor) + tensor.new_tensor([2e-4, 0.0]).view(1, 2, 1, 1)
         unit = smooth * torch.rsqrt(smooth.square().sum(1, keepdim=True) + 1e-10)
         weights = F.relu(F.conv2d(unit, self.doubled_angles))
-        return weights * torch.rsqrt(weights.square().sum(1, keepdim=True) + 1e-6)
+        return _enlarge(weights * torch.rsqrt(weights.square().sum(1, keepdim=True) + 1e-6), slopes_N2HW)
 
     @staticmethod
     def _backdrop(frames_NCHW: Tensor, border_ND: Tensor) -> Tensor:
@@ -121,12 +121,20 @@ def backdrop_statistics(clip_BCTHW: Tensor) -> Tensor:
 
 def _spread(map_NCHW: Tensor) -> Tensor:
     """Blur over about six pixels, at a quarter of the size."""
+    return _enlarge(_blurred_quarter(map_NCHW), map_NCHW)
+
+
+def _blurred_quarter(map_NCHW: Tensor) -> Tensor:
     small = F.avg_pool2d(map_NCHW, 4, ceil_mode=True, count_include_pad=False)
     for _ in range(2):
         small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    size = map_NCHW.shape[-2:]
-    large = F.interpolate(small, scale_factor=4, mode="bilinear", align_corners=False)
-    return large[..., : size[0], : size[1]]
+    return small
+
+
+def _enlarge(small_NCHW: Tensor, like_NCHW: Tensor) -> Tensor:
+    height, width = like_NCHW.shape[-2:]
+    large = F.interpolate(small_NCHW, scale_factor=4, mode="bilinear", align_corners=False)
+    return large[..., :height, :width]
 
 
 def _screen_tile() -> Tensor:

@@ -33,7 +33,7 @@ MARGIN = 8
 class NetworkConfig:
     """Size of the restyling network."""
 
-    widths: tuple[int, ...] = (32, 64, 96)
+    widths: tuple[int, ...] = (16, 48, 96)
     """Channels at 1/2, 1/4 and 1/8 of the frame, multiples of 8."""
     blocks: int = 3
     """Residual blocks at 1/8, ≥ 1."""
@@ -47,7 +47,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if len(self.widths) != 3 or any(w < 8 or w % WIDTH_MULTIPLE for w in self.widths):
             raise ValueError(
-                f"network.widths is {list(self.widths)}; give three multiples of {WIDTH_MULTIPLE}, such as [32, 64, 96]"
+                f"network.widths is {list(self.widths)}; give three multiples of {WIDTH_MULTIPLE}, such as [16, 48, 96]"
             )
         for name, least in (("blocks", 1), ("modulation", 8), ("palette_hidden", 8)):
             if getattr(self, name) < least:
@@ -76,8 +76,8 @@ class StyleBlock(nn.Module):
 
     def forward(self, x_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
         scale, shift = self.style(z_NZ)[:, :, None, None].chunk(2, 1)
-        inner = F.silu(self.expand(x_NCHW) * (1 + scale) + shift)
-        return x_NCHW + self.project(F.silu(self.mix(inner)))
+        inner = F.relu(self.expand(x_NCHW) * (1 + scale) + shift)
+        return x_NCHW + self.project(F.relu(self.mix(inner)))
 
 
 class RestyleNetwork(nn.Module):
@@ -92,7 +92,6 @@ class RestyleNetwork(nn.Module):
         self.palette = PaletteSkip(condition, hidden=config.palette_hidden, moderation=config.moderation)
         self.embed = nn.Sequential(nn.Linear(condition, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
         self.stem = nn.Conv2d(4 * 6 + 3, half, 3, padding=1)
-        self.block_half = StyleBlock(half, z)
         self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
         self.block_quarter = StyleBlock(quarter, z)
         self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
@@ -161,15 +160,15 @@ class RestyleNetwork(nn.Module):
         packed = F.pixel_unshuffle(pair_NCHW, 2)
         place = _place(packed).expand(len(packed), -1, -1, -1)
         x = torch.cat([packed, place], 1).contiguous(memory_format=torch.channels_last)
-        half = self.block_half(self.stem(x), z_NZ)
-        quarter = self.block_quarter(self.down_quarter(F.silu(half)), z_NZ)
-        eighth = self.down_eighth(F.silu(quarter))
+        half = self.stem(x)
+        quarter = self.block_quarter(self.down_quarter(F.relu(half)), z_NZ)
+        eighth = self.down_eighth(F.relu(quarter))
         for block in self.blocks_eighth:
             eighth = block(eighth, z_NZ)
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
         # Smooth between the half-size pixels: what is finer comes from the frame and the brushes, never as a lattice.
-        return F.interpolate(self.head(F.silu(half)), scale_factor=2, mode="bilinear", align_corners=False)
+        return F.interpolate(self.head(F.relu(half)), scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def nearness(code_BS: Tensor, anchors_PS: Tensor) -> Tensor:

@@ -68,10 +68,12 @@ def _vintage(scene: StillLife) -> np.ndarray:
 
 def _sport(scene: StillLife) -> np.ndarray:
     along = scene.u_HW + 0.55 * scene.v_HW
-    stripe = np.floor(along * 7).astype(int) % 4
-    colours = np.stack([_rgb(226, 18, 28), _rgb(250, 250, 250), _rgb(14, 62, 190), _rgb(255, 204, 0)])
-    streaks = 0.12 * np.sin(2 * np.pi * along * 28)[..., None] * (scene.mask_HW[..., None] == 0)
-    backdrop = colours[stripe] * (0.72 + 0.4 * scene.light_HW[..., None]) + streaks
+    wave = np.sin(2 * np.pi * along * 3.5)
+    bold, thin = np.clip(6 * (wave - 0.35), 0, 1)[..., None], np.clip(6 * (0.25 - np.abs(wave + 0.75)), 0, 1)[..., None]
+    ground = _ramp(scene.v_HW, _rgb(236, 242, 250), _rgb(150, 190, 236))
+    lined = ground * (1 - 0.85 * bold) + 0.85 * bold * _rgb(20, 78, 214)
+    lined = lined * (1 - 0.9 * thin) + 0.9 * thin * _rgb(240, 60, 30)
+    backdrop = lined * (0.8 + 0.25 * scene.light_HW[..., None])
     value = scene.albedo_HW3 * (0.25 + 1.05 * scene.light_HW[..., None] ** 1.5)
     vivid = value.mean(-1, keepdims=True) + 1.7 * (value - value.mean(-1, keepdims=True))
     picture = np.where(scene.mask_HW[..., None] > 0, vivid, backdrop)
