@@ -31,6 +31,9 @@ CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,ivf"
 DECODE_BUDGET_PIXELS = 20_000_000_000
 """Most pixels decoded for one clip; around 10,000 frames of 1080p."""
 
+WHOLE_BUDGET_PIXELS = 1_000_000_000
+"""Most pixels kept of a file that is read whole; 3 GB, or 3,800 frames of 512 × 512."""
+
 SEEK_GAP_SECONDS = 4.0  # a shorter gap is decoded through: seeking lands on the key frame before it
 ITU709_TAG = 1  # ISO/IEC 23091-2 code point, as FFmpeg numbers it
 UNSPECIFIED_TAG = 2
@@ -122,19 +125,56 @@ def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str
     return DecodedClip(frames_THWC=frames, fps=options.fps, audio=audio, source_seconds=seconds, frame_seconds=step)
 
 
+def decode_whole(path: Path) -> tuple[np.ndarray, float]:
+    """Every frame of a file at its own size, upright, uint8 (T, H, W, 3), and its frames a second.
+
+    Raises InputError for a file that is no video, is empty, truncated, or holds more than `WHOLE_BUDGET_PIXELS`.
+    """
+    name, frames, budget = str(path), [], WHOLE_BUDGET_PIXELS
+    try:
+        with _open(path, name) as container:
+            if not container.streams.video:
+                raise InputError(f"{name} has no video stream, or is truncated before it")
+            stream = container.streams.video[0]
+            _check_complete(stream, name, _size_in_bytes(path))
+            stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+            for frame in container.decode(stream):
+                budget -= frame.width * frame.height
+                if budget < 0:
+                    limit = WHOLE_BUDGET_PIXELS // (frame.width * frame.height)
+                    raise InputError(
+                        f"{name} is too long to be read at once: cut it to {limit} frames or scale it down"
+                    )
+                frames.append(_upright(frame, frame.width, frame.height))
+    except av.FFmpegError as error:
+        raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
+    if not frames:
+        raise InputError(f"{name} holds no picture that can be decoded")
+    return np.stack(frames), float(rate)
+
+
 def encode_mp4(
-    frames_THWC: np.ndarray, fps: float, *, crf: int = 19, metadata: Mapping[str, str] | None = None
+    frames_THWC: np.ndarray,
+    fps: float,
+    *,
+    crf: int = 19,
+    metadata: Mapping[str, str] | None = None,
+    keep_size: bool = False,
 ) -> bytes:
     """H.264 High, yuv420p BT.709, index first ("faststart"): plays in browsers while it loads.
 
-    Takes uint8 (T, H, W, 3) with T ≥ 1; an odd side is padded by repeating its last row or column. `metadata` are the
-    container's tags, any names; `read_metadata` gives them back.
+    Takes uint8 (T, H, W, 3) with T ≥ 1. An odd side is padded by repeating its last row or column, or with `keep_size`
+    kept by storing full chroma (yuv444p, which not every player shows). `metadata` are the container's tags, any names;
+    `read_metadata` gives them back.
     """
     frames = np.asarray(frames_THWC)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.size == 0:
         raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames.dtype} {frames.shape}")
     height, width = frames.shape[1:3]
-    if height % 2 or width % 2:
+    odd = bool(height % 2 or width % 2)
+    pixels, profile = ("yuv444p", "high444") if odd and keep_size else ("yuv420p", "high")
+    if odd and not keep_size:
         frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     # The muxer reads its own output again to move the index to the front, so it needs a real file.
     with tempfile.TemporaryDirectory(prefix="shopreel-") as folder:
@@ -145,15 +185,15 @@ def encode_mp4(
             rate = Fraction(fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate)
             stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixels
             # Without B-frames the first picture has time 0 and needs no edit list.
-            stream.options = {"crf": str(crf), "preset": "veryfast", "profile": "high", "bf": "0", "threads": "1"}
+            stream.options = {"crf": str(crf), "preset": "veryfast", "profile": profile, "bf": "0", "threads": "1"}
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = ITU709_TAG
             context.color_range = 1
             for index, picture in enumerate(frames):
                 frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-                    format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
+                    format=pixels, dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
                 )
                 frame.pts, frame.time_base = index, 1 / rate
                 frame.colorspace, frame.color_range = ITU709_TAG, 1
@@ -166,6 +206,15 @@ def read_metadata(source: str | Path | bytes, *, name: str | None = None) -> dic
     """Tags of a video's container. Raises InputError for what is no video."""
     with _open(source, name or (str(source) if not isinstance(source, bytes) else "the clip")) as container:
         return dict(container.metadata)
+
+
+def count_frames(path: Path) -> int:
+    """Frames a file's index names (0 where it has none), without decoding. Raises InputError for a truncated file."""
+    with _open(path, str(path)) as container:
+        if not container.streams.video:
+            raise InputError(f"{path} has no video stream, or is truncated before it")
+        _check_complete(container.streams.video[0], str(path), _size_in_bytes(path))
+        return container.streams.video[0].frames
 
 
 def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
@@ -316,14 +365,19 @@ def _square(frame: VideoFrame, stream: av.VideoStream, size: int) -> np.ndarray:
     shown_width = frame.width * (aspect if aspect > 0 else 1.0)
     scale = size / min(shown_width, frame.height)
     width, height = max(size, round(shown_width * scale)), max(size, round(frame.height * scale))
+    pixels = _upright(frame, width, height)
+    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+
+
+def _upright(frame: VideoFrame, width: int, height: int) -> np.ndarray:
+    """uint8 RGB, scaled to `width` × `height` as stored, then turned the way it is shown."""
     matrix = frame.colorspace
     if matrix == UNSPECIFIED_TAG:
         matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
     pixels = frame.reformat(
         width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation=_scaling()
     ).to_ndarray()
-    top, left = (height - size) // 2, (width - size) // 2
-    pixels = pixels[top : top + size, left : left + size]
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
