@@ -60,7 +60,7 @@ def load(cls: type[T], path: str | Path | None = None, assignments: Iterable[str
     """Defaults, then a YAML file (partial is fine), then `--set` assignments."""
     config = cls()
     if path is not None:
-        config = _merge(config, read_yaml(path))
+        config = merge(config, read_yaml(path))
     return override(config, assignments)
 
 
@@ -77,7 +77,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def _merge(config: T, values: dict[str, Any]) -> T:
+def merge(config: T, values: dict[str, Any]) -> T:
+    """The config with the values of a nested mapping, which may be partial, in place of its own."""
+
     def deep(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         nested = {
             k: deep(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v for k, v in over.items()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -78,9 +79,12 @@ def run_sweep(
     config: SweepConfig,
     base: RestyleTrainConfig,
     *,
+    start: Path | None = None,
     callbacks: tuple[Callback, ...] = (),
 ) -> SweepResult:
     """Try `config.trials` points around `base` and write down the best. Ray is started where it is not up.
+
+    Every trial begins with the weights of the bundle `start`, where one is given.
 
     ShopreelError where every trial failed; the reasons are in it.
     """
@@ -101,7 +105,7 @@ def run_sweep(
         ray_session(settings),
         _children_closed(settings, run.run_id, trials),
     ):
-        grid = _tune(settings, storage, name, data_name, config, base, run.run_id, callbacks)
+        grid = _tune(settings, storage, name, data_name, config, base, start, run.run_id, callbacks)
         run_ids = {child.info.run_name: child.info.run_id for child in _children(settings, run.run_id)}
         trials += _outcomes(grid, name, run_ids)
         finished = [trial for trial in trials if trial.objective is not None]
@@ -130,6 +134,7 @@ def _tune(
     data_name: str,
     config: SweepConfig,
     base: RestyleTrainConfig,
+    start: Path | None,
     parent_run_id: str,
     callbacks: tuple[Callback, ...],
 ) -> ResultGrid:
@@ -148,6 +153,7 @@ def _tune(
         sweep_name=name,
         data_name=data_name,
         base=base,
+        start=start,
         workers=config.workers_per_trial,
         parent_run_id=parent_run_id,
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -29,6 +30,8 @@ class TrialTask:
     sweep_name: str
     data_name: str
     base: RestyleTrainConfig
+    start: Path | None
+    """Bundle whose weights every trial begins with."""
     workers: int
     parent_run_id: str
 
@@ -67,6 +70,7 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         workers=task.workers,
         parent_run_id=task.parent_run_id,
         register=False,
+        start=task.start,
     )
     if task.workers == 1:
         local = partial(train, use_ray=False, on_step=_reporting(config.steps))

@@ -26,7 +26,7 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="DDP workers, default 2 (1 without Ray).")] = None,
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Train on Ray, or in this process.")] = True,
     styles: Annotated[Path | None, typer.Option(help="Folder of pictures: looks to learn besides the presets.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Bundle folder whose weights the run begins with.")] = None,
+    start: Annotated[str | None, typer.Option(help="Weights to begin with: starter, or a bundle folder.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster; default: Ray started on this machine.")] = None,
 ) -> None:
@@ -40,10 +40,12 @@ def command(
       shopreel train generator --data shop --set steps=2000 --set loss.content_weight=0.8
       shopreel train generator --data shop --config best.yaml --styles ./paintings --run autumn
       shopreel train generator --data shop --task enhance --set steps=2000
+      shopreel train generator --data shop --start starter --set steps=300
       shopreel train generator --data shop --no-ray --set batch_size=4
     """
     from cluster.config import load
     from trainables.generator.job import run_training
+    from trainables.generator.starter import start_bundle
     from trainables.generator.task import task_named
 
     settings = Settings.load(tracking_uri=tracking_uri).with_address(address)
@@ -72,7 +74,7 @@ def command(
             use_ray=ray,
             on_step=on_step,
             styles=str(styles) if styles else None,
-            start=start,
+            start=start_bundle(start, task),
         )
     console = Console()
     console.print(_table(trained.metrics))

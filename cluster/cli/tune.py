@@ -30,6 +30,7 @@ def generator(
     workers_per_trial: Annotated[int, typer.Option(min=1, help="DDP workers of a trial.")] = 1,
     config: Annotated[Path | None, typer.Option(help="YAML file with the settings that all trials share.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One shared setting, e.g. frame_size=64.")] = None,
+    start: Annotated[str | None, typer.Option(help="Weights to begin with: starter, or a bundle folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster; default: Ray started on this machine.")] = None,
@@ -47,6 +48,7 @@ def generator(
     """
     from cluster.config import load
     from trainables.generator.restyle.config import RestyleTrainConfig
+    from trainables.generator.starter import start_bundle
     from tuning.sweep import SweepConfig, run_sweep
     from tuning.table import LiveTable, summary
 
@@ -61,7 +63,7 @@ def generator(
         seed=seed,
     )
     with LiveTable(f"sweep over {data}", trials, steps, Console(stderr=True)) as table:
-        result = run_sweep(settings, data, sweep, base, callbacks=(table,))
+        result = run_sweep(settings, data, sweep, base, start=start_bundle(start, "restyle"), callbacks=(table,))
     console = Console()
     console.print(summary(f"sweep {result.name}", result.trials, steps))
     for trial in result.trials:

@@ -10,6 +10,7 @@ import threading
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster import config
 from cluster.cli.demo.asking import Answers, ask
@@ -19,7 +20,7 @@ from cluster.cli.demo.summary import rows, summarise
 from cluster.cli.demo.viewers import DemoViewer, viewers_of_different_taste
 from cluster.errors import ShopreelError
 from cluster.pseudonym import Pseudonymiser
-from cluster.registry import PromotionRefusedError, Registry
+from cluster.registry import ModelVersion, PromotionRefusedError, Registry
 from cluster.runtime import ray_session
 from cluster.settings import Settings
 from cluster.storage import Storage
@@ -27,7 +28,12 @@ from trainables.promotion import Promotion, promote
 from trainables.trained import TrainedModel
 from tuning.sweep import SweepResult
 
+if TYPE_CHECKING:
+    from trainables.generator.restyle.config import RestyleTrainConfig
+
 USUAL_PORT = 8000
+FINE_TUNING_RATES = (1e-4, 2e-3)
+"""Lowest and highest learning rate of the sweep."""
 LOGICAL_CPUS = 4
 """Ray's logical CPUs at least: drivers and replicas mostly wait, so two cores carry four."""
 
@@ -52,6 +58,7 @@ class Outcome:
 
     shop: DemoShop
     recommender: TrainedModel
+    starter: ModelVersion
     generator: TrainedModel
     sweep: SweepResult
     promotions: dict[str, Promotion]
@@ -88,12 +95,13 @@ def _run(
         shop = _import(options, storage, Pseudonymiser.load(settings))
     with steps.step("Train the recommender on Ray"):
         recommender = _train_recommender(settings, shop)
+    starter = _starter(settings, registry, shop)
     with steps.step(f"Sweep learning rate × λ × batch size: {options.trials} trials"):
         sweep = _sweep(settings, shop, options)
-    with steps.step(f"Train the GAN: {options.steps} steps in {options.workers} DDP workers"):
+    with steps.step(f"Fine-tune the GAN: {options.steps} steps in {options.workers} DDP workers"):
         generator = _train_generator(settings, shop, options, sweep)
     with steps.step("Gate: may the challengers become champions?"):
-        promotions = {name: _promote(registry, name, shop) for name in ("recommender", "generator")}
+        promotions = {name: _promote(registry, f"{name}@challenger", shop) for name in ("recommender", "generator")}
     with steps.step("Serve, and ask for three viewers of different taste"):
         champion = registry.fetch(registry.resolve("recommender@champion"))
         viewers = viewers_of_different_taste(shop, champion, count=3)
@@ -102,6 +110,7 @@ def _run(
     outcome = Outcome(
         shop=shop,
         recommender=recommender,
+        starter=starter,
         generator=generator,
         sweep=sweep,
         promotions=promotions,
@@ -133,36 +142,66 @@ def _train_recommender(settings: Settings, shop: DemoShop) -> TrainedModel:
         )
 
 
+def _starter(settings: Settings, registry: Registry, shop: DemoShop) -> ModelVersion:
+    """The packaged generator as a version, and as champion where there is none: what the shop's own must beat."""
+    from trainables.generator.starter.registration import register_starter
+
+    starter = register_starter(settings, "restyle")
+    if not any("champion" in version.aliases for version in registry.versions(starter.name)):
+        _promote(registry, starter.reference, shop)
+    return starter
+
+
 def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
-    from trainables.generator.restyle.config import RestyleTrainConfig
+    from trainables.generator.starter import starter_bundle
+    from tuning.space import SearchSpace
     from tuning.sweep import SweepConfig, run_sweep
     from tuning.table import LiveTable
 
-    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8))
+    space = SearchSpace(learning_rate=FINE_TUNING_RATES)
+    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8), space=space)
+    base = _fine_tuning_config()
     with LiveTable("sweep", sweep.trials, sweep.steps, console) as table:
-        return run_sweep(settings, shop.dataset.name, sweep, RestyleTrainConfig(), callbacks=(table,))
+        return run_sweep(settings, shop.dataset.name, sweep, base, start=starter_bundle(base.task), callbacks=(table,))
 
 
 def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, sweep: SweepResult) -> TrainedModel:
     from trainables.generator.job import run_training
-    from trainables.generator.restyle.config import RestyleTrainConfig
+    from trainables.generator.starter import starter_bundle
 
-    best = config.load(RestyleTrainConfig, sweep.best_config_path, [f"steps={options.steps}"])
+    best = config.merge(_fine_tuning_config(), config.read_yaml(sweep.best_config_path))
+    best = config.override(best, [f"steps={options.steps}"])
     with bar("starting workers") as update:
 
         def on_step(step: int, terms: dict[str, float]) -> None:
             update(step, best.steps, f"style {terms['loss/style']:.3f}  content {terms['loss/content']:.3f}")
 
-        return run_training(settings, shop.dataset.name, None, best, workers=options.workers, on_step=on_step)
+        return run_training(
+            settings,
+            shop.dataset.name,
+            None,
+            best,
+            workers=options.workers,
+            on_step=on_step,
+            start=starter_bundle(best.task),
+        )
 
 
-def _promote(registry: Registry, name: str, shop: DemoShop) -> Promotion:
-    outcome = promote(registry, registry.resolve(f"{name}@challenger"), shop.dataset)
+def _fine_tuning_config() -> RestyleTrainConfig:
+    """Gentler than a training from scratch: the weights are good already."""
+    from trainables.generator.restyle.config import RestyleTrainConfig
+
+    return config.override(RestyleTrainConfig(), [f"optimizer.learning_rate={FINE_TUNING_RATES[1] / 2}"])
+
+
+def _promote(registry: Registry, reference: str, shop: DemoShop) -> Promotion:
+    challenger = registry.resolve(reference)
+    outcome = promote(registry, challenger, shop.dataset)
     for reason in outcome.decision.reasons:
-        console.print(f"      {name}: {reason}", highlight=False)
+        console.print(f"      {challenger.reference}: {reason}", highlight=False)
     if not outcome.decision.passed and outcome.champion is None:
         raise PromotionRefusedError(
-            f"the gate refused the first {name}, so there is nothing to serve; its reasons are above"
+            f"the gate refused the first {challenger.name}, so there is nothing to serve; its reasons are above"
         )
     return outcome
 

@@ -25,6 +25,7 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
             "events": events.num_rows,
         },
         "recommender": {"run": outcome.recommender.run_name, "metrics": outcome.recommender.metrics},
+        "starter": outcome.starter.reference,
         "generator": {"run": outcome.generator.run_name, "metrics": outcome.generator.metrics},
         "sweep": {
             "trials": [
@@ -65,6 +66,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
         ("products · clips", f"{data['products']} · {data['clips']}"),
         ("viewers · events", f"{data['viewers']:,} · {data['events']:,}"),
         ("recommender", _beside_popularity(summary["recommender"]["metrics"])),
+        ("starter weights", summary["starter"]),
         ("generator steps", int(losses["steps"])),
         ("generator losses", _values({f"loss/{name}": losses[f"loss/{name}"] for name in LOSSES})),
         ("generator, held out", _values({k: v for k, v in losses.items() if k.startswith("heldout/")})),
