@@ -39,6 +39,10 @@ class RestyleTrainConfig(TrainConfig):
 
     task: ClassVar[str] = "restyle"
 
+    accumulate: int = 1
+    """Parts a worker's share of a step is cut into, their gradients added before the update, ≥ 1: less memory."""
+    checkpoint_activations: bool = False
+    """Compute inner activations again in the backward pass: long clips fit, a third slower."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -47,6 +51,8 @@ class RestyleTrainConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate is {self.accumulate}; set it to 1 (the whole share at once) or above")
         if self.clip_frames < SPARSE_FRAMES:
             raise ValueError(
                 f"clip_frames is {self.clip_frames}; the motion judge looks at {SPARSE_FRAMES}, set it to that or above"

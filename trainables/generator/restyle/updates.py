@@ -6,6 +6,7 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, S style code, N fram
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trainables.data.style_code import CENTRE, SCALE
 from trainables.generator.adversarial import discriminator_loss, generator_loss, gradient_penalty
@@ -48,6 +50,20 @@ class Batch:
     real_NCHW: Tensor
     """Pictures of each clip's look, one for each judged frame."""
 
+    def split(self, parts: int) -> list[Batch]:
+        """The clips in at most `parts` parts of nearly equal size."""
+        edges = sorted({round(part * len(self.looks) / parts) for part in range(parts + 1)})
+        return [
+            Batch(
+                self.clip_BCTHW[a:b],
+                self.gaps_BT[a:b],
+                self.looks[a:b],
+                self.code_BS[a:b],
+                self.real_NCHW[a * len(JUDGED) : b * len(JUDGED)],
+            )
+            for a, b in itertools.pairwise(edges)
+        ]
+
 
 class RestyleUpdates:
     """The networks and their updates; `state` and `load_state` hold everything a resumed run needs."""
@@ -81,37 +97,53 @@ class RestyleUpdates:
         config, progress = self.config, step / self.config.steps
         set_rate(self.optimizer_g, config.optimizer, config.optimizer.learning_rate, progress)
         set_rate(self.optimizer_d, config.optimizer, config.optimizer.discriminator_learning_rate, progress)
+        adversarial = config.adversarial.weight > 0 and progress >= config.adversarial.start
+        self.optimizer_g.zero_grad()
+        self.optimizer_d.zero_grad()
+        terms: dict[str, Tensor] = {}
+        parts = batch.split(config.accumulate)
+        for number, part in enumerate(parts):
+            waiting = number + 1 < len(parts)
+            with (
+                self.fabric.no_backward_sync(self.generator, enabled=waiting),
+                self.fabric.no_backward_sync(self.discriminator, enabled=waiting),
+            ):
+                share = len(part.looks) / len(batch.looks)
+                for name, value in self._add_gradients(part, share, progress if adversarial else None).items():
+                    terms[name] = terms.get(name, 0) + share * value.detach()
+        means = checked_means(self.fabric, terms, step, config.optimizer)
+        if adversarial:
+            clip_norm = config.optimizer.clip_norm
+            self.fabric.clip_gradients(
+                self.discriminator, self.optimizer_d, max_norm=clip_norm, error_if_nonfinite=False
+            )
+            self.optimizer_d.step()
+        norm = clipped_step(self.fabric, self.generator, self.optimizer_g, config.optimizer, step)
+        self.ema.update(self.generator.module, step * config.batch_size, config.batch_size)
+        return {f"loss/{name}": value for name, value in means.items()} | {
+            "gradient_norm": norm,
+            "learning_rate": self.optimizer_g.param_groups[0]["lr"],
+        }
+
+    def _add_gradients(self, batch: Batch, share: float, adversarial: float | None) -> dict[str, Tensor]:
+        """Gradients of both sides for a part of the batch, scaled by its share; `adversarial` is the progress once the
+        judges speak. They judge with the weights they had before the step.
+        """
+        config = self.config
         clips, frames = batch.clip_BCTHW.shape[0], batch.clip_BCTHW.shape[2]
-        fake_BCTHW = self.generator(batch.clip_BCTHW, batch.code_BS).float()
+        fake_BCTHW = self._kept(self.generator, batch.clip_BCTHW, batch.code_BS).float()
         fake_NCHW, source_NCHW = _frames(fake_BCTHW), _frames(batch.clip_BCTHW)
-        fake_levels = self.features(fake_NCHW)
+        fake_levels = self._kept(self.features, fake_NCHW)
         with torch.no_grad():
             source_levels = self.features(source_NCHW)
 
         terms: dict[str, Tensor] = {}
-        adversarial = config.adversarial.weight > 0 and progress >= config.adversarial.start
-        if adversarial:
-            judged = torch.tensor(
-                [clip * frames + frame % frames for clip in range(clips) for frame in JUDGED], device=self.fabric.device
-            )
-            with torch.no_grad():
-                real_levels = self.features(batch.real_NCHW)
-            evidence = _Evidence(
-                real=[real_levels[level] for level in FRAME_LEVELS],
-                fake=[fake_levels[level][judged] for level in FRAME_LEVELS],
-                real_motion=luma_changes(_sparse(batch.clip_BCTHW).roll(1, 0)),
-                fake_motion=luma_changes(_sparse(fake_BCTHW)),
-                real_gaps=_sparse_gaps(batch.gaps_BT).roll(1, 0),
-                fake_gaps=_sparse_gaps(batch.gaps_BT),
-                code_BS=batch.code_BS,
-            )
-            terms |= self._update_discriminator(evidence, config.adversarial.gamma_at(progress))
-
         target = [level[batch.looks] for level in self.bank.statistics]
         terms["style"] = losses.style_loss([moments(maps, clips) for maps in fake_levels], target)
         bare_NCHW = losses.colour_free(_frames(fake_BCTHW[:, :, TEXTURED]), clips)
         texture = [level[batch.looks] for level in self.bank.texture_statistics]
-        terms["texture"] = losses.style_loss([moments(maps, clips) for maps in self.features(bare_NCHW)], texture)
+        bare_levels = self._kept(self.features, bare_NCHW)
+        terms["texture"] = losses.style_loss([moments(maps, clips) for maps in bare_levels], texture)
         terms["content"] = losses.content_loss(
             [fake_levels[i] for i in CONTENT_LEVELS], [source_levels[i] for i in CONTENT_LEVELS]
         )
@@ -128,22 +160,36 @@ class RestyleUpdates:
             + weights.palette_weight * terms["palette"]
             + losses.range_loss(fake_BCTHW)
         )
-        if adversarial:
+        if adversarial is not None:
+            judged = torch.tensor(
+                [clip * frames + frame % frames for clip in range(clips) for frame in JUDGED], device=self.fabric.device
+            )
+            with torch.no_grad():
+                real_levels = self.features(batch.real_NCHW)
+            evidence = _Evidence(
+                real=[real_levels[level] for level in FRAME_LEVELS],
+                fake=[fake_levels[level][judged] for level in FRAME_LEVELS],
+                real_motion=luma_changes(_sparse(batch.clip_BCTHW).roll(1, 0)),
+                fake_motion=luma_changes(_sparse(fake_BCTHW)),
+                real_gaps=_sparse_gaps(batch.gaps_BT).roll(1, 0),
+                fake_gaps=_sparse_gaps(batch.gaps_BT),
+                code_BS=batch.code_BS,
+            )
+            terms |= self._judge(evidence, share, config.adversarial.gamma_at(adversarial))
             terms["adversarial"] = self._judge_fakes(evidence)
             total = total + config.adversarial.weight * terms["adversarial"]
         terms["total"] = total
-        means = checked_means(self.fabric, terms, step, config.optimizer)
-        self.optimizer_g.zero_grad()
-        self.fabric.backward(total)
-        norm = clipped_step(self.fabric, self.generator, self.optimizer_g, config.optimizer, step)
-        self.ema.update(self.generator.module, step * config.batch_size, config.batch_size)
-        return {f"loss/{name}": value for name, value in means.items()} | {
-            "gradient_norm": norm,
-            "learning_rate": self.optimizer_g.param_groups[0]["lr"],
-        }
+        self.fabric.backward(share * total)
+        return terms
 
-    def _update_discriminator(self, evidence: _Evidence, gamma: float) -> dict[str, Tensor]:
-        """One forward of real and fake side by side, then L_D with both penalties."""
+    def _kept(self, module: Any, *inputs: Tensor) -> Any:
+        """The module's output; its inner activations are thrown away and computed again where the config says so."""
+        if self.config.checkpoint_activations:
+            return checkpoint(module, *inputs, use_reentrant=False)
+        return module(*inputs)
+
+    def _judge(self, evidence: _Evidence, share: float, gamma: float) -> dict[str, Tensor]:
+        """Gradients of L_D with both penalties: one forward of real and fake side by side."""
         levels = [
             torch.cat([r, f.detach()]).requires_grad_() for r, f in zip(evidence.real, evidence.fake, strict=True)
         ]
@@ -153,17 +199,12 @@ class RestyleUpdates:
         frame_logits, motion_logits = self.discriminator(levels, frame_code, motion, gaps, code)
         penalty = gradient_penalty(frame_logits, levels) + gradient_penalty(motion_logits, [motion])
         frame_loss, motion_loss = (discriminator_loss(*logits.chunk(2)) for logits in (frame_logits, motion_logits))
-        self.optimizer_d.zero_grad()
-        self.fabric.backward(frame_loss + motion_loss + gamma * penalty)
-        self.fabric.clip_gradients(
-            self.discriminator, self.optimizer_d, max_norm=self.config.optimizer.clip_norm, error_if_nonfinite=False
-        )
-        self.optimizer_d.step()
+        self.fabric.backward(share * (frame_loss + motion_loss + gamma * penalty))
         real, fake = frame_logits.detach().chunk(2)
         return {
-            "discriminator_frames": frame_loss.detach(),
-            "discriminator_motion": motion_loss.detach(),
-            "penalty": penalty.detach(),
+            "discriminator_frames": frame_loss,
+            "discriminator_motion": motion_loss,
+            "penalty": penalty,
             "frame_margin": (real - fake).mean(),
         }
 
