@@ -1,0 +1,1 @@
+"""Mend clips: holes, logos, scratches, lost frames."""

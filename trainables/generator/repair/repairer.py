@@ -1,0 +1,122 @@
+"""Repair clips with a trained bundle: what the server, the evaluation and the contact sheets use.
+
+Dims: T frames, H height, W width, C = 3 channels, N frames of a window, K candidates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cluster.config import from_dict, to_dict
+from cluster.errors import InputError
+from trainables.bundle import write_bundle
+from trainables.generator.repair.candidates import Box, find_candidates
+from trainables.generator.repair.detect import detect_damage
+from trainables.generator.repair.motion import KNOWN_SHARE, ClipMotion
+from trainables.generator.repair.network import MULTIPLE, NetworkConfig, RepairNetwork
+from trainables.generator.task import read_task_bundle
+
+WINDOW = 16
+"""Frames mended at once: memory stays bounded in long clips."""
+CONTEXT = 12
+"""Frames looked at before and after a window, more where they are lost."""
+MARGIN = 12
+"""Sound pixels around the damage that the network sees."""
+SMALLEST, LARGEST = 16, 2048
+
+
+class Repairer:
+    """A repairing network in evaluation mode on a device."""
+
+    def __init__(self, network: RepairNetwork, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Repairer:
+        """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
+        bundle = read_task_bundle(folder, "repair")
+        network = RepairNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
+        try:
+            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
+        except RuntimeError as error:
+            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
+        return cls(network, device)
+
+    def repair(self, frames_THWC: np.ndarray, mask_THW: np.ndarray | None = None) -> np.ndarray:
+        """Mend a clip uint8 (T, H, W, 3) where the mask (T, H, W) is not zero, or where `detect_damage` finds damage
+        if none is given. Same shape out; pixels outside the mask are the clip's own, to the bit.
+        """
+        shape = frames_THWC.shape
+        if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
+            raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
+        if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
+            raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
+        mask_THW = detect_damage(frames_THWC) if mask_THW is None else np.asarray(mask_THW) != 0
+        if mask_THW.shape != shape[:3]:
+            raise InputError(f"the mask is {mask_THW.shape}; a clip {shape} needs (T, H, W) = {shape[:3]}")
+        if mask_THW.all():
+            raise InputError("the mask covers every pixel of every frame; nothing is left to mend the clip from")
+        mended = frames_THWC.copy()
+        for first in range(0, shape[0], WINDOW):
+            last = min(first + WINDOW, shape[0])
+            if mask_THW[first:last].any():
+                start, stop = _context(mask_THW, first, last)
+                motion = ClipMotion(frames_THWC[start:stop], mask_THW[start:stop])
+                for t in range(first, last):
+                    if mask_THW[t].any():
+                        mended[t] = self._frame(motion, t - start)
+        return mended
+
+    def _frame(self, motion: ClipMotion, t: int) -> np.ndarray:
+        """One damaged frame, mended."""
+        box = _box(motion.mask_THW[t])
+        found = find_candidates(motion, t, box)
+        mask_hw = motion.mask_THW[t][box]
+        frame_hwC = motion.frames_THWC[t]
+        with torch.inference_mode():
+            mended = self.network(
+                self._tensor(frame_hwC[box]).permute(2, 0, 1)[None] / 127.5 - 1,
+                self._tensor(mask_hw)[None, None],
+                self._tensor(found.colour_KhwC).permute(0, 3, 1, 2)[None] / 127.5 - 1,
+                self._tensor(found.confidence_Khw)[None] / 255,
+            )
+        levels = ((mended[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        whole = frame_hwC.copy()
+        whole[box] = np.where(mask_hw[..., None], levels, whole[box])
+        return whole
+
+    def _tensor(self, value: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(value)).to(self.device).float()
+
+
+def _context(mask_THW: np.ndarray, first: int, last: int) -> tuple[int, int]:
+    """Frames to look at for a window, at least two of them known on each side where the clip has them."""
+    known = (~mask_THW).mean((1, 2)) >= KNOWN_SHARE
+    before, after = np.flatnonzero(known[:first]), np.flatnonzero(known[last:]) + last
+    start = min(max(first - CONTEXT, 0), *before[-2:]) if len(before) else max(first - CONTEXT, 0)
+    stop = max(min(last + CONTEXT, len(known)), *(after[:2] + 1)) if len(after) else min(last + CONTEXT, len(known))
+    return int(start), int(stop)
+
+
+def _box(mask_HW: np.ndarray) -> Box:
+    """The damage and a margin around it, sides a multiple of the network's where the frame allows."""
+    sides = []
+    for axis, length in ((1, mask_HW.shape[0]), (0, mask_HW.shape[1])):
+        hurt = np.flatnonzero(mask_HW.any(axis))
+        start, stop = max(0, hurt[0] - MARGIN), min(length, hurt[-1] + 1 + MARGIN)
+        start = max(0, start - (-(stop - start)) % MULTIPLE)
+        sides.append(slice(int(start), int(min(length, stop + (-(stop - start)) % MULTIPLE))))
+    return sides[0], sides[1]
+
+
+def save_bundle(network: RepairNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
+    """Write the average network as a bundle, weights in half precision."""
+    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
+    write_bundle(
+        folder, kind="generator", tensors=tensors, config={"task": "repair", "network": to_dict(config)}, card=card
+    )

@@ -1,0 +1,132 @@
+"""Training samples: a few damaged frames of a clip with their candidates, whole; a training step takes squares of them.
+
+A sample is a function of the clip and the numbers it is drawn with; measuring it is slow, so it is kept.
+Dims: B samples, F frames of a sample, K candidates, C = 3 channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.generator.repair.candidates import NAMES, find_candidates
+from trainables.generator.repair.damage import KINDS, damage_mask
+from trainables.generator.repair.motion import ClipMotion
+from trainables.generator.task import ClipSource
+
+
+@dataclass(frozen=True)
+class Sample:
+    """uint8 arrays, masks bool."""
+
+    clean_FHWC: np.ndarray
+    mask_FHW: np.ndarray
+    candidates_FKHWC: np.ndarray
+    confidence_FKHW: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        return sum(getattr(self, item.name).nbytes for item in fields(self))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One worker's share of a step, on the device: pictures in [-1, 1], masks and confidences in 0…1."""
+
+    clean_BFCHW: Tensor
+    mask_BF1HW: Tensor
+    candidates_BFKCHW: Tensor
+    confidence_BFKHW: Tensor
+
+
+def make_sample(frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.Generator) -> Sample:
+    """Damage a clip uint8 (T, H, W, 3) with a drawn kind and measure `frames` neighbouring frames, at least one of
+    them damaged. A clip smaller than `size` is carried on by mirroring.
+    """
+    frames_THWC = _at_least(np.asarray(frames_THWC), size)
+    mask_THW = np.zeros(frames_THWC.shape[:3], bool)
+    while not mask_THW.any():
+        mask_THW = damage_mask(str(rng.choice(KINDS[: 2 if len(mask_THW) < 3 else None])), mask_THW.shape, rng)
+    motion = ClipMotion(frames_THWC, mask_THW)
+    frames = min(frames, len(mask_THW))
+    hurt = int(rng.choice(np.flatnonzero(mask_THW.any((1, 2)))))
+    first = int(np.clip(hurt - rng.integers(frames), 0, len(mask_THW) - frames))
+    cut = slice(first, first + frames)
+    box = slice(0, mask_THW.shape[1]), slice(0, mask_THW.shape[2])
+    candidates = np.repeat(frames_THWC[cut][:, None], len(NAMES), 1)
+    confidence = np.full(candidates.shape[:-1], 255, np.uint8)
+    for place in range(frames):
+        if mask_THW[cut][place].any():
+            found = find_candidates(motion, first + place, box)
+            candidates[place], confidence[place] = found.colour_KhwC, found.confidence_Khw
+    return Sample(frames_THWC[cut].copy(), mask_THW[cut].copy(), candidates, confidence)
+
+
+class SampleStore:
+    """Samples by clip and variant; the least recently used leave when `memory` megabytes are full."""
+
+    def __init__(self, *, seed: int, frames: int, size: int, memory: int) -> None:
+        self.seed, self.frames, self.size = seed, frames, size
+        self._room = memory * 2**20
+        self._kept: OrderedDict[tuple[int, int], Sample] = OrderedDict()
+        self._clips: ClipSource | None = None
+
+    def get(self, clips: ClipSource, clip: int, variant: int) -> Sample:
+        """The sample of a clip and variant; it does not depend on what was asked for before."""
+        if clips is not self._clips:
+            self._room += sum(sample.nbytes for sample in self._kept.values())
+            self._kept.clear()
+            self._clips = clips
+        key = clip, variant
+        if key not in self._kept:
+            rng = np.random.default_rng((self.seed, 3, clip, variant))
+            sample = make_sample(clips[clip], self.frames, self.size, rng)
+            self._kept[key] = sample
+            self._room -= sample.nbytes
+            while self._room < 0 and len(self._kept) > 1:
+                self._room += self._kept.popitem(last=False)[1].nbytes
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def augmented(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """A square of `size` around some of the damage, mirrored, turned and recoloured the same in all pictures:
+    clean (F, C, H, W), mask (F, 1, H, W), candidates (F, K, C, H, W), confidence (F, K, H, W).
+    """
+    row, column = rng.choice(np.argwhere(sample.mask_FHW.any(0)))
+    rows, columns = (
+        slice(start, start + size)
+        for start in (
+            int(np.clip(centre - rng.integers(size // 4, size - size // 4), 0, length - size))
+            for centre, length in zip((row, column), sample.mask_FHW.shape[1:], strict=True)
+        )
+    )
+    turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+    channels, negative = rng.permutation(3), bool(rng.random() < 0.2)
+
+    def move(value: np.ndarray) -> Tensor:
+        value = value[..., rows, columns]
+        value = np.rot90(value[..., ::-1] if mirror else value, turns, (-2, -1))
+        return torch.from_numpy(np.ascontiguousarray(value)).float()
+
+    def picture(value: np.ndarray) -> Tensor:
+        moved = move(np.moveaxis(value[..., channels], -1, -3)) / 127.5 - 1
+        return -moved if negative else moved
+
+    return (
+        picture(sample.clean_FHWC),
+        move(sample.mask_FHW[:, None]),
+        picture(sample.candidates_FKHWC),
+        move(sample.confidence_FKHW) / 255,
+    )
+
+
+def _at_least(frames_THWC: np.ndarray, size: int) -> np.ndarray:
+    short = [max(0, size - length) for length in frames_THWC.shape[1:3]]
+    if not any(short):
+        return frames_THWC
+    return np.pad(frames_THWC, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="symmetric")

@@ -1,0 +1,55 @@
+"""Train the starter weights of repair from scratch on a rendered corpus.
+
+    python -m trainables.generator.starter.make_repair --corpus CORPUS --run RUN --out BUNDLE
+
+An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the products is held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import cv2
+
+from trainables.generator.repair.config import RepairTrainConfig
+from trainables.generator.starter.corpus import Corpus, CorpusClips
+from trainables.generator.starter.training import starter_arguments, train_starter
+
+TIMES = {"turntables": 3, "garments": 1, "sample": 1, "misc": 1, "groceries": 1}
+"""How often a source's clips come up, each time with other damage; turntables are the hard ones."""
+EVERY = {"turntables": 1, "garments": 4, "sample": 8, "misc": 4, "groceries": 4}
+"""Every so many clips of a source: measuring motion takes longer than learning from it."""
+SETTINGS = (
+    "steps=2400",
+    "batch_size=6",
+    "frame_size=64",
+    "clip_frames=2",
+    "damage.variants=1",
+    "damage.memory=3072",
+    "optimizer.learning_rate=0.002",
+    "optimizer.final_share=0.02",
+    "optimizer.beta1=0.9",
+    "ema.half_life=600",
+    "checkpoint_every=50",
+    "sheet_every=100",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    starter_arguments(parser)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    corpus = Corpus.open(arguments.corpus)
+    places = [
+        place
+        for source, times in TIMES.items()
+        for place in corpus.where(source, held_out=False)[:: EVERY[source]] * times
+    ]
+    train_starter(
+        arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places)
+    )
+
+
+if __name__ == "__main__":
+    main()
