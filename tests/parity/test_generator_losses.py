@@ -15,7 +15,18 @@ from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.train import train
 
 GOLDEN = Path(__file__).parent / "losses" / "generator.txt"
-TERMS = ("total", "style", "content", "edges", "temporal", "palette", "adversarial", "discriminator_frames", "penalty")
+TERMS = (
+    "total",
+    "style",
+    "texture",
+    "content",
+    "edges",
+    "temporal",
+    "palette",
+    "adversarial",
+    "discriminator_frames",
+    "penalty",
+)
 
 
 def test_the_losses_are_the_golden_ones(storage):

@@ -37,6 +37,15 @@ def test_content_loss_ignores_gain_and_offset_of_a_feature_map_but_not_its_layou
     assert losses.content_loss([maps.flip(-1)], [maps]).item() == pytest.approx(2.0, abs=0.4)
 
 
+def test_a_colour_free_clip_forgets_palette_light_and_contrast():
+    frames = torch.rand(4, 3, 16, 16) * 0.5
+    bare = losses.colour_free(frames, 2)
+    for clip in bare.reshape(2, -1):
+        assert clip.mean().item() == pytest.approx(0.0, abs=1e-4)
+        assert clip.std().item() == pytest.approx(0.4, abs=0.01)
+    torch.testing.assert_close(losses.colour_free(frames * 0.7 - 0.2, 2), bare, atol=2e-2, rtol=0)
+
+
 def test_edge_loss_is_zero_for_the_same_contours_and_about_one_for_unrelated_ones():
     generator = torch.Generator().manual_seed(0)
     first, second = torch.rand(2, 1, 3, 32, 32, generator=generator)

@@ -5,7 +5,7 @@ import torch
 from cluster.errors import InputError
 from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
-from trainables.generator.restyle.brushes import BRUSHES, Brushes, backdrop_statistics
+from trainables.generator.restyle.brushes import BRUSHES, NAMES, Brushes, backdrop_statistics
 from trainables.generator.restyle.discriminators import Discriminator, DiscriminatorConfig, luma_changes
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, nearness
 from trainables.generator.restyle.palette import Oklab, clip_statistics, code_statistics, transport
@@ -103,6 +103,51 @@ def test_brushes_are_still_on_a_still_frame_and_follow_contours():
     contours = maps[0, 5]
     assert contours[:, 19:21].min() > 0.8
     assert contours[:, :16].max() < 0.05
+
+
+def test_strokes_run_along_the_forms():
+    """On upright forms strokes change little downwards and much across, on level ones the other way."""
+
+    def changes(frame: torch.Tensor) -> tuple[float, float]:
+        statistics = torch.cat([torch.full((1, 9), 0.5), backdrop_statistics(frame[:, :, None])], -1)
+        strokes = Brushes()(frame, statistics)[0, NAMES.index("fine strokes along the forms"), 24:72, 24:72]
+        return strokes.diff(dim=0).abs().mean().item(), strokes.diff(dim=1).abs().mean().item()
+
+    upright = torch.sin(torch.arange(96) * 0.8).expand(1, 3, 96, 96)
+    down, across = changes(upright)
+    assert across > 2 * down
+    down, across = changes(upright.transpose(2, 3))
+    assert down > 2 * across
+
+
+def test_only_a_preset_may_ask_for_stripes():
+    torch.manual_seed(0)
+    network = RestyleNetwork(NetworkConfig(widths=(16, 16, 16), blocks=1)).eval()
+    with torch.no_grad():
+        network.lay_on.weight.normal_()
+        network.lay_on_near.weight.normal_()
+        far = code("sport") + 40
+        laid_on = network.lay_on.weight.reshape(3, BRUSHES, -1)[:, NAMES.index("broad stripes on the backdrop")]
+        plain = torch.full((1, 3, 1, 64, 64), 0.3)
+        before = network(plain, far), network(plain, code("sport"))
+        laid_on.mul_(100)
+        network.lay_on_near.weight.reshape(3, BRUSHES, -1)[:, NAMES.index("broad stripes on the backdrop")].mul_(3)
+        after = network(plain, far), network(plain, code("sport"))
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
+
+
+def test_the_table_of_a_grading_is_the_grading_to_a_grey_level(network):
+    clip = torch.rand(1, 3, 2, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    try:
+        by_table = network(clip, code("warm_film"))
+        network.palette.tabulated = False
+        exact = network(clip, code("warm_film"))
+    finally:
+        network.palette.tabulated = True
+    difference = (by_table - exact).abs() * 127.5
+    assert difference.mean() < 0.5
+    assert difference.quantile(0.99) < 2
 
 
 def test_features_carry_gradient_to_pixels_but_never_to_themselves():

@@ -64,6 +64,17 @@ def test_a_learning_rate_far_too_high_stops_the_run(storage):
         run(storage, "wilder", override(TINY, ["optimizer.learning_rate=1e30"]))
 
 
+def test_accumulated_gradients_are_those_of_the_whole_batch(storage):
+    """Parts change memory, not the update; judges pair neighbours of a part, so they are left out here."""
+    common = ["steps=3", "batch_size=4", "adversarial.weight=0", "checkpoint_every=3"]
+    _, whole = run(storage, "whole", override(TINY, common))
+    for name, settings in (("parts", ["accumulate=2"]), ("again", ["accumulate=4", "checkpoint_activations=true"])):
+        _, parts = run(storage, name, override(TINY, [*common, *settings]))
+        for line, other in zip(whole.lines, parts.lines, strict=True):
+            assert other["loss/total"] == pytest.approx(line["loss/total"], rel=2e-3)
+            assert other["gradient_norm"] == pytest.approx(line["gradient_norm"], rel=2e-2)
+
+
 def test_content_weight_trades_style_against_content(storage):
     finals = {}
     for weight in (0.0, 20.0):
