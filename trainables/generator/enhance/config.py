@@ -17,8 +17,8 @@ class VividConfig:
     """The second stage: the faithful part stands still, the vivid part learns against the judge."""
 
     start: float = 0.6
-    """Share of the steps that train the faithful part, 0…1; 0 trains the vivid part alone, 1 the faithful part alone."""
-    adversarial_weight: float = 0.01
+    """Share of the steps that train the faithful part, 0…1; 0: the vivid part alone, 1: the faithful part alone."""
+    adversarial_weight: float = 0.02
     """w_a, ≥ 0; 0 trains without the judge."""
     gamma: float = 1.0
     """Weight of the judge's R1 and R2, ≥ 0."""
@@ -37,20 +37,29 @@ class EnhanceTrainConfig(TrainConfig):
 
     task: ClassVar[str] = "enhance"
 
-    clip_frames: int = 5
-    """Frames of a training clip, ≥ 1."""
-    frame_size: int = 80
-    """Side of the training crops at the clean clip's size, pixels, a multiple of 8, 32…256."""
-    batch_size: int = 6
+    clip_frames: int = 1
+    """Neighbouring frames of a window, ≥ 1; what is further away comes through the average along the motion."""
+    frame_size: int = 64
+    """Side of the windows at the clean clip's size, pixels, a multiple of 8, 32…256."""
+    batch_size: int = 3
     """Clips a step over all workers, ≥ 1, a multiple of the number of workers."""
+    windows: int = 8
+    """Windows in space and time of each clip, ≥ 1: spoiling a clip costs more than looking at it."""
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(learning_rate=1.5e-3, beta1=0.9, final_share=0.02, clip_norm=1.0)
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=1.5e-3, beta1=0.9, beta2=0.999, final_share=0.02, clip_norm=1.0
+        )
     )
     network: NetworkConfig = field(default_factory=NetworkConfig)
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     vivid: VividConfig = field(default_factory=VividConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.windows < 1:
+            raise ValueError(f"windows is {self.windows}; set it to 1 or above")
 
     @property
     def faithful_steps(self) -> int:

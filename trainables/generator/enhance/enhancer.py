@@ -1,6 +1,6 @@
 """Enhancement at work: a bundle, clips in, cleaner, sharper, larger or relit clips out.
 
-Dims: B = 1 clip, C = 3 channels, T frames, H height, W width.
+Dims: N frames of a batch, C channels, T frames, H height, W width.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from torch import Tensor
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
 from trainables.bundle import write_bundle
+from trainables.generator.enhance.evidence import evidence
+from trainables.generator.enhance.neighbours import REACH, merge_neighbours
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig
 from trainables.generator.enhance.relight import relight
-from trainables.generator.enhance.updates import upscale
 from trainables.generator.task import read_task_bundle
 
 SMALLEST, LARGEST = 16, 512
-WINDOW_PIXELS = 1 << 21
-"""Output pixels that go through the network at once; a window is never shorter than its overlap needs."""
+WINDOW = 24
+"""Frames whose neighbours are merged at once, besides the overlap."""
+BATCH_PIXELS = 1 << 19
+"""Output pixels that go through the network at once, at least a frame."""
 Mode = Literal["faithful", "vivid"]
 
 
@@ -65,30 +68,29 @@ class Enhancer:
         enhanced = self._enhance(frames_THWC, scale, part)
         return enhanced if brightness is None and contrast is None else relight(enhanced, brightness, contrast)
 
-    @torch.inference_mode()
     def _enhance(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
-        """Windows of frames with as much overlap as the network reaches, so that no seam shows."""
+        """Windows of frames with as much overlap as the average along the motion reaches, so that no seam shows."""
         frames, height, width = frames_THWC.shape[:3]
-        overlap = self.network.reach
-        window = max(2, WINDOW_PIXELS // (scale * scale * height * width) - 2 * overlap)
-        parts = []
-        for first in range(0, frames, window):
-            last = min(first + window, frames)
-            left, right = max(first - overlap, 0), min(last + overlap, frames)
-            enhanced = self._window(frames_THWC[left:right], scale, vividness)
-            parts.append(enhanced[first - left : last - left])
-        return np.ascontiguousarray(np.concatenate(parts))
+        enhanced = np.empty((frames, scale * height, scale * width, 3), np.uint8)
+        for first in range(0, frames, WINDOW):
+            last, start = min(first + WINDOW, frames), max(first - REACH, 0)
+            merged, weight = merge_neighbours(frames_THWC[start : last + REACH])
+            batch = max(1, BATCH_PIXELS // (scale * scale * height * width))
+            for here in range(first, last, batch):
+                part = slice(here, min(here + batch, last))
+                inside = slice(part.start - start, part.stop - start)
+                seen = evidence(frames_THWC[part], merged[inside], weight[inside], scale)
+                enhanced[part] = self._frames(seen, scale, vividness)
+        return enhanced
 
-    def _window(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
-        source = torch.from_numpy(np.array(frames_THWC)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        source_TCHW = upscale(source, scale)
-        height, width = source_TCHW.shape[-2:]
-        padded = F.pad(source_TCHW, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+    @torch.inference_mode()
+    def _frames(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> np.ndarray:
+        height, width = evidence_NCHW.shape[-2:]
+        padded = F.pad(evidence_NCHW, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate").to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            scales: Tensor = torch.tensor([scale], device=self.device)
-            enhanced_BCTHW = self.network(padded.transpose(0, 1)[None], scales, vividness)
-        enhanced = enhanced_BCTHW[0, :, :, :height, :width].float().clamp(-1, 1)
-        return ((enhanced + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+            scale_N = torch.full((len(padded),), scale, device=self.device)
+            enhanced = self.network(padded, scale_N, vividness)[..., :height, :width].float().clamp(-1, 1)
+        return ((enhanced + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:

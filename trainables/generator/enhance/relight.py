@@ -1,12 +1,14 @@
 """Relighting: one tone curve for a whole clip, so that nothing flickers.
 
-The curve is affine in the logit of Oklab lightness, L' = σ(b·logit(L) + a): smooth, rising, 0 and 1 stay where they
-are. Its two numbers are solved for on the clip's histogram, so that mean and deviation become the wanted ones.
+The curve is a straight line in Oklab lightness with soft ends, L' = soft(gain·L + lift): smooth and rising. Its two
+numbers are solved for on the clip's histogram, so that mean and deviation become the wanted ones. A gain alone is
+what a longer or shorter exposure does.
 Dims: T frames, H height, W width, C = 3 channels, K bins of the histogram.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,24 +16,24 @@ import numpy as np
 from cluster.errors import InputError
 from trainables.data.style_code import LINEAR_TO_LMS, LMS_TO_OKLAB, rgb_to_oklab
 
-BINS = 2048
+BINS = 1024
+STEEPEST, FLATTEST = 3.0, 0.1
+"""Bounds of the gain: beyond them a picture turns into a stencil or into fog, and compression shows."""
+KNEE = 0.015
+"""Lightness over which the line bends into black and into white."""
 _ROUNDS = 3
 """Colours that the curve drives out of sRGB are cut off; so often the targets are moved to make up for it."""
-_STEEPEST, _FLATTEST = 3.0, 0.25
-"""Bounds of b: beyond them a picture turns into a stencil or into fog, and compression shows."""
-_FARTHEST = 15.0
 _TO_LMS = np.linalg.inv(LMS_TO_OKLAB).T.astype(np.float32)
 _TO_LINEAR = np.linalg.inv(LINEAR_TO_LMS).T.astype(np.float32)
-_BINS_K = ((np.arange(BINS) + 0.5) / BINS).astype(np.float64)
-_LOGITS_K = np.log(_BINS_K / (1 - _BINS_K))
+_BINS_K = (np.arange(BINS) + 0.5) / BINS
 
 
 @dataclass(frozen=True)
 class ToneCurve:
-    """L' = σ(contrast·logit(L) + exposure)."""
+    """L' = soft(gain·L + lift), 0…1."""
 
-    exposure: float = 0.0
-    contrast: float = 1.0
+    gain: float = 1.0
+    lift: float = 0.0
 
     def __call__(self, lightness: np.ndarray) -> np.ndarray:
         """Lightness 0…1 of any shape → the same, float32."""
@@ -39,7 +41,8 @@ class ToneCurve:
 
     def bins(self) -> np.ndarray:
         """Values at the centres of the bins."""
-        return 1 / (1 + np.exp(-(self.contrast * _LOGITS_K + self.exposure)))
+        line_K = (self.gain * _BINS_K + self.lift) / KNEE
+        return KNEE * (np.logaddexp(0, line_K) - np.logaddexp(0, line_K - 1 / KNEE))
 
 
 def light(frames_THWC: np.ndarray) -> tuple[float, float]:
@@ -67,21 +70,20 @@ def relight(frames_THWC: np.ndarray, brightness: float | None = None, contrast: 
 
 
 def fit_curve(weights_K: np.ndarray, mean: float, deviation: float | None) -> ToneCurve:
-    """The curve under which a histogram (shares that sum to 1) gets this mean and deviation; without a deviation b is 1.
+    """The curve under which a histogram (shares that sum to 1) gets this mean and deviation; without a deviation it is
+    a gain alone.
 
-    The mean rises with the exposure, and at a fixed mean the deviation rises with the contrast, so both are bisected.
+    The mean rises with lift and gain, and at a fixed mean the deviation rises with the gain, so all are bisected.
     """
+
+    def lifted(gain: float) -> ToneCurve:
+        lift = _bisect(lambda lift: _moments(weights_K, ToneCurve(gain, lift).bins())[0] < mean, -gain, 1.0)
+        return ToneCurve(gain, lift)
+
     if deviation is None:
-        return _expose(weights_K, mean, 1.0)
-    low, high = np.log(_FLATTEST), np.log(_STEEPEST)
-    for _ in range(30):
-        middle = (low + high) / 2
-        curve = _expose(weights_K, mean, float(np.exp(middle)))
-        if _moments(weights_K, curve.bins())[1] < deviation:
-            low = middle
-        else:
-            high = middle
-    return curve
+        return ToneCurve(_bisect(lambda gain: _moments(weights_K, ToneCurve(gain).bins())[0] < mean, 0.0, STEEPEST))
+    gain = _bisect(lambda gain: _moments(weights_K, lifted(gain).bins())[1] < deviation, FLATTEST, STEEPEST)
+    return lifted(gain)
 
 
 def apply_curve(frames_THWC: np.ndarray, curve: ToneCurve) -> np.ndarray:
@@ -95,15 +97,11 @@ def apply_curve(frames_THWC: np.ndarray, curve: ToneCurve) -> np.ndarray:
     return relit
 
 
-def _expose(weights_K: np.ndarray, mean: float, contrast: float) -> ToneCurve:
-    low, high = -_FARTHEST * contrast, _FARTHEST * contrast
-    for _ in range(40):
-        curve = ToneCurve((low + high) / 2, contrast)
-        if _moments(weights_K, curve.bins())[0] < mean:
-            low = curve.exposure
-        else:
-            high = curve.exposure
-    return curve
+def _bisect(too_low: Callable[[float], bool], low: float, high: float) -> float:
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_low(middle) else (low, middle)
+    return (low + high) / 2
 
 
 def _histogram(frames_THWC: np.ndarray) -> np.ndarray:

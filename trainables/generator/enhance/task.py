@@ -15,6 +15,7 @@ from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.generator.enhance.config import EnhanceTrainConfig
 from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.evaluation import GATE, evaluate, sheet
 from trainables.generator.enhance.network import EnhanceNetwork
 from trainables.generator.enhance.updates import EnhanceUpdates
 from trainables.generator.task import GeneratorTask
@@ -45,14 +46,15 @@ class EnhanceTask(GeneratorTask):
         save_bundle(network, config.network, folder, card)
 
     def evaluate(self, folder: Path, dataset: Dataset, product_ids: Sequence[str]) -> dict[str, float]:
-        return {}
+        return evaluate(Enhancer.from_bundle(folder), dataset, product_ids)
 
     @property
     def gate(self) -> tuple[Criterion, ...]:
-        return ()
+        return GATE
 
     def sheet(self, network: nn.Module, clips: Sequence[np.ndarray], names: Sequence[str], title: str) -> Image.Image:
-        raise NotImplementedError
+        """A product a row: uploaded, bicubic, faithful, vivid, clean."""
+        return sheet(Enhancer(network, str(next(network.parameters()).device)), clips, names, title)
 
 
 TASK = EnhanceTask()

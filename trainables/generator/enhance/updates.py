@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning.fabric import Fabric
 from torch import Tensor
 
@@ -23,25 +22,25 @@ from trainables.generator.ema import Ema
 from trainables.generator.enhance import losses
 from trainables.generator.enhance.config import EnhanceTrainConfig
 from trainables.generator.enhance.degradation import degrade
+from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.judge import LEVELS, Judge
-from trainables.generator.enhance.network import EnhanceNetwork
+from trainables.generator.enhance.neighbours import merge_neighbours
+from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork
 from trainables.generator.features import FrozenFeatures
 from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
 from trainables.generator.sampler import Draw
 from trainables.generator.task import ClipSource
-
-JUDGED_FRAMES = 2
-"""Neighbouring frames of each clip, from its middle, that perceptual loss and judge look at."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """One worker's share of a step."""
 
-    spoilt_BCTHW: Tensor
-    """In [-1, 1], at the clean clip's size."""
+    evidence_NCHW: Tensor
+    """Of B clips' frames one after the other, N = B·T."""
     clean_BCTHW: Tensor
-    scale_B: Tensor
+    """In [-1, 1]."""
+    scale_N: Tensor
 
 
 class EnhanceUpdates:
@@ -81,14 +80,11 @@ class EnhanceUpdates:
     def _faithful_step(self, step: int, progress: float, batch: Batch) -> dict[str, float]:
         rates, weights = self.config.optimizer, self.config.loss
         set_rate(self.optimizer_f, rates, rates.learning_rate, progress)
-        spoilt_NCHW, scale_N, frames = _frames(batch)
-        enhanced_NCHW, _ = self.faithful(spoilt_NCHW, scale_N, frames)
-        enhanced_BCTHW = enhanced_NCHW.float().unflatten(0, (-1, frames)).transpose(1, 2)
+        enhanced_BCTHW = _clips(self.faithful(batch.evidence_NCHW, batch.scale_N)[0], batch)
         terms = {
-            "pixel": losses.charbonnier(enhanced_BCTHW, batch.clean_BCTHW, weights.softness),
-            "temporal": losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW, weights.softness),
-            "squared": F.mse_loss(enhanced_BCTHW.detach(), batch.clean_BCTHW),
-            "squared_source": F.mse_loss(batch.spoilt_BCTHW, batch.clean_BCTHW),
+            "pixel": losses.log_error(enhanced_BCTHW, batch.clean_BCTHW),
+            "temporal": losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW),
+            "source": losses.log_error(_clips(batch.evidence_NCHW[:, :3], batch), batch.clean_BCTHW),
         }
         terms["total"] = terms["pixel"] + weights.temporal_weight * terms["temporal"]
         return self._update(self.faithful, self.optimizer_f, terms, step)
@@ -97,20 +93,19 @@ class EnhanceUpdates:
         config, rates, weights = self.config, self.config.optimizer, self.config.loss
         set_rate(self.optimizer_v, rates, rates.learning_rate, progress)
         set_rate(self.optimizer_d, rates, rates.discriminator_learning_rate, progress)
-        spoilt_NCHW, scale_N, frames = _frames(batch)
+        with torch.no_grad(), self.fabric.autocast():
+            faithful_NCHW, features_NCHW = self.network.faithful(batch.evidence_NCHW, batch.scale_N)
+        enhanced_NCHW = faithful_NCHW.float() + self.vivid(features_NCHW).float()
+        enhanced_BCTHW = _clips(enhanced_NCHW, batch)
+        fake = self.features(enhanced_NCHW)
         with torch.no_grad():
-            faithful_NCHW, features_NCHW = self.network.faithful(spoilt_NCHW, scale_N, frames)
-        enhanced_NCHW = faithful_NCHW.float() + self.vivid(features_NCHW, frames).float()
-        enhanced_BCTHW = enhanced_NCHW.unflatten(0, (-1, frames)).transpose(1, 2)
-        fake = self.features(_judged(enhanced_BCTHW))
-        with torch.no_grad():
-            real = self.features(_judged(batch.clean_BCTHW))
+            real = self.features(batch.clean_BCTHW.transpose(1, 2).flatten(0, 1))
         terms: dict[str, Tensor] = {}
         adversarial = config.vivid.adversarial_weight > 0
         if adversarial:
             terms |= self._update_judge(real, fake)
-        terms["pixel"] = losses.charbonnier(enhanced_BCTHW, batch.clean_BCTHW, weights.softness)
-        terms["temporal"] = losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW, weights.softness)
+        terms["pixel"] = losses.log_error(enhanced_BCTHW, batch.clean_BCTHW)
+        terms["temporal"] = losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW)
         terms["perceptual"] = losses.perceptual_loss(fake, real)
         total = (
             terms["pixel"]
@@ -161,24 +156,38 @@ class EnhanceUpdates:
         return torch.stack([generator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]).mean()
 
     def batch(self, clips: ClipSource, draws: Sequence[Draw]) -> Batch:
-        """Crops of the drawn clips, each spoilt in its own way and brought back to its size."""
-        pairs = [self._pair(clips[draw.clip], draw.rng()) for draw in draws]
-        spoilt, clean, scales = zip(*pairs, strict=True)
+        """The drawn clips, each spoilt in its own way; a few windows in space and time of each."""
+        pairs = [pair for draw in draws for pair in self._pairs(clips[draw.clip], draw.rng())]
+        evidences, clean, scales = zip(*pairs, strict=True)
         device = self.fabric.device
-        return Batch(torch.stack(spoilt).to(device), torch.stack(clean).to(device), torch.tensor(scales, device=device))
+        return Batch(
+            torch.cat(evidences).to(device),
+            torch.stack(clean).to(device),
+            torch.tensor(scales, device=device).repeat_interleave(self.config.clip_frames),
+        )
 
-    def _pair(self, frames_THWC: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, int]:
-        """Spoilt and clean (3, T, S, S) in [-1, 1] and the scale. All frames are compressed, some are kept: a frame's
-        damage depends on those before it.
+    def _pairs(self, frames_THWC: np.ndarray, rng: np.random.Generator) -> list[tuple[Tensor, Tensor, int]]:
+        """Windows of one clip: evidence (T, 10, S, S), clean (3, T, S, S) in [-1, 1], scale. The whole clip is spoilt
+        and searched for motion: a frame's damage depends on those before it.
         """
         config = self.config
-        cut = _cut(frames_THWC, config.frame_size, rng)
+        clean_THWC = _turned(frames_THWC, config.frame_size, rng)
         how = config.degradation.draw(rng)
-        first = int(rng.integers(0, max(len(cut) - config.clip_frames, 0) + 1))
-        kept = np.minimum(np.arange(first, first + config.clip_frames), len(cut) - 1)
-        spoilt = _tensor(degrade(cut, how, rng)[kept])
-        clean = _tensor(cut[kept])
-        return upscale(spoilt, how.scale).transpose(0, 1), clean.transpose(0, 1), how.scale
+        spoilt = degrade(clean_THWC, how, rng)
+        merged, weight = merge_neighbours(spoilt)
+        pairs = []
+        for _ in range(config.windows):
+            first = int(rng.integers(0, max(len(spoilt) - config.clip_frames, 0) + 1))
+            kept = np.minimum(np.arange(first, first + config.clip_frames), len(spoilt) - 1)
+            size, scale = config.frame_size, how.scale
+            top, left = (
+                int(rng.integers(0, (side - size) // MULTIPLE + 1)) * MULTIPLE for side in clean_THWC.shape[1:3]
+            )
+            window = (kept, slice(top // scale, (top + size) // scale), slice(left // scale, (left + size) // scale))
+            seen = evidence(spoilt[window], merged[window], weight[window], scale)
+            clean = clean_THWC[kept, top : top + size, left : left + size]
+            pairs.append((seen, torch.from_numpy(clean).permute(3, 0, 1, 2).float() / 127.5 - 1, scale))
+        return pairs
 
     def state(self) -> dict[str, Any]:
         return {
@@ -206,39 +215,23 @@ class EnhanceUpdates:
         return digest.hexdigest()
 
 
-def upscale(frames_TCHW: Tensor, scale: int) -> Tensor:
-    """Bicubic, where the network's correction begins; scale 1 gives the frames themselves."""
-    if scale == 1:
-        return frames_TCHW
-    return F.interpolate(frames_TCHW, scale_factor=scale, mode="bicubic", align_corners=False).clamp(-1, 1)
-
-
-def _cut(frames_THWC: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A square of the clip, the same in every frame, turned and mirrored; small clips are mirrored at their border."""
-    short = [max(size - side, 0) for side in frames_THWC.shape[1:3]]
-    if any(short):
-        frames_THWC = np.pad(frames_THWC, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="symmetric")
-    top, left = (int(rng.integers(0, side - size + 1)) for side in frames_THWC.shape[1:3])
-    cut = frames_THWC[:, top : top + size, left : left + size]
+def _turned(frames_THWC: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """The clip, mirrored, on its side, backwards by chance; sides are multiples of 8 and at least `size`."""
     if rng.random() < 0.5:
-        cut = cut[:, :, ::-1]
+        frames_THWC = frames_THWC[:, :, ::-1]
     if rng.random() < 0.25:
-        cut = cut.transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(cut[::-1] if rng.random() < 0.5 else cut)
+        frames_THWC = frames_THWC.transpose(0, 2, 1, 3)
+    if rng.random() < 0.5:
+        frames_THWC = frames_THWC[::-1]
+    short = [(0, max(size - side, 0)) for side in frames_THWC.shape[1:3]]
+    if any(amount for _, amount in short):
+        frames_THWC = np.pad(frames_THWC, ((0, 0), *short, (0, 0)), mode="symmetric")
+    height, width = (side - side % MULTIPLE for side in frames_THWC.shape[1:3])
+    return np.ascontiguousarray(frames_THWC[:, :height, :width])
 
 
-def _tensor(frames_THWC: np.ndarray) -> Tensor:
-    return torch.from_numpy(frames_THWC).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _frames(batch: Batch) -> tuple[Tensor, Tensor, int]:
-    frames = batch.spoilt_BCTHW.shape[2]
-    return batch.spoilt_BCTHW.transpose(1, 2).flatten(0, 1), batch.scale_B.repeat_interleave(frames), frames
-
-
-def _judged(clip_BCTHW: Tensor) -> Tensor:
-    first = max((clip_BCTHW.shape[2] - JUDGED_FRAMES) // 2, 0)
-    return clip_BCTHW[:, :, first : first + JUDGED_FRAMES].transpose(1, 2).flatten(0, 1)
+def _clips(frames_NCHW: Tensor, batch: Batch) -> Tensor:
+    return frames_NCHW.float().unflatten(0, (-1, batch.clean_BCTHW.shape[2])).transpose(1, 2)
 
 
 def _per_frame(logits: Sequence[Tensor]) -> Tensor:

@@ -15,15 +15,7 @@ from trainables.generator.starter.training import starter_arguments, train_start
 
 TIMES = {"garments": 1, "turntables": 4, "groceries": 3, "sample": 1, "misc": 1}
 """How often a source's clips come up; photographs and turntables count more than rendered ones."""
-SETTINGS = (
-    "steps=2400",
-    "batch_size=4",
-    "frame_size=80",
-    "clip_frames=5",
-    "vivid.start=0.7",
-    "checkpoint_every=50",
-    "sheet_every=100",
-)
+SETTINGS = ("steps=900", "vivid.start=0.72", "checkpoint_every=25", "sheet_every=50")
 
 
 def main() -> None:
@@ -32,9 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus = Corpus.open(arguments.corpus)
     places = [place for source, times in TIMES.items() for place in corpus.where(source, held_out=False) * times]
-    train_starter(
-        arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places)
-    )
+    train_starter(arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places))
 
 
 if __name__ == "__main__":
