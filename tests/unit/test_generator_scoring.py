@@ -44,7 +44,9 @@ def test_a_frozen_clip_has_no_motion_and_a_shuffled_one_has_the_same_appearance(
 
 def test_frames_that_cannot_be_scored_are_refused(features, clip):
     with pytest.raises(InputError, match="32 × 32"):
-        features.appearance(clip[:, :16])
+        features.maps(clip[:, :16])
+    with pytest.raises(InputError, match="64 × 64"):
+        features.appearance(clip[:, :63])
     with pytest.raises(InputError, match="2 frames"):
         features.of_clips([clip[:1]])
 

@@ -16,6 +16,7 @@ import pytest
 from cluster.errors import NotFoundError, StorageError
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
+from serving import styles
 from serving.args import DemoViewer
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
@@ -499,7 +500,7 @@ def test_concurrent_identical_renders_are_one(site: Site) -> None:
     site.generator.render = slow
 
     async def scenario() -> set[bytes]:
-        style = SimpleNamespace(code_S=PRESETS["neon"])
+        style = styles.blend({"neon": 1.0}, PRESETS)
         waiting = [asyncio.ensure_future(site.shop.restyle("p00", style, 1.0)) for _ in range(4)]
         await asyncio.to_thread(lambda: None)
         release.set()

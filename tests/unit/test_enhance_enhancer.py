@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import InputError
+from tests.enhance_tiny import TINY, textured_clip
+from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.network import EnhanceNetwork
+from trainables.generator.enhance.relight import light
+
+
+def make(*, trained: bool) -> EnhanceNetwork:
+    torch.manual_seed(0)
+    network = EnhanceNetwork(TINY.network)
+    if trained:  # as if: heads that do something
+        for head in (network.faithful.head, network.vivid.head):
+            torch.nn.init.normal_(head.weight, std=0.1)
+    return network
+
+
+@pytest.fixture(scope="module")
+def enhancer() -> Enhancer:
+    return Enhancer(make(trained=True))
+
+
+CLIP = textured_clip(5, 40)
+
+
+def test_an_untrained_network_is_bicubic_upscaling():
+    frames = torch.from_numpy(CLIP).permute(0, 3, 1, 2).float()
+    bicubic = torch.nn.functional.interpolate(frames, scale_factor=2, mode="bicubic", align_corners=False)
+    bicubic = bicubic.clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    untrained = Enhancer(make(trained=False))
+    for mode in ("faithful", "vivid"):
+        assert np.abs(untrained.enhance(CLIP, 2, mode) - bicubic).max() <= 1
+    np.testing.assert_array_equal(untrained.enhance(CLIP, 1), CLIP)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 33, 50), (2, 64, 21)])
+def test_any_size_and_length(enhancer, scale, shape):
+    clip = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    enhanced = enhancer.enhance(clip, scale, "vivid")
+    assert enhanced.shape == (shape[0], scale * shape[1], scale * shape[2], 3)
+    assert enhanced.dtype == np.uint8
+
+
+def test_modes_differ_and_vividness_blends_between_them(enhancer):
+    faithful, half, vivid = (enhancer.enhance(CLIP, 2, "vivid", vividness=v).astype(int) for v in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(faithful, enhancer.enhance(CLIP, 2, "faithful"))
+    assert np.abs(vivid - faithful).mean() > 1
+    inside = (faithful > 5) & (faithful < 250) & (vivid > 5) & (vivid < 250)
+    assert np.abs(half - (faithful + vivid) / 2)[inside].max() <= 1
+
+
+def test_windows_do_not_show(enhancer, monkeypatch):
+    clip = textured_clip(20, 40, step=1)
+    whole = enhancer.enhance(clip, 2)
+    monkeypatch.setattr("trainables.generator.enhance.enhancer.WINDOW", 6)
+    monkeypatch.setattr("trainables.generator.enhance.enhancer.BATCH_PIXELS", 1)
+    windowed = enhancer.enhance(clip, 2)
+    assert np.abs(whole.astype(int) - windowed).mean() < 0.1
+    assert np.abs(whole.astype(int) - windowed).max() <= 4
+
+
+def test_relighting_comes_after(enhancer):
+    relit = enhancer.enhance(CLIP, 2, brightness=0.6, contrast=0.15)
+    assert light(relit) == pytest.approx((0.6, 0.15), abs=0.01)
+
+
+def test_a_bundle_gives_the_same_pictures(enhancer, tmp_path):
+    save_bundle(enhancer.network, TINY.network, tmp_path / "b", {"limits": "none"})
+    again = Enhancer.from_bundle(tmp_path / "b")
+    for mode in ("faithful", "vivid"):
+        first, second = enhancer.enhance(CLIP, 2, mode), again.enhance(CLIP, 2, mode)
+        assert np.abs(first.astype(int) - second).max() <= 2  # weights rest in half precision
+
+
+def test_a_bundle_of_another_size_is_refused(enhancer, tmp_path):
+    other = EnhanceNetwork(type(TINY.network)(widths=(16, 16, 16), blocks=1))
+    save_bundle(other, TINY.network, tmp_path / "b", {})
+    with pytest.raises(InputError, match="do not fit together"):
+        Enhancer.from_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"scale": 3}, "scale is 3"), ({"mode": "nice"}, "mode is 'nice'"), ({"vividness": 2}, "vividness is 2")],
+)
+def test_bad_arguments_are_named(enhancer, arguments, message):
+    with pytest.raises(InputError, match=message):
+        enhancer.enhance(CLIP, **arguments)
+
+
+def test_bad_clips_are_named(enhancer):
+    with pytest.raises(InputError, match="uint8"):
+        enhancer.enhance(CLIP.astype(float))
+    with pytest.raises(InputError, match="sides must be 16"):
+        enhancer.enhance(CLIP[:, :8])

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.enhance_tiny import TINY, textured_clip
+from trainables.generator.enhance.baselines import BASELINES
+from trainables.generator.enhance.degradation import Degradation
+from trainables.generator.enhance.enhancer import Enhancer
+from trainables.generator.enhance.evaluation import compare, measure, sharpness, sheet, spoil
+from trainables.generator.enhance.network import EnhanceNetwork
+
+CLIP = textured_clip(3, 64)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Enhancer:
+    torch.manual_seed(0)
+    return Enhancer(EnhanceNetwork(TINY.network))
+
+
+def test_a_clip_against_itself_is_perfect():
+    measures = measure(CLIP, CLIP)
+    assert measures["psnr"] == float("inf")
+    assert (measures["ssim"], measures["sharpness"]) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_sharpness_of_a_ramp_is_its_slope():
+    ramp = np.broadcast_to((3 * np.arange(64, dtype=np.uint8))[None, None, :, None], (1, 64, 64, 3))
+    assert sharpness(ramp) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_give_the_wanted_size_and_leave_flat_colour(name, scale):
+    flat = np.full((2, 32, 40, 3), (200, 90, 30), np.uint8)
+    result = BASELINES[name](flat, scale)
+    assert result.shape == (2, 32 * scale, 40 * scale, 3)
+    assert np.abs(result.astype(int) - (200, 90, 30)).max() <= 2
+
+
+def test_an_untrained_network_scores_as_bicubic(untrained):
+    table = compare(untrained, [CLIP])
+    assert list(table) == [*BASELINES, "faithful", "vivid"]
+    for mode in ("faithful", "vivid"):
+        assert table[mode]["psnr"] == pytest.approx(table["bicubic"]["psnr"], abs=0.05)
+        assert table[mode]["sharpness"] == pytest.approx(table["bicubic"]["sharpness"], abs=0.02)
+
+
+def test_the_same_clip_is_always_spoilt_alike():
+    np.testing.assert_array_equal(spoil(CLIP), spoil(CLIP.copy()))
+    assert spoil(CLIP, Degradation(scale=1)).shape == CLIP.shape
+
+
+def test_the_sheet_has_a_row_for_every_clip(untrained):
+    one, two = (sheet(untrained, [CLIP] * rows, ["a", "a"], "t") for rows in (1, 2))
+    assert two.width == one.width
+    assert two.height > one.height + 64
