@@ -7,7 +7,18 @@ import sys
 import typer
 from rich.console import Console
 
-from cluster.cli import clips, data, importing, models, serve, submit, train_generator, train_recommender, tune
+from cluster.cli import (
+    clips,
+    data,
+    evaluate,
+    importing,
+    models,
+    serve,
+    submit,
+    train_generator,
+    train_recommender,
+    tune,
+)
 from cluster.cli.demo import command as demo
 from cluster.errors import ShopreelError
 
@@ -29,6 +40,7 @@ app.add_typer(data.app, name="data", help="List datasets and look into one.")
 app.add_typer(train, name="train")
 app.add_typer(tune.app, name="tune", help="Sweep settings with Ray Tune.")
 app.add_typer(clips.app, name="clips", help="Restyle, repair, enhance and generate clips in folders.")
+app.add_typer(evaluate.app, name="evaluate", help="Measure a model on clips it never saw.")
 app.add_typer(models.app, name="models", help="List, show, promote and roll back registered models.")
 app.command("serve")(serve.command)
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(

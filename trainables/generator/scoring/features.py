@@ -18,6 +18,7 @@ from cluster.errors import InputError, ShopreelError
 TAPS = (0, 3, 6, 10, 14)
 """Blocks whose output is a level: 16 channels at 1/2, 24 at 1/4, 48 at 1/8, 88 and 120 at 1/16."""
 APPEARANCE_DIM = 1280
+SMALLEST_POOLED = 64
 BATCH_PIXELS = 64 * 128 * 128
 """Pixels a forward pass takes at once; no number depends on it."""
 
@@ -37,7 +38,11 @@ class ScoringFeatures:
         return self._trunk.levels(self._tensor(frames_NHWC))[: len(TAPS)]
 
     def appearance(self, frames_NHWC: np.ndarray) -> np.ndarray:
-        """Pooled features of every frame, float32 (N, 1280): the mean over the picture of the last layer."""
+        """Pooled features of every frame, float32 (N, 1280): the mean over the picture of the last layer. Below 64
+        pixels that layer sees nothing.
+        """
+        if min(frames_NHWC.shape[1:3]) < SMALLEST_POOLED:
+            raise InputError(f"frames to pool must be at least 64 × 64, not {frames_NHWC.shape[1:3]}")
         parts = [self._trunk.head(self._tensor(part)).mean((2, 3)).cpu() for part in _batches(frames_NHWC)]
         return torch.cat(parts).numpy()
 

@@ -9,6 +9,9 @@ Dims: T frames, H height, W width.
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
+
 import numpy as np
 import torch
 from PIL import Image
@@ -19,16 +22,19 @@ from trainables.metrics.image import luma
 GREY_MEAN, GREY_DEVIATION = 128.0, 48.0
 FRAMES = 4
 """Evenly spaced frames that are read of a clip; statistics hardly change between neighbours."""
+REMEMBERED = 512
+"""Sets of statistics kept, about 4 KB each."""
 
 Statistics = list[np.ndarray]
 """Means, then deviations, of all channels of a level (2·F,); one a level."""
 
 
 class StyleMeasure:
-    """Distances to looks; one network and no state besides."""
+    """Distances to looks; sources and pictures are met again and again, so their statistics are remembered."""
 
     def __init__(self, features: ScoringFeatures) -> None:
         self.features = features
+        self._remembered: OrderedDict[bytes, Statistics] = OrderedDict()
 
     def distance(self, restyled_THWC: np.ndarray, source_THWC: np.ndarray, style_HWC: np.ndarray) -> float:
         """Σ_l ‖S_l(y) − S_l(s)‖ / Σ_l ‖S_l(x) − S_l(s)‖ over levels l of statistics S: 1 for the unstyled source x, 0
@@ -45,6 +51,15 @@ class StyleMeasure:
 
     def statistics(self, frames_THWC: np.ndarray) -> Statistics:
         """Over all frames together."""
+        key = hashlib.sha256(frames_THWC.tobytes()).digest() + bytes(str(frames_THWC.shape), "ascii")
+        if key not in self._remembered:
+            self._remembered[key] = self._measured(frames_THWC)
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._remembered.move_to_end(key)
+        return self._remembered[key]
+
+    def _measured(self, frames_THWC: np.ndarray) -> Statistics:
         values = []
         for maps in self.features.maps(frames_THWC):
             variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0)

@@ -1,0 +1,116 @@
+"""`shopreel evaluate`: a model's figures on held-out clips, beside baselines and floors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cluster.errors import InputError
+from cluster.settings import Settings
+
+if TYPE_CHECKING:
+    from trainables.generator.scoring.report import Evaluation, Material
+
+app = typer.Typer(no_args_is_help=True)
+notes = Console(stderr=True)
+
+
+@app.callback()
+def evaluate() -> None:
+    """Measure a model on clips it never saw."""
+
+
+@app.command("generator")
+def generator(
+    task: Annotated[str, typer.Option(help="restyle, repair, enhance or generate.")],
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json and sheet.png.")],
+    data: Annotated[str | None, typer.Option(help="Dataset whose held-out products are measured on.")] = None,
+    clips: Annotated[
+        list[Path] | None, typer.Option("--in", help="Or folders of clips, NAME.npy or NAME.mp4; repeat at will.")
+    ] = None,
+    styles: Annotated[Path | None, typer.Option(help="Pictures of looks to restyle with; default the presets.")] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="Folder of training clips: generated copies of them are looked for.")
+    ] = None,
+    most_clips: Annotated[int, typer.Option(min=1, help="Clips measured on at most, evenly chosen.")] = 67,
+    most_styles: Annotated[int, typer.Option(min=1, help="Looks measured with at most, evenly chosen.")] = 6,
+    model: Annotated[
+        str, typer.Option(help="starter, generator@ALIAS, generator/VERSION, or the folder of a bundle.")
+    ] = "starter",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow registry; default SQLite under SHOPREEL_HOME.")
+    ] = None,
+) -> None:
+    """Measure a generator at one task; JSON, a contact sheet and a table with baselines and floors.
+
+    Features for scoring are of a network that no loss, no discriminator and no gate uses. With --data the clips of the
+    training products are the ones that copies are looked for in.
+
+    \b
+    Examples:
+      shopreel evaluate generator --task restyle --data shop --styles paintings --out report
+      shopreel evaluate generator --task repair --in turntables --in garments --model generator@champion --out report
+    """
+    from trainables.generator.batch.models import choose_device, choose_model
+    from trainables.generator.scoring.report import evaluate_bundle
+    from trainables.generator.task import task_named
+
+    name = task_named(task).name
+    if (data is None) == (not clips):
+        raise InputError("say what to measure on: either --data DATASET or --in FOLDER")
+    chosen = choose_model(name, model, tracking_uri)
+    material = _material(name, data, clips or [], styles, known, most_clips, most_styles)
+    with Progress(
+        SpinnerColumn(), TextColumn("measuring, {task.completed:.0f} done"), TimeElapsedColumn(), console=notes
+    ) as progress:
+        bar = progress.add_task("measuring", total=None)
+        found = evaluate_bundle(
+            name,
+            chosen.folder,
+            chosen.reference,
+            material,
+            device=choose_device(device),
+            on_progress=lambda: progress.update(bar, advance=1),
+        )
+    found.write(out)
+    Console().print(_table(found))
+    notes.print(f"{out / 'evaluation.json'} and {out / 'sheet.png'}", highlight=False, soft_wrap=True)
+
+
+def _material(
+    task: str,
+    data: str | None,
+    folders: list[Path],
+    styles: Path | None,
+    known: Path | None,
+    most_clips: int,
+    most_styles: int,
+) -> Material:
+    from cluster.storage import Storage
+    from trainables.data.dataset import Dataset
+    from trainables.generator.scoring.material import material_of_dataset, material_of_folders, read_styles
+
+    pictures = read_styles(styles, most_styles) if task == "restyle" else {}
+    if data is None:
+        return material_of_folders(folders, pictures, most_clips, known)
+    if known is not None:
+        raise InputError("--known goes with --in; with --data the training products are known")
+    dataset = Dataset.open(Storage(Settings.load().storage_root), data)
+    return material_of_dataset(dataset, pictures, most_clips, known=task == "generate")
+
+
+def _table(found: Evaluation) -> Table:
+    table = Table(title=f"{found.task}: {found.model} on {len(found.clips)} clips", title_style="bold")
+    names = list(dict.fromkeys(key for row in found.rows for key in row))
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="left" if name in ("method", "source", "damage") else "right")
+    for row in found.rows:
+        values = (row.get(name, "") for name in names)
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values))
+    return table

@@ -1,0 +1,176 @@
+"""`shopreel evaluate generator`: tiny models on tiny clips; the figures of baselines are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cluster.cli import evaluate
+from cluster.errors import InputError
+from tests.generator_tiny import TINY, Clips
+from trainables.data.dataset import Dataset
+from trainables.generator.generate import clip_maker
+from trainables.generator.restyle.network import RestyleNetwork
+from trainables.generator.restyle.presets import preset_image
+from trainables.generator.restyle.restyler import save_bundle
+from trainables.generator.scoring import generate, restyle
+from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
+from trainables.generator.scoring.features import ScoringFeatures
+from trainables.generator.scoring.report import Material
+from trainables.generator.scoring.style import StyleMeasure
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_bundle(RestyleNetwork(TINY.network), TINY.network, folder, {})
+    return folder
+
+
+@pytest.fixture
+def clips(tmp_path) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number, clip in enumerate(Clips(2, size=64)):
+        np.save(folder / f"square-{number}.npy", clip)
+    return folder
+
+
+def run(*arguments: str | Path) -> dict:
+    """Evaluate; returns the JSON that was written, raises what the command raises."""
+    out = Path(arguments[0])
+    words = ["generator", *map(str, arguments[1:]), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(evaluate.app, words)
+    if result.exception:
+        raise result.exception
+    assert Image.open(out / "sheet.png").size[0] > 100
+    return json.loads((out / "evaluation.json").read_text())
+
+
+def textured(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Smooth coloured noise that drifts, uint8 (3, 64, 64, 3)."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for _ in range(count):
+        coarse = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+        wide = np.asarray(coarse.resize((80, 64), Image.Resampling.BICUBIC))
+        clips.append(np.stack([wide[:, 3 * t : 3 * t + 64] for t in range(3)]))
+    return clips
+
+
+def test_colour_transfers_reach_the_moments_of_the_picture():
+    rng = np.random.default_rng(0)
+    clip = rng.normal(120, 15, (3, 40, 40, 3)).clip(0, 255).astype(np.uint8)
+    mixing = np.array([[1, 0.5, 0], [0, 1, 0.3], [0.2, 0, 1]])
+    picture = (rng.normal(0, 12, (50, 50, 3)) @ mixing + [100, 130, 150]).clip(0, 255).astype(np.uint8)
+    wanted = picture.reshape(-1, 3)
+    for method in (colour_transfer, covariance_transfer):
+        found = method(clip, picture).reshape(-1, 3)
+        np.testing.assert_allclose(found.mean(0), wanted.mean(0), atol=0.5)
+        np.testing.assert_allclose(found.std(0), wanted.std(0), atol=0.5)
+    np.testing.assert_allclose(np.cov(found.T), np.cov(wanted.T), atol=6)
+
+
+def test_baselines_of_restyling_have_their_known_figures():
+    source, look = textured(1)[0], preset_image("vintage", 96)
+    style = StyleMeasure(ScoringFeatures())
+    rows = {
+        name: restyle.measure(style, method(source, look), source, look) for name, method in restyle.BASELINES.items()
+    }
+    unstyled = {"style_distance": 1, "texture_distance": 1, "sobel_correlation": 1, "ssim": 1, "temporal_error": 0}
+    assert rows["identity"] == pytest.approx(unstyled | {"static_flicker": rows["identity"]["static_flicker"]})
+    assert rows["colour transfer"]["style_distance"] < 1
+    assert rows["50 % blend"]["style_distance"] < rows["colour transfer"]["style_distance"]
+    assert rows["50 % blend"]["sobel_correlation"] < 0.9 < rows["colour transfer"]["sobel_correlation"]
+    assert min(row["style_distance"] for row in rows.values()) == rows[restyle.FLOOR]["style_distance"] < 0.6
+
+
+def test_sets_of_clips_compare_as_they_should():
+    """Half of one distribution against the other half, and what spoils it."""
+    real, other = textured(12), textured(12, seed=1)
+    seen: list[int] = []
+
+    def make(count: int, seed: int) -> list[np.ndarray]:
+        seen.append(seed)
+        return other[:count] if seed else real[:count]
+
+    rows = generate.compare(make, real, ScoringFeatures(), known_clips=real, seeds=(1, 2))
+    assert seen == [1, 2]
+    model, noise, frozen = rows["model"], rows["pure noise"], rows["real, first frame frozen"]
+    assert abs(model["appearance_kernel"]) < noise["appearance_kernel"] / 5
+    assert frozen["motion_magnitude"] == 0 and frozen["motion_kernel"] > 5 * abs(model["motion_kernel"])
+    assert model["coverage"] > 0.5 > noise["coverage"]
+    assert model["motion_magnitude"] == pytest.approx(1, abs=0.3) and model["diversity"] == pytest.approx(1, abs=0.3)
+    assert rows["model, deviation"]["appearance_kernel"] == 0
+    assert set(rows["model"]) == set(generate.MEASURES)
+
+
+def test_copies_of_training_clips_are_found():
+    features = ScoringFeatures()
+    real, known = (generate.describe(features, textured(8, seed)) for seed in (0, 1))
+    copied = generate.compare_sets(real, known, known)
+    assert copied["nearest_known"] == pytest.approx(0, abs=1e-3) == copied["closest_known"]
+    assert generate.compare_sets(real, real, known)["nearest_known"] == pytest.approx(1)
+
+
+def test_restyling_is_reported_with_every_baseline(tmp_path, bundle, clips):
+    said = run(tmp_path / "out", "--task", "restyle", "--in", clips, "--model", bundle, "--most-styles", "2")
+    assert [row["method"] for row in said["rows"]] == [*restyle.BASELINES, "model"]
+    assert said["model"] == "generator/tiny" and said["clips"] == ["square-0", "square-1"]
+    assert set(said["rows"][0]) == {"method", *said["measures"]}
+
+
+def test_held_out_products_of_a_dataset_are_measured(tmp_path, bundle, storage, monkeypatch):
+    made = {f"p{number}": clip for number, clip in enumerate(Clips(12, size=64))}
+    monkeypatch.setattr(Dataset, "open", lambda storage, name: Shop(name, made))
+    said = run(tmp_path / "out", "--task", "restyle", "--data", "shop", "--model", bundle, "--most-styles", "1")
+    assert 1 <= len(said["clips"]) < 12 and set(said["clips"]) < set(made)
+
+
+class Shop:
+    """Stands in for a dataset."""
+
+    def __init__(self, name: str, clips: dict[str, np.ndarray]) -> None:
+        self.name, self._clips = name, clips
+
+    def clip_products(self) -> list[str]:
+        return list(self._clips)
+
+    def clip(self, name: str):
+        return type("Clip", (), {"frames_THWC": self._clips[name]})
+
+
+def test_generation_is_reported_over_three_seeds(tmp_path, bundle, monkeypatch):
+    for number, clip in enumerate(textured(12)):
+        (tmp_path / "real").mkdir(exist_ok=True)
+        np.save(tmp_path / "real" / f"{number}.npy", clip)
+
+    class Maker:
+        seeds: list[int] = []
+
+        @classmethod
+        def from_bundle(cls, folder, device):
+            return cls()
+
+        def make(self, count, seed, *, size, frames):
+            assert (size, frames) == (64, 3)
+            self.seeds.append(seed)
+            return textured(count, seed + 10)
+
+    monkeypatch.setattr(clip_maker, "ClipMaker", Maker)
+    said = run(tmp_path / "out", "--task", "generate", "--in", tmp_path / "real", "--model", bundle)
+    assert set(Maker.seeds) == {0, 1, 2}
+    methods = [row["method"] for row in said["rows"]]
+    assert methods == [generate.FLOOR, *generate.SPOILT, "model", "model, deviation"]
+
+
+def test_what_cannot_be_measured_is_refused(tmp_path, bundle, clips):
+    with pytest.raises(InputError, match="either --data"):
+        run(tmp_path / "out", "--task", "restyle", "--model", bundle)
+    with pytest.raises(InputError, match="task 'dance'"):
+        run(tmp_path / "out", "--task", "dance", "--in", clips)
+    with pytest.raises(InputError, match="clips of one frame"):
+        Material(clips=[np.zeros((1, 64, 64, 3), np.uint8)], names=["still"], sources=["x"])

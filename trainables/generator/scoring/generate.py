@@ -1,0 +1,158 @@
+"""Score made clips against real ones no training saw, beside real clips spoilt in known ways.
+
+Dims: N clips, T frames, H height, W width, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image
+
+from cluster.errors import InputError
+from trainables.data.contact_sheet import contact_sheet
+from trainables.generator.scoring.features import ScoringFeatures
+from trainables.metrics.distances import (
+    diversity,
+    frechet_distance,
+    kernel_distance,
+    nearest_distances,
+    precision_recall_density_coverage,
+)
+from trainables.metrics.motion import motion_magnitude
+
+SEEDS = (0, 1, 2)
+NEIGHBOURS = 5
+FLOOR = "real clips (floor)"
+MEASURES = {
+    "appearance_kernel": "kernel distance × 1000 of clips' mean frame features; 0 is real",
+    "motion_kernel": "the same of mean feature changes between frames",
+    "appearance_frechet": "Fréchet distance of the same features; separates little below hundreds of clips",
+    "motion_frechet": "the same of changes",
+    "precision": "share of made clips among real ones",
+    "recall": "share of real clips among made ones",
+    "density": "how deep made clips lie among real ones; 1 is real",
+    "coverage": "share of real clips with a made one near",
+    "motion_magnitude": "grey levels of change between frames, over the real clips'",
+    "diversity": "mean distance between two clips, over the real clips'",
+    "nearest_known": "median distance to the nearest training clip, over held-out real clips'; near 0 are copies",
+    "closest_known": "the same of the one clip nearest to a training clip, over the nearest held-out real clip's",
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A set of clips as the measures see it."""
+
+    appearance_NF: np.ndarray
+    motion_NF: np.ndarray
+    magnitude: float
+    """Mean change between frames, grey levels."""
+
+
+def describe(features: ScoringFeatures, clips: Sequence[np.ndarray]) -> Described:
+    """Features of clips uint8 (T, H, W, 3), T ≥ 2."""
+    magnitude = float(np.mean([motion_magnitude(clip) for clip in clips]))
+    return Described(*features.of_clips(clips), magnitude)
+
+
+def compare_sets(real: Described, made: Described, known: Described | None = None) -> dict[str, float]:
+    """Every one of `MEASURES`; those of `known` where the training clips are given.
+
+    Features are divided by the real set's root mean square, so that kernel distances have one scale.
+    """
+    scale = float(np.sqrt(np.mean(real.appearance_NF.astype(np.float64) ** 2)))
+    real_look, made_look = real.appearance_NF / scale, made.appearance_NF / scale
+    real_move, made_move = real.motion_NF / scale, made.motion_NF / scale
+    spread = precision_recall_density_coverage(real_look, made_look, min(NEIGHBOURS, len(made_look) - 1))
+    measures = {
+        "appearance_kernel": kernel_distance(real_look, made_look),
+        "motion_kernel": kernel_distance(real_move, made_move),
+        "appearance_frechet": frechet_distance(real_look, made_look),
+        "motion_frechet": frechet_distance(real_move, made_move),
+        **asdict(spread),
+        "motion_magnitude": made.magnitude / max(real.magnitude, 1e-3),
+        "diversity": diversity(made_look) / max(diversity(real_look), 1e-9),
+    }
+    if known is not None:
+        known_look = known.appearance_NF / scale
+        usual, found = nearest_distances(real_look, known_look), nearest_distances(made_look, known_look)
+        measures["nearest_known"] = float(np.median(found) / max(np.median(usual), 1e-9))
+        measures["closest_known"] = float(found.min() / max(usual.min(), 1e-9))
+    return measures
+
+
+def compare(
+    make: Callable[[int, int], Sequence[np.ndarray]],
+    real_clips: Sequence[np.ndarray],
+    features: ScoringFeatures,
+    known_clips: Sequence[np.ndarray] | None = None,
+    seeds: Sequence[int] = SEEDS,
+    on_set: Callable[[], None] = lambda: None,
+) -> dict[str, dict[str, float]]:
+    """Measures of real clips spoilt in known ways, of the floor, and of `make(count, seed)` over the seeds: their mean
+    as `model` and their deviation as `model, deviation`. The floor is one half of the real clips against the other.
+    """
+    if len(real_clips) < 2 * NEIGHBOURS + 2:
+        raise InputError(f"{len(real_clips)} real clips are too few to compare with; give at least 12")
+    real = describe(features, real_clips)
+    known = describe(features, known_clips) if known_clips is not None else None
+    on_set()
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(real_clips))
+    first, second = (_half(real, order[part::2], real_clips) for part in (0, 1))
+    rows = {FLOOR: compare_sets(first, second, known)}
+    for name, spoil in SPOILT.items():
+        rows[name] = compare_sets(real, describe(features, [spoil(clip, rng) for clip in real_clips]), known)
+        on_set()
+    runs = []
+    for seed in seeds:
+        runs.append(compare_sets(real, describe(features, make(len(real_clips), seed)), known))
+        on_set()
+    rows["model"] = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+    rows["model, deviation"] = {key: float(np.std([run[key] for run in runs])) for key in runs[0]}
+    return rows
+
+
+def blurred(clip_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Reduced four times and enlarged again."""
+    height, width = clip_THWC.shape[1:3]
+    small = (max(1, width // 4), max(1, height // 4))
+    return np.stack(
+        [
+            np.asarray(
+                Image.fromarray(frame)
+                .resize(small, Image.Resampling.BOX)
+                .resize((width, height), Image.Resampling.BICUBIC)
+            )
+            for frame in clip_THWC
+        ]
+    )
+
+
+def noisy(clip_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise of deviation 0.15 on a scale of 0…1."""
+    return (clip_THWC + rng.normal(0, 0.15 * 255, clip_THWC.shape)).clip(0, 255).round().astype(np.uint8)
+
+
+SPOILT: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "real, blurred 4 ×": blurred,
+    "real, noise 0.15": noisy,
+    "real, first frame frozen": lambda clip, rng: np.repeat(clip[:1], len(clip), 0),
+    "real, frames shuffled": lambda clip, rng: clip[rng.permutation(len(clip))],
+    "pure noise": lambda clip, rng: rng.integers(0, 256, clip.shape, dtype=np.uint8),
+}
+
+
+def sheet(clips: Sequence[np.ndarray], title: str, columns: int = 8) -> Image.Image:
+    """First and last frame of every clip side by side, several clips a row."""
+    pictures = [np.concatenate([clip[0], clip[-1]], 1) for clip in clips]
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    return contact_sheet(rows, title=title)
+
+
+def _half(real: Described, places: np.ndarray, clips: Sequence[np.ndarray]) -> Described:
+    magnitude = float(np.mean([motion_magnitude(clips[place]) for place in places]))
+    return Described(real.appearance_NF[places], real.motion_NF[places], magnitude)

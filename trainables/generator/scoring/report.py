@@ -1,0 +1,198 @@
+"""One evaluation of one model at one task: what is measured on which clips, as JSON, a table and a contact sheet.
+
+Dims: T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cluster.errors import InputError
+from trainables.generator.scoring.features import ScoringFeatures
+
+FRAMES = 16
+"""Frames of a clip that are measured."""
+SHEET_ROWS = 12
+FEATURES = "EfficientNet-Lite2 (ImageNet), which no loss, no discriminator and no gate uses"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Held-out clips and what else a task is measured with."""
+
+    clips: Sequence[np.ndarray]
+    """uint8 (T, H, W, 3), T ≥ 2."""
+    names: Sequence[str]
+    sources: Sequence[str]
+    """Where each clip comes from, such as its folder; repair is tabled by it."""
+    styles: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Pictures uint8 (H, W, 3) by name, for restyling."""
+    known: Sequence[np.ndarray] | None = None
+    """Training clips, to find copies of among made ones."""
+
+    def __post_init__(self) -> None:
+        if not self.clips:
+            raise InputError("there is no held-out clip to measure on")
+        if short := [name for clip, name in zip(self.clips, self.names, strict=True) if len(clip) < 2]:
+            raise InputError(f"clips of one frame cannot be measured: {', '.join(short[:5])}; leave them out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What was found."""
+
+    task: str
+    model: str
+    clips: Sequence[str]
+    measures: Mapping[str, str]
+    """What every number means."""
+    rows: Sequence[Mapping[str, Any]]
+    """A method a row, and for repair a source and a kind of damage; baselines and floors beside the model."""
+    sheet: Image.Image
+
+    def write(self, folder: Path) -> None:
+        """`evaluation.json` and `sheet.png`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        said = {
+            "task": self.task,
+            "model": self.model,
+            "features": FEATURES,
+            "clips": list(self.clips),
+            "measures": dict(self.measures),
+            "rows": [_finite(row) for row in self.rows],
+        }
+        (folder / "evaluation.json").write_text(json.dumps(said, indent=2) + "\n")
+        self.sheet.save(folder / "sheet.png")
+
+
+def evaluate_bundle(
+    task: str,
+    folder: Path,
+    model: str,
+    material: Material,
+    *,
+    device: str = "cpu",
+    on_progress: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Measure a bundle; clips are cut to 16 frames. `on_progress` is called now and then."""
+    clips = [np.ascontiguousarray(clip[:FRAMES]) for clip in material.clips]
+    measures, rows, sheet = _EVALUATIONS[task](folder, clips, material, device, on_progress)
+    return Evaluation(task=task, model=model, clips=material.names, measures=measures, rows=rows, sheet=sheet)
+
+
+_Found = tuple[Mapping[str, str], Sequence[Mapping[str, Any]], Image.Image]
+
+
+def _restyle(
+    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+) -> _Found:
+    from trainables.generator.restyle.restyler import Restyler
+    from trainables.generator.scoring import restyle
+
+    if not material.styles:
+        raise InputError("restyling is measured with pictures of looks; name their folder")
+    restyler, pictures = Restyler.from_bundle(folder, device), list(material.styles.values())
+    table = restyle.compare(restyler, clips, pictures, ScoringFeatures(device), on_progress)
+    chosen = _spread(len(clips))
+    shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
+    sheet = restyle.sheet(restyler, *shown, pictures, list(material.styles), "restyle: held-out clips and looks")
+    return restyle.MEASURES, _named(table), sheet
+
+
+def _repair(
+    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+) -> _Found:
+    from trainables.generator.repair import evaluation
+    from trainables.generator.repair.repairer import Repairer
+
+    measures = {
+        "psnr": "dB over damaged pixels, 60 at most (the clean clip itself, the floor)",
+        "ssim": "of luma over damaged pixels",
+        "flicker": "change between frames inside the damage over the clean clip's; 1 moves like it",
+    }
+    rows: list[evaluation.Row] = []
+    for place, clip in enumerate(clips):
+        rows += evaluation.evaluate(folder, [clip], [material.names[place]], [material.sources[place]])
+        on_progress()
+    chosen = _spread(len(clips))
+    shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
+    sheet = evaluation.sheet(Repairer.from_bundle(folder, device), *shown, "repair: held-out clips, planted damage")
+    return measures, evaluation.table(rows), sheet
+
+
+def _enhance(
+    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+) -> _Found:
+    from trainables.generator.enhance import evaluation
+    from trainables.generator.enhance.enhancer import Enhancer
+
+    measures = {
+        "psnr": "dB against the clean clip",
+        "ssim": "of luma against the clean clip",
+        "sharpness": "gradient magnitude over the clean clip's",
+        "static_flicker": "grey levels where the clean clip stands still",
+        "perceptual": "distance of feature maps to the clean clip's; 0 is the clean clip itself, the floor",
+        "perceptual_share": "the same as a share of bicubic's",
+    }
+    enhancer, features = Enhancer.from_bundle(folder, device), ScoringFeatures(device)
+    tables = []
+    for clip in clips:
+        tables.append(evaluation.compare(enhancer, [clip], features=features))
+        on_progress()
+    means = {
+        method: {name: float(np.mean([table[method][name] for table in tables])) for name in measures}
+        for method in tables[0]
+    }
+    for row in means.values():
+        row["perceptual_share"] = row["perceptual"] / means["bicubic"]["perceptual"]
+    chosen = _spread(len(clips))
+    shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
+    return (
+        measures,
+        _named(means),
+        evaluation.sheet(enhancer, *shown, "enhance: held-out clips, spoilt and brought back"),
+    )
+
+
+def _generate(
+    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+) -> _Found:
+    from trainables.generator.generate.clip_maker import SIZES, ClipMaker
+    from trainables.generator.scoring import generate
+
+    shapes = {clip.shape for clip in clips}
+    if len(shapes) > 1 or next(iter(shapes))[1:3] not in [(size, size) for size in SIZES]:
+        raise InputError(f"generated clips are held against square clips of one size of {SIZES}, not {sorted(shapes)}")
+    frames, size = clips[0].shape[:2]
+    maker = ClipMaker.from_bundle(folder, device)
+    known = [clip[:FRAMES] for clip in material.known] if material.known is not None else None
+
+    def make(count: int, seed: int) -> list[np.ndarray]:
+        return maker.make(count, seed, size=size, frames=frames)
+
+    table = generate.compare(make, clips, ScoringFeatures(device), known, on_set=on_progress)
+    return generate.MEASURES, _named(table), generate.sheet(make(min(64, len(clips)), 0), "generate: seed 0")
+
+
+_EVALUATIONS = {"restyle": _restyle, "repair": _repair, "enhance": _enhance, "generate": _generate}
+
+
+def _named(table: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    return [{"method": method, **row} for method, row in table.items()]
+
+
+def _spread(count: int) -> list[int]:
+    """At most `SHEET_ROWS` places, evenly."""
+    return np.linspace(0, count - 1, min(SHEET_ROWS, count)).round().astype(int).tolist()
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: what could not be measured is null."""
+    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
