@@ -83,6 +83,7 @@ class AppArgs(_Strict):
         4 * 1024**3, ge=1, description="Rendered clips kept under the storage root, bytes."
     )
     max_upload_bytes: int = Field(32 * 1024**2, ge=1, description="Largest uploaded clip, bytes.")
+    visible_label: bool = Field(False, description="Draw a small label on every generated clip.")
     demo_viewers: tuple[DemoViewer, ...] = Field(
         (), max_length=50, description="Viewers the storefront's switcher offers."
     )

@@ -16,6 +16,7 @@ from serving.messages import Product
 from serving.problems import Problem
 from trainables.data.dataset import Dataset
 from trainables.data.video import encode_mp4
+from trainables.generator.provenance import Provenance
 
 POSTER_QUALITY = 85
 
@@ -63,9 +64,12 @@ class Catalogue:
         return clip_id
 
     def original_mp4(self, product_id: str) -> bytes:
-        """The product's own clip as H.264. Reads and encodes: call it in a thread."""
+        """The product's own clip as H.264; its metadata say that it is not generated. Reads and encodes: call it in a
+        thread.
+        """
         clip = self._dataset.clip(product_id)
-        return encode_mp4(clip.frames_THWC, clip.fps)
+        provenance = Provenance(task="original", product=product_id)
+        return encode_mp4(clip.frames_THWC, clip.fps, metadata=provenance.metadata())
 
     def poster_jpeg(self, product_id: str) -> bytes:
         """First frame of the product's clip. Reads and encodes: call it in a thread."""

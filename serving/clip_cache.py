@@ -35,6 +35,11 @@ def original_id(source: str) -> str:
     return hashlib.sha256(f"original\0{source}".encode()).hexdigest()[:ID_DIGITS]
 
 
+def refusal_id(rendered: str) -> str:
+    """Id of the original that is shown instead of a clip that was refused; `rendered` is that clip's id."""
+    return hashlib.sha256(f"refused\0{rendered}".encode()).hexdigest()[:ID_DIGITS]
+
+
 def is_clip_id(text: str) -> bool:
     """Whether a text from outside has the form of a clip id."""
     return len(text) == ID_DIGITS and all(c in "0123456789abcdef" for c in text)

@@ -30,6 +30,19 @@ class RenderRequest:
     """uint8; given when `product_id` is not."""
     fps: float = 0.0
     """Of `frames_THWC`."""
+    upload: str | None = None
+    """Hash of the uploaded file; given when `product_id` is not."""
+    look: str | None = None
+    """The look in words, for the clip's provenance."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The render is not fit to be shown; the original is."""
+
+    reasons: tuple[str, ...]
+    original: bytes
+    """MP4 of the unstyled clip; its provenance holds the reasons."""
 
 
 class RenderError(ShopreelError):
@@ -58,8 +71,8 @@ class RecommenderClient(Protocol):
 class GeneratorClient(Protocol):
     """The generator as the shop calls it."""
 
-    async def render(self, request: RenderRequest) -> bytes:
-        """MP4; RenderError where this clip cannot be rendered."""
+    async def render(self, request: RenderRequest) -> bytes | Refusal:
+        """MP4, or why it may not be shown; RenderError where this clip cannot be rendered."""
 
     async def ready(self) -> bool:
         """True once a replica has warmed up."""

@@ -14,7 +14,7 @@ from serving.args import AppArgs
 from serving.calls import call
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import Answer, RenderRequest
+from serving.contracts import Answer, Refusal, RenderRequest
 from serving.event_store import EventStore
 from serving.messages import Models
 from serving.routes import build_http
@@ -45,7 +45,7 @@ class GeneratorOnServe:
         self._handle = handle
         self._timeout_s = timeout_s
 
-    async def render(self, request: RenderRequest) -> bytes:
+    async def render(self, request: RenderRequest) -> bytes | Refusal:
         return await call(self._handle, "render", request, timeout_s=self._timeout_s)
 
     async def ready(self) -> bool:
@@ -80,6 +80,7 @@ class Ingress:
             presets=preset_codes(),
             history_events=args.history_events,
             feed_wait_s=args.feed_wait_s,
+            rendering="labelled" if args.visible_label else "",
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for

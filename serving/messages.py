@@ -172,7 +172,11 @@ class ClipOut(BaseModel):
     style: str | None = Field(description="Nearest preset; null for the original.")
     model_version: str | None = Field(description="Generator that rendered it; null for the original.")
     cached: bool
-    restyled: bool = Field(description="False when no render could be had in time: this is the original clip.")
+    restyled: bool = Field(description="False when no usable render could be had in time: this is the original clip.")
+    generated: bool = Field(description="Whether a model made these pictures; also in the MP4's own metadata.")
+    refused: list[str] = Field(
+        default_factory=list, description="Why the render was not fit to be shown; empty where it was, or none was had."
+    )
 
 
 class Recommended(BaseModel):
@@ -212,7 +216,19 @@ class Feed(Slate):
     """Products for a viewer, each with a clip in the viewer's look."""
 
     items: list[FeedItem]
-    degraded: bool = Field(description="True when at least one clip is the original for want of a render.")
+    degraded: bool = Field(description="True when at least one clip is the original for want of a usable render.")
+
+
+class ClipProvenance(BaseModel):
+    """What a clip says of itself; the same is in its MP4's metadata."""
+
+    id: str
+    generated: bool = Field(description="Whether a model made these pictures.")
+    task: str = Field(description="restyle, or original for a product's own clip.")
+    model: str | None = Field(description="Version that made it; null for an original.")
+    product: str | None
+    look: str | None = Field(description="The look asked for; null for an original.")
+    refused: list[str] = Field(description="Why a render was not fit to be shown and this original is.")
 
 
 class Similar(BaseModel):

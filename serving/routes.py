@@ -19,6 +19,7 @@ from serving.args import DemoViewer
 from serving.door import Door
 from serving.messages import (
     MAX_RECOMMEND,
+    ClipProvenance,
     ClipRequest,
     EventBatch,
     EventsStored,
@@ -128,7 +129,10 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         responses=_responses(400, 404, 413, 415, 429, 503, **_MP4, description="The clip"),
     )
     async def restyle(request: Request) -> Response:
-        """Restyle a product's clip (JSON) or an uploaded clip (multipart) and answer with the MP4."""
+        """Restyle a product's clip (JSON) or an uploaded clip (multipart) and answer with the MP4.
+
+        Where the render is not fit to be shown the original comes back, and `x-refused` lists why (else it is `[]`).
+        """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type == "multipart/form-data":
             rendered = await _restyle_form(request, shop, max_upload_bytes)
@@ -141,6 +145,7 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
             "x-clip-id": rendered.clip_id,
             "x-model-version": shop.models.generator,
             "x-cache": "hit" if rendered.cached else "miss",
+            "x-refused": json.dumps(rendered.refused),
         }
         return Response(rendered.data, media_type="video/mp4", headers=extra)
 
@@ -154,6 +159,12 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file."""
         data = await shop.clip(clip_id)
         return media.respond(data, tag=clip_id, media_type="video/mp4", headers=request.headers, cache_control=FOREVER)
+
+    @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=_responses(404))
+    async def provenance(clip_id: str) -> ClipProvenance:
+        """Where a clip comes from: whether it is generated, by which model, from which product and look; where a render
+        was refused, why."""
+        return await shop.provenance(clip_id)
 
 
 def _add_products(app: FastAPI, shop: Shop) -> None:

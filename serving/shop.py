@@ -18,13 +18,26 @@ from cluster.pseudonym import Pseudonymiser
 from serving import clip_cache, styles
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import GeneratorClient, RecommenderClient, RenderError, RenderRequest
+from serving.contracts import GeneratorClient, RecommenderClient, Refusal, RenderError, RenderRequest
 from serving.event_store import EventStore, StoredEvent
 from serving.flights import Flights
-from serving.messages import ClipOut, EventIn, Feed, FeedItem, LookOut, Models, Reason, Recommended, Similar, Slate
+from serving.messages import (
+    ClipOut,
+    ClipProvenance,
+    EventIn,
+    Feed,
+    FeedItem,
+    LookOut,
+    Models,
+    Reason,
+    Recommended,
+    Similar,
+    Slate,
+)
 from serving.problems import Problem
 from serving.styles import Style
 from trainables.data.video import DecodeOptions, decode_clip
+from trainables.generator.provenance import read_provenance
 
 if TYPE_CHECKING:
     from trainables.recommender.recommender import Reason as PastProduct
@@ -51,6 +64,8 @@ class Rendered:
     clip_id: str
     data: bytes
     cached: bool
+    refused: tuple[str, ...] = ()
+    """Why the render may not be shown; `data` is then the original."""
 
 
 class Shop:
@@ -69,7 +84,9 @@ class Shop:
         presets: Mapping[str, np.ndarray],
         history_events: int,
         feed_wait_s: float,
+        rendering: str = "",
     ) -> None:
+        """`rendering` tells apart clips of one model that are finished in another way."""
         self.catalogue = catalogue
         self.presets = presets
         self.models = models
@@ -80,6 +97,7 @@ class Shop:
         self._generator = generator
         self._history_events = history_events
         self._feed_wait_s = feed_wait_s
+        self._renderer = f"{models.generator} {rendering}".strip()
         self._flights = Flights()
         self._late: set[asyncio.Task] = set()
 
@@ -126,25 +144,32 @@ class Shop:
         return Similar(product_id=product_id, items=items)
 
     async def restyle(self, product_id: str, style: Style, strength: float) -> Rendered:
-        """A product's clip in a style, from the cache where it is there."""
-        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self.models.generator)
-        request = RenderRequest(code_S=style.code_S, strength=strength, product_id=product_id)
-        return await self._cached(key, lambda: self._generator.render(request))
+        """A product's clip in a style, from the cache where it is there; the original where the render is not fit."""
+        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer)
+        request = RenderRequest(code_S=style.code_S, strength=strength, product_id=product_id, look=style.describe())
+        return await self._restyled(key, lambda: self._generator.render(request))
 
     async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:
         """An uploaded clip in a style."""
-        key = clip_cache.clip_id(hashlib.sha256(data).hexdigest(), style.code_S, strength, self.models.generator)
+        upload = hashlib.sha256(data).hexdigest()
+        key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer)
 
-        async def render() -> bytes:
+        async def render() -> bytes | Refusal:
             try:
                 clip = await asyncio.to_thread(decode_clip, data, UPLOAD, name="the uploaded clip")
             except InputError as error:
                 raise Problem.field("file", str(error)) from error
-            return await self._generator.render(
-                RenderRequest(code_S=style.code_S, strength=strength, frames_THWC=clip.frames_THWC, fps=clip.fps)
+            request = RenderRequest(
+                code_S=style.code_S,
+                strength=strength,
+                frames_THWC=clip.frames_THWC,
+                fps=clip.fps,
+                upload=upload,
+                look=style.describe(),
             )
+            return await self._generator.render(request)
 
-        return await self._cached(key, render)
+        return await self._restyled(key, render)
 
     async def original(self, product_id: str) -> Rendered:
         """A product's own clip."""
@@ -158,12 +183,25 @@ class Shop:
 
     async def clip(self, clip_id: str) -> bytes:
         """A clip by id; a Problem 404 where it is not, or no longer, kept."""
-        data = None
-        if clip_cache.is_clip_id(clip_id):
-            data = self._cache.peek(clip_id) or await asyncio.to_thread(self._cache.get, clip_id)
+        data = await self._kept(clip_id) if clip_cache.is_clip_id(clip_id) else None
         if data is None:
             raise Problem(404, f"there is no clip {clip_id[:80]!r}; ask for a feed or render it again")
         return data
+
+    async def provenance(self, clip_id: str) -> ClipProvenance:
+        """What a kept clip says of itself; a Problem 404 where it is not kept or says nothing."""
+        found = await asyncio.to_thread(read_provenance, await self.clip(clip_id))
+        if found is None:
+            raise Problem(404, f"clip {clip_id!r} says nothing of where it comes from; render it again")
+        return ClipProvenance(
+            id=clip_id,
+            generated=found.generated,
+            task=found.task,
+            model=found.model,
+            product=found.product,
+            look=found.look,
+            refused=list(found.refused),
+        )
 
     async def record(self, events: Sequence[EventIn]) -> int:
         """Store events, all or none; on disk on return. Returns how many were new."""
@@ -212,20 +250,19 @@ class Shop:
 
     async def _feed_clip(self, product_id: str, look: Style) -> ClipOut:
         try:
-            rendered = await self._in_time(self.restyle(product_id, look, 1.0))
+            shown, restyled = await self._in_time(self.restyle(product_id, look, 1.0)), True
         except (Problem, RenderError, TimeoutError):
-            original = await self.original(product_id)
-            url = f"/v1/clips/{original.clip_id}"
-            return ClipOut(
-                id=original.clip_id, url=url, style=None, model_version=None, cached=original.cached, restyled=False
-            )
+            shown, restyled = await self.original(product_id), False
+        restyled = restyled and not shown.refused
         return ClipOut(
-            id=rendered.clip_id,
-            url=f"/v1/clips/{rendered.clip_id}",
-            style=look.name,
-            model_version=self.models.generator,
-            cached=rendered.cached,
-            restyled=True,
+            id=shown.clip_id,
+            url=f"/v1/clips/{shown.clip_id}",
+            style=look.name if restyled else None,
+            model_version=self.models.generator if restyled else None,
+            cached=shown.cached,
+            restyled=restyled,
+            generated=restyled,
+            refused=list(shown.refused),
         )
 
     async def _in_time(self, render: Coroutine[Any, Any, Rendered]) -> Rendered:
@@ -247,9 +284,31 @@ class Shop:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("a render that came too late for its feed failed: %s", error)
 
+    async def _restyled(self, key: str, render: Callable[[], Awaitable[bytes | Refusal]]) -> Rendered:
+        """The render; where it was refused, now or before, the original with the reasons."""
+        if (data := await self._kept(key)) is not None:
+            return Rendered(key, data, cached=True)
+        refused_key = clip_cache.refusal_id(key)
+        if (data := await self._kept(refused_key)) is not None:
+            said = await asyncio.to_thread(read_provenance, data)
+            return Rendered(refused_key, data, cached=True, refused=said.refused if said else ())
+
+        async def render_and_keep() -> Rendered:
+            made = await render()
+            if isinstance(made, Refusal):
+                rendered = Rendered(refused_key, made.original, cached=False, refused=made.reasons)
+            else:
+                rendered = Rendered(key, made, cached=False)
+            await asyncio.to_thread(self._cache.put, rendered.clip_id, rendered.data)
+            return rendered
+
+        return await self._flights.run(key, render_and_keep)
+
+    async def _kept(self, key: str) -> bytes | None:
+        return self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)
+
     async def _cached(self, key: str, render: Callable[[], Awaitable[bytes]]) -> Rendered:
-        data = self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)
-        if data is not None:
+        if (data := await self._kept(key)) is not None:
             return Rendered(key, data, cached=True)
 
         async def render_and_keep() -> bytes:

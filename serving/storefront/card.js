@@ -47,6 +47,7 @@ export class Card {
     const tag = this.element.querySelector(".tag");
     tag.hidden = !personalised || clip.restyled;
     tag.textContent = "original";
+    tag.title = clip.refused.join("; ");
     this.video.src = this.personalised ? clip.url : product.clip_url;
     if (!still.matches) this.video.play().catch(() => {});
   }

@@ -20,7 +20,7 @@ from serving import styles
 from serving.args import DemoViewer
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import Answer, RenderError, RenderRequest
+from serving.contracts import Answer, Refusal, RenderError, RenderRequest
 from serving.event_store import EventStore
 from serving.messages import Feed, Models
 from serving.problems import MEDIA_TYPE, Problem
@@ -29,6 +29,7 @@ from serving.shop import Shop
 from tests.e2e.tiny_shop import PRODUCTS, clip_frames, make_dataset
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import encode_mp4
+from trainables.generator.provenance import Provenance, read_provenance
 
 PRESETS = {name: np.full(CODE_DIM, i, np.float32) for i, name in enumerate(("minimal", "neon", "ink"))}
 MAX_UPLOAD = 200_000
@@ -278,6 +279,64 @@ def test_feed_answers_with_originals_when_no_generator_does(site: Site) -> None:
     feed = site("POST", "/v1/feed", json={"viewer": "x", "k": 2})
     assert feed.status_code == 200
     assert not any(item["clip"]["restyled"] for item in feed.json()["items"])
+
+
+REASONS = ("unrecognisable: agreement of edges with the source 0.31, at least 0.55",)
+
+
+def refuse(site: Site, product: str) -> None:
+    """Let the generator refuse the renders of one product."""
+    render = site.generator.render
+
+    async def refusing(request: RenderRequest) -> bytes | Refusal:
+        made = await render(request)
+        if request.product_id != product:
+            return made
+        said = Provenance(task="original", product=product, refused=REASONS)
+        return Refusal(REASONS, encode_mp4(clip_frames(1), 12.0, metadata=said.metadata()))
+
+    site.generator.render = refusing
+
+
+def test_refused_render_is_not_served_and_the_feed_says_why(site: Site) -> None:
+    refuse(site, "p01")
+    feed = site("POST", "/v1/feed", json={"viewer": "x", "k": 3}).json()
+    assert [item["clip"]["restyled"] for item in feed["items"]] == [True, False, True]
+    assert [item["clip"]["generated"] for item in feed["items"]] == [True, False, True]
+    assert [item["clip"]["refused"] for item in feed["items"]] == [[], list(REASONS), []]
+    assert feed["degraded"] is True
+    clip = feed["items"][1]["clip"]
+    assert (clip["style"], clip["model_version"], clip["cached"]) == (None, None, False)
+    assert read_provenance(site("GET", clip["url"]).content).refused == REASONS
+    assert site("GET", f"{clip['url']}/provenance").json() == {
+        "id": clip["id"],
+        "generated": False,
+        "task": "original",
+        "model": None,
+        "product": "p01",
+        "look": None,
+        "refused": list(REASONS),
+    }
+
+
+def test_a_refusal_is_remembered(site: Site) -> None:
+    refuse(site, "p01")
+    answers = [site("POST", "/v1/clips", json={"product_id": "p01", "style": "neon"}) for _ in range(2)]
+    assert [answer.headers["x-cache"] for answer in answers] == ["miss", "hit"]
+    assert [json.loads(answer.headers["x-refused"]) for answer in answers] == [list(REASONS)] * 2
+    assert answers[0].content == answers[1].content == site("GET", answers[0].headers["location"]).content
+    assert len(site.generator.requests) == 1
+    assert json.loads(site("POST", "/v1/clips", json={"product_id": "p00", "style": "neon"}).headers["x-refused"]) == []
+
+
+def test_a_product_s_own_clip_says_that_it_is_not_generated(site: Site) -> None:
+    found = read_provenance(site("GET", "/v1/products/p02/clip").content)
+    assert found == Provenance(task="original", product="p02")
+
+
+def test_the_generator_is_told_the_look_in_words(site: Site) -> None:
+    site("POST", "/v1/clips", json={"product_id": "p00", "style": {"neon": 3, "ink": 1}})
+    assert site.generator.requests[0].look == "neon 75% · ink 25%"
 
 
 def test_late_render_gives_the_original_now_and_the_look_next_time(site: Site) -> None:

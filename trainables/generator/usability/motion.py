@@ -1,0 +1,64 @@
+"""What the gate reads off the change between frames: flicker, jumps and freezes, against the source. Pure functions.
+
+Dims: T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainables.generator.usability.pixels import agreement
+
+STILL = 1.5
+"""Grey levels: a block of the source that changes by no more stands still."""
+MOVING = 1.0
+"""Grey levels: a step of the source that changes by more on average moves."""
+BLOCK = 4
+"""Pixels: changes are averaged over blocks, so that coding noise does not count as motion."""
+FROZEN = 0.1
+"""A step that changes by less than this share of the source's stands still."""
+
+
+def changes(luma_THW: np.ndarray) -> np.ndarray:
+    """(T − 1, H // 4, W // 4) mean |change| of luma between frames, grey levels, in blocks of 4 × 4 pixels."""
+    moved = np.abs(np.diff(luma_THW, axis=0))
+    height, width = moved.shape[1] // BLOCK * BLOCK, moved.shape[2] // BLOCK * BLOCK
+    return moved[:, :height, :width].reshape(len(moved), height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
+
+
+def flicker_at_rest(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
+    """Mean change where the source stands still, grey levels; 0 where hardly anything does."""
+    still = source_THW <= STILL
+    return float(change_THW[still].mean()) if still.mean() > 0.02 else 0.0
+
+
+def jerk(luma_THW: np.ndarray) -> float:
+    """Mean |second difference in time| over mean |difference across two frames|: small for smooth motion, large where
+    frames come and go.
+    """
+    if len(luma_THW) < 3:
+        return 0.0
+    bend = np.abs(luma_THW[2:] - 2 * luma_THW[1:-1] + luma_THW[:-2]).mean()
+    return float(bend / max(np.abs(luma_THW[2:] - luma_THW[:-2]).mean(), 0.5))
+
+
+def jump(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
+    """The largest step of the clip over what the source's step and the clip's usual gain make expected."""
+    own, source = change_THW.mean((1, 2)), source_THW.mean((1, 2))
+    gain = max(np.median(own) / max(np.median(source), 0.5), 1.0)
+    return float((own / np.maximum(gain * np.maximum(source, np.median(source)), 1.0)).max())
+
+
+def frozen(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
+    """Share of the steps in which the source moves and the clip does not; 0 for a source that stands still."""
+    own, source = change_THW.mean((1, 2)), source_THW.mean((1, 2))
+    moving = source > MOVING
+    return float((own[moving] < FROZEN * source[moving]).mean()) if moving.any() else 0.0
+
+
+def moves_alike(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
+    """Correlation of where the clip changes with where the source does, over the steps in which the source moves; 1
+    for a source that stands still.
+    """
+    moving = source_THW.mean((1, 2)) > MOVING
+    return float(agreement(change_THW[moving], source_THW[moving]).mean()) if moving.any() else 1.0

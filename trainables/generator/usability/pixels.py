@@ -1,0 +1,84 @@
+"""What the gate reads off pixels alone: contrast, lost gradation, edges. Pure functions.
+
+Dims: T frames, H height, W width, 3 RGB.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from trainables.metrics.image import LUMA
+
+SIDE = 128
+"""Pixels: larger frames are scaled down to this side before anything is measured."""
+LOW, HIGH = 4, 251
+"""Grey levels at or beyond which a channel has lost its gradation."""
+MIDTONE_LOW, MIDTONE_HIGH = 24, 231
+"""A source pixel between these in every channel has gradation to lose."""
+
+
+def small(frames_THW3: np.ndarray) -> np.ndarray:
+    """Frames whose longer side is at most 128 pixels, uint8."""
+    height, width = frames_THW3.shape[1:3]
+    if max(height, width) <= SIDE:
+        return frames_THW3
+    scale = SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BOX)) for f in frames_THW3])
+
+
+def luma(frames_THW3: np.ndarray) -> np.ndarray:
+    """Rec. 601 luma (T, H, W), 0…255, float32."""
+    return frames_THW3.astype(np.float32) @ LUMA.astype(np.float32)
+
+
+def contrast(frames_THW3: np.ndarray) -> np.ndarray:
+    """(T,) deviation of the pixels of a frame from its mean colour, grey levels; a quarter of them is read."""
+    pixels = frames_THW3[:, ::2, ::2].reshape(len(frames_THW3), -1, 3).astype(np.float32)
+    return np.sqrt(pixels.var(1).mean(-1))
+
+
+def at_the_ends(frames_THW3: np.ndarray) -> float:
+    """Share of pixels whose channels are all at an end of their range, in the frame that has most."""
+    ends = (frames_THW3 <= LOW) | (frames_THW3 >= HIGH)
+    return float(ends.all(-1).mean((1, 2)).max())
+
+
+def lost_gradation(frames_THW3: np.ndarray, source_THW3: np.ndarray) -> float:
+    """Share of the source's midtone pixels whose channels are all at an end of their range now; 0 for a source that
+    has next to none.
+    """
+    midtone = ((source_THW3 > MIDTONE_LOW) & (source_THW3 < MIDTONE_HIGH)).all(-1)
+    if midtone.mean() < 0.02:
+        return 0.0
+    ends = (frames_THW3 <= LOW) | (frames_THW3 >= HIGH)
+    return float(ends.all(-1)[midtone].mean())
+
+
+def edges(values_THW: np.ndarray) -> np.ndarray:
+    """Sobel magnitude (T, H − 2, W − 2) of luma or of a colour channel."""
+    smooth = values_THW[:, :-2] + 2 * values_THW[:, 1:-1] + values_THW[:, 2:]
+    across = smooth[:, :, 2:] - smooth[:, :, :-2]
+    smooth = values_THW[:, :, :-2] + 2 * values_THW[:, :, 1:-1] + values_THW[:, :, 2:]
+    down = smooth[:, 2:] - smooth[:, :-2]
+    return np.hypot(across, down)
+
+
+def edge_agreement(first_THW3: np.ndarray, second_THW3: np.ndarray) -> np.ndarray:
+    """(T,) correlation of Sobel magnitudes, of luma or summed over the channels, whichever agrees more: a product may
+    stand out from its ground by colour alone before, and by light alone after.
+    """
+    first, second = first_THW3.astype(np.float32), second_THW3.astype(np.float32)
+    by_luma = agreement(edges(luma(first)), edges(luma(second)))
+    by_colour = agreement(*(sum(edges(clip[..., channel]) for channel in range(3)) for clip in (first, second)))
+    return np.maximum(by_luma, by_colour)
+
+
+def agreement(first_TX: np.ndarray, second_TX: np.ndarray) -> np.ndarray:
+    """(T,) Pearson correlation of two rows of numbers a frame; 0 where one of them is constant."""
+    first = first_TX.reshape(len(first_TX), -1)
+    second = second_TX.reshape(len(second_TX), -1)
+    first, second = first - first.mean(1, keepdims=True), second - second.mean(1, keepdims=True)
+    scale = np.sqrt((first * first).sum(1) * (second * second).sum(1))
+    return np.where(scale > 1e-6, (first * second).sum(1) / np.maximum(scale, 1e-6), 0.0)
