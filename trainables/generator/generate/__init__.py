@@ -1,0 +1,1 @@
+"""Noise, kind, look and text → a new clip."""

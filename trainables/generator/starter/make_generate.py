@@ -1,0 +1,130 @@
+"""Train the starter weights of the clip generator from scratch, and measure them.
+
+    python -m trainables.generator.starter.make_generate --corpus CORPUS --work WORK --out OUT
+
+CORPUS is what `trainables.generator.starter.corpus` rendered. WORK keeps the memory, checkpoints and `stats.jsonl`, so a
+run that broke off goes on where it was. OUT becomes the bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from rich.progress import Progress
+
+from cluster.config import to_dict
+from cluster.storage import Storage
+from trainables.generator.adversarial import AdversarialConfig
+from trainables.generator.checkpoints import Checkpoints
+from trainables.generator.generate.clip_maker import save_bundle
+from trainables.generator.generate.config import GenerateTrainConfig, MemoryConfig
+from trainables.generator.generate.memory import Label, Memory, learn
+from trainables.generator.generate.network import Finisher
+from trainables.generator.starter.corpus import Corpus, CorpusClips
+from trainables.generator.train import train
+
+SOURCES = ("garments", "turntables", "groceries", "sample")
+MIX = {"garments": 0.72, "turntables": 0.28}
+"""Shares of the groups among clips of no wished kind; the others are made when they are asked for."""
+DATA = (
+    "garments: clothing-dataset-small by Alexey Grigorev, CC0 (photos under camera moves)",
+    "turntables: YCB objects, Calli et al. 2015 and 2017, CC BY 4.0 (spins rendered from scans)",
+    "groceries: GroceryStoreDataset, MIT, © 2019 Marcus Klasson (studio photos under camera moves)",
+    "sample shop: this project's own, simulated",
+)
+
+
+class LabelledCorpusClips(CorpusClips):
+    """Clips of a corpus that know what they show."""
+
+    def label(self, index: int) -> Label:
+        row = self.corpus.rows[self.places[index]]
+        return Label(kind=row["kind"].replace("_", " "), title=row["title"], group=row["source"])
+
+
+class Lines:
+    """`stats.jsonl`, a line a step."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("a")
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        self.file.write(json.dumps({"step": step} | {k: float(f"{v:.5g}") for k, v in metrics.items()}) + "\n")
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def memory_of(corpus: Corpus, path: Path) -> Memory:
+    """The memory of the corpus's training clips, learned once: the first window of every sample product, every window of
+    the rest.
+    """
+    if not path.is_file():
+        places, seen = [], set()
+        for place in corpus.where(*SOURCES, held_out=False):
+            row = corpus.rows[place]
+            if row["source"] != "sample" or row["product"] not in seen:
+                places.append(place)
+            seen.add(row["product"])
+        torch.save(learn(LabelledCorpusClips(corpus, places)).tensors(), path)
+    return Memory.from_tensors(torch.load(path, weights_only=True))
+
+
+def make(corpus: Corpus, work: Path, out: Path, config: GenerateTrainConfig) -> Finisher:
+    """Train to `config.steps`, write the bundle, return the average network."""
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    untrained = Finisher(config.network)
+    everything = memory_of(corpus, work / "memory.pt")
+    kept = (config.memory.stills, config.memory.spins)
+    untrained.memory = Memory.merged([Memory((), (), MIX), everything], *kept)
+    save_bundle(untrained, work / "start", {"note": "memory and untrained weights"})
+    clips = LabelledCorpusClips(corpus, corpus.where("garments", "turntables", "groceries", held_out=False))
+    with Progress() as progress:
+        task = progress.add_task("training", total=config.steps)
+        result = train(
+            config,
+            clips,
+            Fabric(accelerator="cpu", devices=1),
+            sink=Lines(work / "stats.jsonl"),
+            checkpoints=Checkpoints(Storage(str(work)), "checkpoints"),
+            start=work / "start",
+            on_step=lambda done, _: progress.update(task, completed=done),
+        )
+    card = {"data": DATA, "settings": to_dict(config), "memory": result.network.memory.kinds()}
+    save_bundle(result.network, out, card)
+    return result.network
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("corpus", "work", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the judge; 0 trains without one")
+    parser.add_argument("--drafts", type=int, default=320)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    chosen = parse()
+    torch.set_num_threads(1)
+    make(
+        Corpus.open(chosen.corpus),
+        chosen.work,
+        chosen.out,
+        GenerateTrainConfig(
+            steps=chosen.steps,
+            batch_size=6,
+            seed=chosen.seed,
+            memory=MemoryConfig(learn=False, drafts=chosen.drafts),
+            adversarial=AdversarialConfig(weight=chosen.adversarial, start=0.25),
+        ),
+    )
