@@ -3,8 +3,8 @@
 import pytest
 
 from cluster.config import override
-from tests.generator_tiny import Recorder, cpu_fabric, differences
 from tests.enhance_tiny import TINY, textured_clip
+from tests.generator_tiny import Recorder, cpu_fabric, differences
 from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.enhance.enhancer import Enhancer
 from trainables.generator.task import task_named
