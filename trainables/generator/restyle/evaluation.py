@@ -15,6 +15,7 @@ from trainables.data.style_code import CODE_DIM, style_code
 from trainables.gate import Criterion
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
+from trainables.generator.usability.gate import UsabilityGate
 from trainables.metrics.image import sobel_correlation, ssim
 from trainables.metrics.motion import static_flicker, temporal_error
 
@@ -28,6 +29,7 @@ GATE: tuple[Criterion, ...] = (
     Criterion(metric="sobel_correlation", higher_is_better=True, tolerance=0.05, bound=0.55),
     Criterion(metric="static_flicker", higher_is_better=False, tolerance=0.25, bound=2.0),
     Criterion(metric="look_separation", higher_is_better=True, tolerance=0.25, bound=12.0),
+    Criterion(metric="usable_share", higher_is_better=True, tolerance=0.03, bound=0.95),
 )
 
 
@@ -40,10 +42,11 @@ def evaluate(restyler: Restyler, dataset: Dataset, product_ids: Sequence[str]) -
     sobel_correlation  of contours against the source
     temporal_error     against the source's own motion
     static_flicker     grey levels where the source stands still
+    usable_share       share of clips that the usability gate would show
     look_separation    mean |difference| in grey levels between the two most alike presets
     score              style_distance + 1 − sobel_correlation: one number for sweeps, lower is better
     """
-    codes = preset_codes()
+    codes, gate = preset_codes(), UsabilityGate()
     rows: list[dict[str, float]] = []
     apart = {pair: [] for pair in itertools.combinations(PRESETS, 2)}
     for product_id in product_ids:
@@ -51,7 +54,9 @@ def evaluate(restyler: Restyler, dataset: Dataset, product_ids: Sequence[str]) -
         source_code = style_code(source)
         restyled = restyler.restyle([source] * len(PRESETS), np.stack([codes[name] for name in PRESETS]))
         looks = dict(zip(PRESETS, restyled, strict=True))
-        rows += [_measure(looks[name], source, codes[name], source_code) for name in PRESETS]
+        for name in PRESETS:
+            usable = gate.check(looks[name], source).usable
+            rows.append({**_measure(looks[name], source, codes[name], source_code), "usable_share": float(usable)})
         for first, second in apart:
             difference = np.abs(looks[first].astype(np.float32) - looks[second].astype(np.float32))
             apart[first, second].append(difference.mean())
