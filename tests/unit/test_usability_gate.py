@@ -113,7 +113,8 @@ def test_bad_clips_are_refused_where_the_ground_stands_still(gate: UsabilityGate
 
 
 @pytest.mark.parametrize(
-    ("kind", "fault"), [("blank", "blank"), ("burnt out", "blank"), ("flicker of look", "flickers")]
+    ("kind", "fault"),
+    [("blank", "blank"), ("burnt out", "blank"), ("flicker of look", "flickers"), ("flicker of light", "flickers")],
 )
 def test_clips_without_a_source(gate: UsabilityGate, kind: str, fault: str) -> None:
     made = case("moving")
@@ -223,6 +224,8 @@ def test_motion_measures_have_known_values() -> None:
     still = np.full((8, 16, 16), 100, np.float32)
     blinking = still + 10 * (np.arange(8) % 2)[:, None, None]
     ramp = still + 5 * np.arange(8)[:, None, None]
+    assert motion.restlessness(blinking) == 20
+    assert motion.restlessness(ramp) == 0
     rest, blink = motion.changes(still), motion.changes(blinking)
     assert motion.flicker_at_rest(blink, rest) == 10
     assert motion.jerk(ramp) == 0

@@ -26,7 +26,7 @@ from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter.corpus import Corpus, is_held_out
 from trainables.generator.usability import motion, pixels
 from trainables.generator.usability.gate import BOUNDS_ALONE, BOUNDS_WITH_SOURCE, Bound, UsabilityGate
-from trainables.generator.usability.planted import BAD, GOOD, NEED_MOTION, Case, fitted
+from trainables.generator.usability.planted import BAD, BAD_ALONE, GOOD, NEED_MOTION, Case, fitted
 
 SOURCES = ("garments", "turntables", "sample")
 STRENGTHS = (0.5, 0.8, 1.0, 1.0)
@@ -109,7 +109,9 @@ def bound_for(bound: Bound, rows: Sequence[Row], *, alone: bool) -> float | None
 
 
 def report(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Share refused by kind, with a source and (good clips, and bad ones that need none) alone."""
+    """Share refused by kind, with a source and alone; in the last line of the bad ones alone counts only the kinds
+    that can be told without a source.
+    """
     gate, table = UsabilityGate(), {}
     for bad in (False, True):
         for kind in sorted({row.kind for row in rows if row.bad == bad}):
@@ -120,18 +122,22 @@ def report(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
                 "refused_alone": float(np.mean([bool(gate.reasons(row.alone, alone=True)) for row in ours])),
             }
         ours = [row for row in rows if row.bad == bad]
+        ours_alone = [row for row in ours if not bad or row.kind in BAD_ALONE]
         table["bad" if bad else "good"] = {
             "clips": len(ours),
             "refused": float(np.mean([bool(gate.reasons(row.measures)) for row in ours])),
-            "refused_alone": float(np.mean([bool(gate.reasons(row.alone, alone=True)) for row in ours])),
+            "refused_alone": float(np.mean([bool(gate.reasons(row.alone, alone=True)) for row in ours_alone])),
         }
     return table
 
 
 def _row(gate: UsabilityGate, kind: str, bad: bool, source: str, clip: np.ndarray, original: np.ndarray) -> Row:
     measures = gate.measures(clip, original)
-    luma = pixels.luma(clip)
-    alone = {"contrast": measures["contrast"], "at_the_ends": pixels.at_the_ends(clip), "jerk_alone": motion.jerk(luma)}
+    alone = {
+        "contrast": measures["contrast"],
+        "at_the_ends": pixels.at_the_ends(clip),
+        "restlessness": motion.restlessness(pixels.luma(clip)),
+    }
     return Row(kind, bad, source, measures, alone)
 
 

@@ -35,8 +35,8 @@ class UsabilityConfig:
     """Most change between frames where the source stands still, grey levels, ≥ 0."""
     jerk: float = 0.35
     """Most by which jerk may exceed the source's."""
-    jerk_alone: float = 3.5
-    """Most jerk without a source."""
+    restlessness: float = 5.5
+    """Without a source: most restlessness of coarse blocks, grey levels, ≥ 0."""
     jump: float = 1.6
     """Largest step between frames over the expected one, ≥ 1."""
     frozen: float = 0.25
@@ -57,7 +57,7 @@ class UsabilityConfig:
         for name in ("edges", "worst_edges", "features", "moves_alike"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InputError(f"usability.{name} is {getattr(self, name)}; give a correlation of −1 to 1")
-        for name in ("contrast", "flicker", "jerk", "jerk_alone", "jump"):
+        for name in ("contrast", "flicker", "jerk", "restlessness", "jump"):
             if getattr(self, name) < 0:
                 raise InputError(f"usability.{name} is {getattr(self, name)}; give 0 or more")
         if not 1 <= self.frames_compared <= 16:
@@ -105,7 +105,7 @@ BOUNDS_WITH_SOURCE = (
 BOUNDS_ALONE = (
     Bound("contrast", "blank", "contrast in grey levels", least=True),
     Bound("at_the_ends", "saturated", "share of pixels at black, white or a pure colour"),
-    Bound("jerk_alone", "flickers", "jerk"),
+    Bound("restlessness", "flickers", "grey levels by which coarse blocks come and go"),
     Bound("unsafe", "unsafe", "score of the safety classifier"),
 )
 
@@ -145,7 +145,7 @@ class UsabilityGate:
         luma = pixels.luma(clip)
         found = {"contrast": float(pixels.contrast(clip).min())}
         if source_THW3 is None:
-            found |= {"at_the_ends": pixels.at_the_ends(clip), "jerk_alone": motion.jerk(luma)}
+            found |= {"at_the_ends": pixels.at_the_ends(clip), "restlessness": motion.restlessness(luma)}
         else:
             found |= self._against(clip, luma, pixels.small(source_THW3[chosen]))
         if self._safety is not None:

@@ -15,6 +15,8 @@ MOVING = 1.0
 """Grey levels: a step of the source that changes by more on average moves."""
 BLOCK = 4
 """Pixels: changes are averaged over blocks, so that coding noise does not count as motion."""
+COARSE = 8
+"""Pixels of a block whose mean light is followed where there is no source."""
 FROZEN = 0.1
 """A step that changes by less than this share of the source's stands still."""
 
@@ -40,6 +42,18 @@ def jerk(luma_THW: np.ndarray) -> float:
         return 0.0
     bend = np.abs(luma_THW[2:] - 2 * luma_THW[1:-1] + luma_THW[:-2]).mean()
     return float(bend / max(np.abs(luma_THW[2:] - luma_THW[:-2]).mean(), 0.5))
+
+
+def restlessness(luma_THW: np.ndarray) -> float:
+    """Median over coarse blocks (8 × 8 pixels) and time of |second difference| of their mean luma, grey levels: near 0
+    where things rest or move smoothly, whatever the source; large where light or grain changes from frame to frame.
+    """
+    if len(luma_THW) < 3:
+        return 0.0
+    height, width = luma_THW.shape[1] // COARSE * COARSE, luma_THW.shape[2] // COARSE * COARSE
+    blocks = luma_THW[:, :height, :width].reshape(len(luma_THW), height // COARSE, COARSE, width // COARSE, COARSE)
+    mean_THW = blocks.mean((2, 4))
+    return float(np.median(np.abs(mean_THW[2:] - 2 * mean_THW[1:-1] + mean_THW[:-2])))
 
 
 def jump(change_THW: np.ndarray, source_THW: np.ndarray) -> float:

@@ -183,6 +183,10 @@ NEED_MOTION = {"frozen": 1.5, "shuffled frames": 2.0}
 """Kinds that only damage a clip whose source moves: least mean change between its frames, grey levels."""
 
 
+BAD_ALONE = ("noise", "blank", "blank frames", "burnt out", "flicker of light", "flicker of grain", "flicker of look")
+"""Kinds that can be told without a source."""
+
+
 def _itself(case: Case, rng: np.random.Generator) -> np.ndarray:
     return case.source
 
