@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -102,4 +104,17 @@ def test_a_damaged_bundle_is_refused(network, tmp_path):
 def test_a_bundle_of_another_size_is_refused(network, tmp_path):
     save_bundle(network, NetworkConfig(widths=(16, 16, 16), blocks=1), tmp_path / "b", {})
     with pytest.raises(InputError, match="do not fit together"):
+        Restyler.from_bundle(tmp_path / "b")
+
+
+def test_a_bundle_from_before_there_were_tasks_restyles_and_one_of_another_task_is_refused(network, clip, tmp_path):
+    save_bundle(network, CONFIG, tmp_path / "b", {})
+    header = json.loads((tmp_path / "b" / "config.json").read_text())
+    del header["config"]["task"]
+    (tmp_path / "b" / "config.json").write_text(json.dumps(header))
+    (restyled,) = Restyler.from_bundle(tmp_path / "b").restyle([clip], CODES[:1])
+    assert restyled.shape == clip.shape
+    header["config"]["task"] = "repair"
+    (tmp_path / "b" / "config.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match="does 'repair', not 'restyle'"):
         Restyler.from_bundle(tmp_path / "b")
