@@ -58,13 +58,14 @@ def measured(
     held_out: bool,
     seed: int,
 ) -> Iterator[Row]:
-    """Good and bad clips of `count` products."""
+    """Good and bad clips of `count` products, as many of each source as there are."""
     rng, gate = np.random.default_rng(seed), UsabilityGate()
     plain = UsabilityGate()
     plain._safety = None
     by_source = {source: corpus.where(source, held_out=held_out) for source in SOURCES}
-    places = [place for source in SOURCES for place in by_source[source]]
-    places = sorted(rng.choice(places, min(count, len(places)), replace=False))
+    share = -(-count // len(SOURCES))
+    drawn = [rng.choice(found, min(share, len(found)), replace=False) for found in by_source.values()]
+    places = sorted(np.concatenate(drawn))
     for place in track(places, "held out" if held_out else "calibrating"):
         source = corpus.rows[place]["source"]
         clip, other = (

@@ -17,31 +17,33 @@ from trainables.generator.usability.safety import NOT_MADE, SafetyClassifier, in
 
 @dataclass(frozen=True, kw_only=True)
 class UsabilityConfig:
-    """Bounds of the gate; the defaults are those that `calibrate` found."""
+    """Bounds of the gate; the defaults are what `calibrate` found, rounded, stricter where nothing good comes near."""
 
-    contrast: float = 6.0
+    contrast: float = 8.0
     """Least deviation of a frame's pixels from its mean colour, grey levels, ≥ 0; below it a frame is blank."""
-    lost_gradation: float = 0.3
+    lost_gradation: float = 0.35
     """Most of the source's midtones that may be at black or white, 0…1."""
-    at_the_ends: float = 0.97
+    at_the_ends: float = 0.9
     """Without a source: most pixels of a frame that may be at an end of every channel, 0…1."""
-    edges: float = 0.55
+    edges: float = 0.6
     """Least correlation of Sobel edges with the source's, mean over every second frame, −1…1."""
-    worst_edges: float = 0.45
+    worst_edges: float = 0.5
     """The same in the worst of these frames, −1…1."""
-    features: float = 0.3
+    features: float = 0.36
     """Least correlation of normalised features with the source's, in the worst frame looked at, −1…1."""
-    flicker: float = 2.5
+    flicker: float = 3.0
     """Most change between frames where the source stands still, grey levels, ≥ 0."""
-    jerk: float = 0.35
+    jerk: float = 0.3
     """Most by which jerk may exceed the source's."""
-    restlessness: float = 5.5
+    restlessness: float = 6.0
     """Without a source: most restlessness of coarse blocks, grey levels, ≥ 0."""
-    jump: float = 1.6
+    jump: float = 1.8
     """Largest step between frames over the expected one, ≥ 1."""
-    frozen: float = 0.25
+    misplaced: float = 0.02
+    """Most by which frames may look more like another moment of the source than like their own, correlation, ≥ 0."""
+    frozen: float = 0.3
     """Most of the source's moving steps in which the clip may stand still, 0…1."""
-    moves_alike: float = 0.5
+    moves_alike: float = 0.6
     """Least correlation of where the clip changes with where the source does, −1…1."""
     unsafe: float = 0.9
     """Most the safety classifier may give, 0…1."""
@@ -57,7 +59,7 @@ class UsabilityConfig:
         for name in ("edges", "worst_edges", "features", "moves_alike"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InputError(f"usability.{name} is {getattr(self, name)}; give a correlation of −1 to 1")
-        for name in ("contrast", "flicker", "jerk", "restlessness", "jump"):
+        for name in ("contrast", "flicker", "jerk", "restlessness", "jump", "misplaced"):
             if getattr(self, name) < 0:
                 raise InputError(f"usability.{name} is {getattr(self, name)}; give 0 or more")
         if not 1 <= self.frames_compared <= 16:
@@ -98,6 +100,7 @@ BOUNDS_WITH_SOURCE = (
     Bound("flicker", "flickers", "grey levels a frame where the source stands still"),
     Bound("jerk", "flickers", "jerk beyond the source's"),
     Bound("jump", "flickers", "largest step over the expected one"),
+    Bound("misplaced", "disordered", "agreement of frames with other moments beyond their own"),
     Bound("moves_alike", "flickers", "agreement of motion with the source", least=True),
     Bound("frozen", "frozen", "share of moving steps that stand still"),
     Bound("unsafe", "unsafe", "score of the safety classifier"),
@@ -154,12 +157,13 @@ class UsabilityGate:
 
     def _against(self, clip: np.ndarray, luma: np.ndarray, source: np.ndarray) -> dict[str, float]:
         source_luma = pixels.luma(source)
-        edges = pixels.edge_agreement(clip[::2], source[::2])
+        edges, misplaced = pixels.edge_agreement(clip[::2], source[::2])
         at = np.linspace(0, len(clip) - 1, min(self.config.frames_compared, len(clip))).round().astype(int)
         found = {
             "lost_gradation": pixels.lost_gradation(clip, source),
             "edges": float(edges.mean()),
             "worst_edges": float(edges.min()),
+            "misplaced": misplaced,
             "features": float(feature_agreement(clip[at], source[at]).min()),
         }
         if len(clip) < 2:

@@ -65,20 +65,32 @@ def edges(values_THW: np.ndarray) -> np.ndarray:
     return np.hypot(across, down)
 
 
-def edge_agreement(first_THW3: np.ndarray, second_THW3: np.ndarray) -> np.ndarray:
+def edge_agreement(first_THW3: np.ndarray, second_THW3: np.ndarray) -> tuple[np.ndarray, float]:
     """(T,) correlation of Sobel magnitudes, of luma or summed over the channels, whichever agrees more: a product may
-    stand out from its ground by colour alone before, and by light alone after.
+    stand out from its ground by colour alone before, and by light alone after. And `misplaced` of the frames.
     """
     first, second = first_THW3.astype(np.float32), second_THW3.astype(np.float32)
-    by_luma = agreement(edges(luma(first)), edges(luma(second)))
-    by_colour = agreement(*(sum(edges(clip[..., channel]) for channel in range(3)) for clip in (first, second)))
-    return np.maximum(by_luma, by_colour)
+    light = [edges(luma(clip)) for clip in (first, second)]
+    colour = [sum(edges(clip[..., channel]) for channel in range(3)) for clip in (first, second)]
+    return np.maximum(agreement(*light), agreement(*colour)), min(misplaced(*light), misplaced(*colour))
+
+
+def misplaced(edges_THW: np.ndarray, source_THW: np.ndarray) -> float:
+    """By how much the edges of a frame agree better with another moment of the source than with their own, correlation,
+    mean over frames; 0 for frames in order, and for a source whose moments are all alike.
+    """
+    first, second = (_standardised(values) for values in (edges_THW, source_THW))
+    alike_TT = first @ second.T
+    return float((alike_TT.max(1) - alike_TT.diagonal()).mean())
+
+
+def _standardised(values_TX: np.ndarray) -> np.ndarray:
+    """Rows of mean 0 and length 1; a constant row becomes 0."""
+    rows = values_TX.reshape(len(values_TX), -1)
+    rows = rows - rows.mean(1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
 
 
 def agreement(first_TX: np.ndarray, second_TX: np.ndarray) -> np.ndarray:
     """(T,) Pearson correlation of two rows of numbers a frame; 0 where one of them is constant."""
-    first = first_TX.reshape(len(first_TX), -1)
-    second = second_TX.reshape(len(second_TX), -1)
-    first, second = first - first.mean(1, keepdims=True), second - second.mean(1, keepdims=True)
-    scale = np.sqrt((first * first).sum(1) * (second * second).sum(1))
-    return np.where(scale > 1e-6, (first * second).sum(1) / np.maximum(scale, 1e-6), 0.0)
+    return (_standardised(first_TX) * _standardised(second_TX)).sum(1)
