@@ -1,0 +1,81 @@
+"""A generator replica shows renders that pass the gate and the original instead of those that do not; both say so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from serving.contracts import Refusal, RenderRequest
+from serving.generator import GeneratorReplica
+from tests.e2e.tiny_shop import clip_frames
+from trainables.data.style_code import CODE_DIM
+from trainables.data.video import DecodeOptions, decode_clip
+from trainables.generator.provenance import Provenance, read_provenance
+from trainables.generator.usability.gate import UsabilityGate
+
+FRAMES = clip_frames(1)
+CODE = np.zeros(CODE_DIM, np.float32)
+
+
+class FakeRestyler:
+    """Darkens a clip a little, or ruins it."""
+
+    def __init__(self, ruin: bool) -> None:
+        self.ruin = ruin
+
+    def restyle(self, clips: list[np.ndarray], codes_BS: np.ndarray, strengths: np.ndarray) -> list[np.ndarray]:
+        noise = np.random.default_rng(0)
+        return [noise.integers(0, 256, c.shape, np.uint8) if self.ruin else (c * 0.9).astype(np.uint8) for c in clips]
+
+
+class FakeCounter(Counter):
+    """serve.metrics.Counter as far as the replica uses it."""
+
+    def inc(self, tags: dict[str, str]) -> None:
+        self[tags["reason"]] += 1
+
+
+def replica(*, ruin: bool = False, label: bool = False) -> GeneratorReplica:
+    made = object.__new__(GeneratorReplica)
+    made._restyler, made._gate = FakeRestyler(ruin), UsabilityGate(safety=SimpleNamespace(scores=lambda x: np.zeros(1)))
+    made._model, made._label, made._refusals = "generator/7", label, FakeCounter()
+    return made
+
+
+def request(strength: float = 1.0) -> RenderRequest:
+    return RenderRequest(code_S=CODE, strength=strength, frames_THWC=FRAMES, fps=12.0, upload="abc", look="neon")
+
+
+def frames_of(mp4: bytes) -> np.ndarray:
+    return decode_clip(mp4, DecodeOptions(num_frames=len(FRAMES), size=64, max_dead_seconds=0)).frames_THWC
+
+
+def test_a_usable_render_says_where_it_comes_from() -> None:
+    (made,) = replica()._render_all([request()])
+    expected = Provenance(task="restyle", model="generator/7", product="upload:abc", look="neon")
+    assert read_provenance(made) == expected
+
+
+def test_an_unusable_render_is_replaced_and_counted() -> None:
+    server = replica(ruin=True)
+    (made,) = server._render_all([request()])
+    assert isinstance(made, Refusal)
+    assert {"unrecognisable", "flickers"} <= {reason.partition(":")[0] for reason in made.reasons}
+    assert read_provenance(made.original) == Provenance(task="original", product="upload:abc", refused=made.reasons)
+    assert np.abs(frames_of(made.original).astype(int) - FRAMES).mean() < 3
+    assert sum(server._refusals.values()) == len(made.reasons)
+
+
+def test_strength_zero_is_the_original_and_not_generated() -> None:
+    (made,) = replica(ruin=True)._render_all([request(strength=0.0)])
+    assert read_provenance(made) == Provenance(task="original", product="upload:abc")
+
+
+@pytest.mark.parametrize("label", [False, True])
+def test_the_visible_label_is_drawn_where_it_is_asked_for(label: bool) -> None:
+    (made,) = replica(label=label)._render_all([request()])
+    corner = frames_of(made)[:, 48:, :44].astype(int) - (FRAMES[:, 48:, :44] * 0.9).astype(int)
+    assert (np.abs(corner).mean() > 15) == label
