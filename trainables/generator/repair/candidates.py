@@ -105,9 +105,7 @@ def _by_camera(motion: ClipMotion, t: int, box: Box, hurt_hw: np.ndarray) -> dic
         after = int(s > t)
         if shown[hurt_hw].min() >= SHOWN_OFTEN and (nearest[after][1] | ~hurt_hw).all():
             continue
-        at = np.dstack(
-            registration.to_pixels(*registration.apply_homography(motion.camera(t, s), x, y), height, width)
-        )
+        at = np.dstack(registration.to_pixels(*registration.apply_homography(motion.camera(t, s), x, y), height, width))
         seen = (sample(motion.sound_THW[s], at) > 0.99) & inside(at, height, width)
         taken = sample(motion.frames_THWC[s], at, cv2.INTER_CUBIC)
         value, have = nearest[after]

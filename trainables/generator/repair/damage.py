@@ -42,9 +42,7 @@ def paint_damage(frames_THWC: np.ndarray, mask_THW: np.ndarray, kind: str, rng: 
     return damaged
 
 
-def damage_clip(
-    frames_THWC: np.ndarray, kind: str, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def damage_clip(frames_THWC: np.ndarray, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A damaged copy uint8 (T, H, W, 3) of a clip and its mask bool (T, H, W)."""
     mask = damage_mask(kind, frames_THWC.shape[:3], rng)
     return paint_damage(frames_THWC, mask, kind, rng), mask

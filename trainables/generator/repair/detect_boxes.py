@@ -8,12 +8,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-EDGE = 24.0
+EDGE = 14.0
 """Slope of luma, grey levels a pixel, that counts as a contour."""
 REST = 6.0
 """Grey levels between a pixel's 5th and 95th percentile over time, at most, where it rests."""
-MOVING_SHARE = 0.5
-"""Of all contours so many must move."""
+MOVING_SHARE = 0.1
+"""So much of all contours must move for anything at rest to be an overlay."""
 SMALLEST, LARGEST = 0.002, 0.3
 """Share of the frame a box covers."""
 SIDE_SHARE = 0.6
@@ -35,14 +35,16 @@ def logo_boxes(luma_THW: np.ndarray) -> np.ndarray:
     if (moving & ~rests).sum() < MOVING_SHARE * moving.sum() or not moving.any():
         return mask
     contours = steep & rests
-    joined = cv2.morphologyEx(contours.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    joined = cv2.morphologyEx(contours.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     for left, top, width, height, _ in stats[1:count]:
         inside = slice(top, top + height), slice(left, left + width)
         share = width * height / mask.size
         if min(width, height) < 4 or not SMALLEST <= share <= LARGEST or rests[inside].mean() < REST_SHARE:
             continue
-        if min(_sides(contours[inside])) >= SIDE_SHARE:
+        at_border = (top <= 1, top + height >= len(mask) - 1, left <= 1, left + width >= mask.shape[1] - 1)
+        sides = zip(_sides(contours[inside]), at_border, strict=True)
+        if all(share >= SIDE_SHARE or outside for share, outside in sides) and sum(at_border) <= 2:
             mask[inside] = True
     return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
 

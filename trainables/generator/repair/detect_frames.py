@@ -13,25 +13,26 @@ LIVELY = 8.0
 """Deviation of a usual frame of a clip in which a flat one stands out."""
 STILL_SHARE = 0.08
 """A frozen step changes by less than this share of the steps around it."""
-CATCH_UP = 1.3
-"""The step after a freeze is at least so many times as large as the steps around it."""
+MOVED_ON = 0.7
+"""From before a freeze to after it the clip changes by at least this share of a usual step; at a turning point, where
+two frames are alike as well, it comes back."""
 LEAST_MOTION = 0.4
 """Grey levels a step in a clip that moves."""
-OUTLIER = 2.2
+OUTLIER = 1.5
 """A corrupted frame is so many times farther from its neighbours than they are from each other."""
-LEAST_OUTLIER = 8.0
+LEAST_OUTLIER = 4.0
 """Grey levels that a corrupted frame is away from its neighbours' mean, at least."""
 
 
 def missing_frames(luma_THW: np.ndarray) -> np.ndarray:
     """bool (T,): frames of one colour in a clip that shows something."""
     deviation = luma_THW.std((1, 2))
-    return (deviation < FLAT) & (np.median(deviation[deviation >= FLAT], initial=0) if False else _usual(deviation))
+    return (deviation < FLAT) & bool(deviation.max() >= LIVELY)
 
 
 def frozen_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
-    """bool (T,): frames that repeat the one before while the clip moves on, told from a turning point by the jump that
-    follows.
+    """bool (T,): frames that repeat the one before while the clip moves on, told from a turning point by where
+    the clip goes on.
     """
     frozen = np.zeros(len(luma_THW), bool)
     sound = np.flatnonzero(~lost_T)
@@ -47,7 +48,8 @@ def frozen_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
         if last > t and last < len(step) and len(around):
             usual = float(np.mean(around))
             still = step[t:last].max() < STILL_SHARE * usual and usual > LEAST_MOTION
-            if still and step[last] > CATCH_UP * usual:
+            moved = np.abs(luma_THW[sound[last + 1]] - luma_THW[sound[max(t - 1, 0)]]).mean()
+            if still and moved > MOVED_ON * usual:
                 frozen[sound[t + 1 : last + 1]] = True
         t = last + 1
     return frozen
@@ -64,8 +66,3 @@ def corrupted_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
         apart = np.abs(luma_THW[after] - luma_THW[before]).mean()
         corrupted[t] = away > max(LEAST_OUTLIER, OUTLIER * apart)
     return corrupted
-
-
-def _usual(deviation_T: np.ndarray) -> bool:
-    """Whether the clip's frames show something on the whole."""
-    return bool(np.percentile(deviation_T, 75) >= LIVELY)

@@ -1,6 +1,8 @@
-"""Scratches: thin straight lines of one colour that the frames before and after do not have at that place.
+"""Scratches: thin straight lines of one colour that are no part of the product.
 
-Dims: T frames, H height, W width, C = 3 channels.
+A line of the product is found again, shifted, in the frames around; a scratch of one frame is not. One that runs
+through most of the frame's height stays where it is and is told by that alone.
+Dims: T frames, H height, W width, C = 3 channels; P points along a line, (x, y).
 """
 
 from __future__ import annotations
@@ -8,60 +10,66 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-CONTRAST = 18.0
+CONTRAST = 22
 """Grey levels a line stands out against both sides."""
 THICKEST = 5
 """Pixels."""
-SHORTEST = 0.12
-"""Length of a line, share of the frame's shorter side."""
-EVEN = 14.0
+SHORTEST, LONG = 0.15, 0.6
+"""Length of a line and of one that runs through, shares of the frame's shorter side and height."""
+COVERED = 0.85
+"""So much of a line stands out."""
+EVEN = 12.0
 """Deviation of a line's colour along it, grey levels, at most."""
-STRAIGHT = 1.6
-"""Deviation of a line's pixels from its axis, pixels, at most."""
+REACH = 8
+"""Pixels a line of the product may have moved from frame to frame."""
+ALIKE = 22.0
+"""Grey levels, averaged along it, at which a shifted line counts as the same."""
+GAP = 3
 
 
 def scratches(frames_THWC: np.ndarray, known_THW: np.ndarray) -> np.ndarray:
     """bool (T, H, W); what is in `known_THW` already is left out of the search."""
-    frames = len(frames_THWC)
     mask = np.zeros(known_THW.shape, bool)
-    if frames < 3:
+    if len(frames_THWC) < 3:
         return mask
-    thin = np.stack([_thin(frame) for frame in frames_THWC])
-    for t in range(frames):
-        others = [s for s in (t - 2, t - 1, t + 1, t + 2) if 0 <= s < frames]
-        # A line of the product itself is near the same place in the frames around; a scratch trembles or is gone.
-        for sign in (1, -1):
-            lines = (sign * thin[t] > CONTRAST) & ~known_THW[t]
-            mask[t] |= _lines(lines, frames_THWC, t, others)
+    for t in range(len(frames_THWC)):
+        others = [frames_THWC[s].astype(np.float32) for s in (t - 1, t + 1) if 0 <= s < len(frames_THWC)]
+        for thin in _thin(frames_THWC[t]):
+            mask[t] |= _lines(thin * ~known_THW[t], frames_THWC[t].astype(np.float32), others)
     return mask
 
 
-def _thin(frame_HWC: np.ndarray) -> np.ndarray:
-    """How far luma stands out against what is on both sides, float32 (H, W), light lines positive."""
+def _thin(frame_HWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By how much luma is lighter, and darker, than what is on both sides of a thin line, uint8 (H, W) each."""
     grey = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
-    kernel = np.ones((2 * THICKEST - 1, 2 * THICKEST - 1), np.uint8)
-    light = cv2.subtract(grey, cv2.morphologyEx(grey, cv2.MORPH_OPEN, kernel[:THICKEST + 2, :THICKEST + 2]))
-    dark = cv2.subtract(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel[:THICKEST + 2, :THICKEST + 2]), grey)
-    return light.astype(np.float32) - dark.astype(np.float32)
+    kernel = np.ones((THICKEST + 2, THICKEST + 2), np.uint8)
+    lighter = cv2.subtract(grey, cv2.morphologyEx(grey, cv2.MORPH_OPEN, kernel))
+    return lighter, cv2.subtract(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel), grey)
 
 
-def _lines(lines_HW: np.ndarray, frames_THWC: np.ndarray, t: int, others: list[int]) -> np.ndarray:
-    found = np.zeros(lines_HW.shape, bool)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(lines_HW.astype(np.uint8), connectivity=8)
-    shortest = SHORTEST * min(lines_HW.shape)
-    for label in range(1, count):
-        left, top, width, height, area = stats[label]
-        if np.hypot(width, height) < shortest or area > THICKEST * np.hypot(width, height):
+def _lines(thin_HW: np.ndarray, frame_HWC: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    height, width = thin_HW.shape
+    found = np.zeros((height, width), np.uint8)
+    standing_out = (thin_HW > CONTRAST).astype(np.uint8)
+    shortest = round(SHORTEST * min(height, width))
+    segments = cv2.HoughLinesP(standing_out, 1, np.pi / 180, shortest // 2, minLineLength=shortest, maxLineGap=GAP)
+    for x0, y0, x1, y1 in segments.reshape(-1, 4) if segments is not None else ():
+        count = max(abs(x1 - x0), abs(y1 - y0)) + 1
+        points = np.rint(np.stack([np.linspace(x0, x1, count), np.linspace(y0, y1, count)], 1)).astype(int)
+        x, y = points.T
+        out = standing_out[y, x] > 0
+        if out.mean() < COVERED or frame_HWC[y, x][out].std(0).max() > EVEN:
             continue
-        y, x = np.nonzero(labels[top : top + height, left : left + width] == label)
-        y, x = y + top, x + left
-        spread = np.sqrt(np.linalg.eigvalsh(np.cov(np.stack([x, y]))).clip(0))
-        if spread[0] > STRAIGHT or spread[1] < shortest / 4:
-            continue
-        colour = frames_THWC[t, y, x].astype(np.float32)
-        if colour.std(0).max() > EVEN:
-            continue
-        apart = [np.abs(frames_THWC[s, y, x].astype(np.float32) - colour).mean(-1) for s in others]
-        if np.median(np.min(apart, 0)) > CONTRAST:
-            found[y, x] = True
-    return cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        runs_through = abs(y1 - y0) >= LONG * height
+        if runs_through or all(_nearest(frame_HWC[y, x], other, points) > ALIKE for other in others):
+            cv2.line(found, (int(x0), int(y0)), (int(x1), int(y1)), 1, THICKEST + 2)
+    return cv2.dilate(found & (thin_HW > CONTRAST // 2), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def _nearest(colour_PC: np.ndarray, other_HWC: np.ndarray, points_P2: np.ndarray) -> float:
+    """Least mean |difference| of the line's colours to the same line shifted in another frame."""
+    height, width = other_HWC.shape[:2]
+    shifts = np.stack(np.meshgrid(np.arange(-REACH, REACH + 1), np.arange(-REACH, REACH + 1, 2)), -1).reshape(-1, 2)
+    at = points_P2[::2] + shifts[:, None]
+    x, y = at[..., 0].clip(0, width - 1), at[..., 1].clip(0, height - 1)
+    return float(np.abs(other_HWC[y, x] - colour_PC[::2]).mean((1, 2)).min())

@@ -46,9 +46,7 @@ def main() -> None:
         for source, times in TIMES.items()
         for place in corpus.where(source, held_out=False)[:: EVERY[source]] * times
     ]
-    train_starter(
-        arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places)
-    )
+    train_starter(arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places))
 
 
 if __name__ == "__main__":
