@@ -18,7 +18,7 @@ class VividConfig:
 
     start: float = 0.6
     """Share of the steps that train the faithful part, 0…1; 0: the vivid part alone, 1: the faithful part alone."""
-    adversarial_weight: float = 0.02
+    adversarial_weight: float = 0.03
     """w_a, ≥ 0; 0 trains without the judge."""
     gamma: float = 1.0
     """Weight of the judge's R1 and R2, ≥ 0."""
@@ -47,7 +47,12 @@ class EnhanceTrainConfig(TrainConfig):
     """Windows in space and time of each clip, ≥ 1: spoiling a clip costs more than looking at it."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
-            learning_rate=1.5e-3, beta1=0.9, beta2=0.999, final_share=0.02, clip_norm=1.0
+            learning_rate=1.5e-3,
+            discriminator_learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            final_share=0.02,
+            clip_norm=1.0,
         )
     )
     network: NetworkConfig = field(default_factory=NetworkConfig)

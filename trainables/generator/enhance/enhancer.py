@@ -17,16 +17,18 @@ from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
 from trainables.bundle import write_bundle
 from trainables.generator.enhance.evidence import evidence
-from trainables.generator.enhance.neighbours import REACH, merge_neighbours
+from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig
 from trainables.generator.enhance.relight import relight
 from trainables.generator.task import read_task_bundle
 
 SMALLEST, LARGEST = 16, 512
-WINDOW = 24
-"""Frames whose neighbours are merged at once, besides the overlap."""
+WINDOW_PIXELS, LONGEST_WINDOW = 1 << 23, 32
+"""Output pixels and frames that are worked on at once, besides the overlap."""
 BATCH_PIXELS = 1 << 19
 """Output pixels that go through the network at once, at least a frame."""
+AFTERWARDS = 12.0
+"""Tolerance of the average along the motion of enhanced frames: little noise is left in them."""
 Mode = Literal["faithful", "vivid"]
 
 
@@ -69,28 +71,45 @@ class Enhancer:
         return enhanced if brightness is None and contrast is None else relight(enhanced, brightness, contrast)
 
     def _enhance(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
-        """Windows of frames with as much overlap as the average along the motion reaches, so that no seam shows."""
+        """Windows of frames with as much overlap as the averages in time reach, so that no seam shows."""
         frames, height, width = frames_THWC.shape[:3]
-        enhanced = np.empty((frames, scale * height, scale * width, 3), np.uint8)
-        for first in range(0, frames, WINDOW):
-            last, start = min(first + WINDOW, frames), max(first - REACH, 0)
-            merged, weight = merge_neighbours(frames_THWC[start : last + REACH])
-            batch = max(1, BATCH_PIXELS // (scale * scale * height * width))
-            for here in range(first, last, batch):
-                part = slice(here, min(here + batch, last))
-                inside = slice(part.start - start, part.stop - start)
-                seen = evidence(frames_THWC[part], merged[inside], weight[inside], scale)
-                enhanced[part] = self._frames(seen, scale, vividness)
-        return enhanced
+        window = min(max(WINDOW_PIXELS // (scale * scale * height * width), 4), LONGEST_WINDOW)
+        parts = []
+        for first in range(0, frames, window):
+            last, start = min(first + window, frames), max(first - REACH, 0)
+            enhanced = self._window(frames_THWC, slice(start, min(last + REACH, frames)), scale, vividness)
+            parts.append(np.rint(enhanced[first - start : last - start]).astype(np.uint8))
+        return np.concatenate(parts)
+
+    def _window(self, frames_THWC: np.ndarray, part: slice, scale: int, vividness: float) -> np.ndarray:
+        """float32 0…255: each frame through the network, averaged along the motion, then where it stands still. What
+        the vivid part adds is left out of the first average, which would blur it.
+        """
+        start = max(part.start - REACH, 0)
+        merged, weight = merge_neighbours(frames_THWC[start : part.stop + REACH])
+        inside = slice(part.start - start, part.stop - start)
+        height, width = frames_THWC.shape[1:3]
+        faithful, added = [], []
+        size = max(1, BATCH_PIXELS // (scale * scale * height * width))
+        for here in range(0, part.stop - part.start, size):
+            batch = slice(here, here + size)
+            seen = evidence(frames_THWC[part][batch], merged[inside][batch], weight[inside][batch], scale)
+            for kept, result in zip((faithful, added), self._parts(seen, scale, vividness), strict=True):
+                kept.append(result)
+        enhanced, _ = merge_neighbours(np.concatenate(faithful), AFTERWARDS)
+        return settle((enhanced + np.concatenate(added)).clip(0, 255) if vividness > 0 else enhanced)
 
     @torch.inference_mode()
-    def _frames(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> np.ndarray:
+    def _parts(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> tuple[np.ndarray, np.ndarray]:
+        """Faithful frames and what the vivid part adds, (N, H, W, 3) in grey levels."""
         height, width = evidence_NCHW.shape[-2:]
         padded = F.pad(evidence_NCHW, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate").to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             scale_N = torch.full((len(padded),), scale, device=self.device)
-            enhanced = self.network(padded, scale_N, vividness)[..., :height, :width].float().clamp(-1, 1)
-        return ((enhanced + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            faithful, features = self.network.faithful(padded, scale_N)
+            added = vividness * self.network.vivid(features) if vividness > 0 else torch.zeros_like(faithful)
+        pictures = (127.5 * (faithful.float().clamp(-1, 1) + 1), 127.5 * added.float())
+        return tuple(x[..., :height, :width].permute(0, 2, 3, 1).cpu().numpy() for x in pictures)
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:

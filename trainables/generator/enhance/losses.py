@@ -24,7 +24,7 @@ class LossConfig:
 
     temporal_weight: float = 0.1
     """w_t, ≥ 0: frames must change as the clean frames do."""
-    perceptual_weight: float = 2.0
+    perceptual_weight: float = 3.0
     """w_p, ≥ 0: of the vivid part."""
 
     def __post_init__(self) -> None:
