@@ -221,11 +221,11 @@ def test_features_ignore_palette_and_see_the_product() -> None:
 
 
 def test_motion_measures_have_known_values() -> None:
-    still = np.full((8, 16, 16), 100, np.float32)
-    blinking = still + 10 * (np.arange(8) % 2)[:, None, None]
-    ramp = still + 5 * np.arange(8)[:, None, None]
-    assert motion.restlessness(blinking) == 20
-    assert motion.restlessness(ramp) == 0
+    still = np.full((8, 16, 16, 3), 100, np.float32)
+    blinking = still + 10 * (np.arange(8) % 2)[:, None, None, None]
+    ramp = still + 5 * np.arange(8)[:, None, None, None]
+    assert motion.restlessness(blinking[..., 0]) == 20
+    assert motion.restlessness(ramp[..., 0]) == 0
     rest, blink = motion.changes(still), motion.changes(blinking)
     assert motion.flicker_at_rest(blink, rest) == 10
     assert motion.jerk(ramp) == 0

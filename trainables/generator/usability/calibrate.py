@@ -72,7 +72,7 @@ def measured(
             np.array(corpus.clips[place]),
             np.array(corpus.clips[_other(corpus, by_source[source], place, rng)]),
         )
-        moves = motion.changes(pixels.luma(clip)).mean()
+        moves = motion.changes(clip).mean()
         kinds = [kind for kind in BAD if moves >= NEED_MOTION.get(kind, 0)]
         picture = styles[rng.integers(len(styles))]
         painting = fitted(picture, *clip.shape[1:3])

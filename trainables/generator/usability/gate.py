@@ -145,18 +145,16 @@ class UsabilityGate:
         """Every measure that applies, by the name of its bound."""
         chosen = _stretches(len(clip_THW3), self.config.longest)
         clip = pixels.small(clip_THW3[chosen])
-        luma = pixels.luma(clip)
         found = {"contrast": float(pixels.contrast(clip).min())}
         if source_THW3 is None:
-            found |= {"at_the_ends": pixels.at_the_ends(clip), "restlessness": motion.restlessness(luma)}
+            found |= {"at_the_ends": pixels.at_the_ends(clip), "restlessness": motion.restlessness(pixels.luma(clip))}
         else:
-            found |= self._against(clip, luma, pixels.small(source_THW3[chosen]))
+            found |= self._against(clip, pixels.small(source_THW3[chosen]))
         if self._safety is not None:
             found["unsafe"] = float(self._safety.scores(clip_THW3[len(clip_THW3) // 2][None]).max())
         return found
 
-    def _against(self, clip: np.ndarray, luma: np.ndarray, source: np.ndarray) -> dict[str, float]:
-        source_luma = pixels.luma(source)
+    def _against(self, clip: np.ndarray, source: np.ndarray) -> dict[str, float]:
         edges, misplaced = pixels.edge_agreement(clip[::2], source[::2])
         at = np.linspace(0, len(clip) - 1, min(self.config.frames_compared, len(clip))).round().astype(int)
         found = {
@@ -168,10 +166,10 @@ class UsabilityGate:
         }
         if len(clip) < 2:
             return found
-        change, source_change = motion.changes(luma), motion.changes(source_luma)
+        change, source_change = motion.changes(clip), motion.changes(source)
         return found | {
             "flicker": motion.flicker_at_rest(change, source_change),
-            "jerk": motion.jerk(luma) - motion.jerk(source_luma),
+            "jerk": motion.jerk(clip) - motion.jerk(source),
             "jump": motion.jump(change, source_change),
             "moves_alike": motion.moves_alike(change, source_change),
             "frozen": motion.frozen(change, source_change),

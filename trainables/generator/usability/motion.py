@@ -1,6 +1,8 @@
 """What the gate reads off the change between frames: flicker, jumps and freezes, against the source. Pure functions.
 
-Dims: T frames, H height, W width.
+Changes are taken over the colour channels, not luma: what moves may stand out from its ground by colour alone.
+
+Dims: T frames, H height, W width, 3 RGB.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ FROZEN = 0.1
 """A step that changes by less than this share of the source's stands still."""
 
 
-def changes(luma_THW: np.ndarray) -> np.ndarray:
-    """(T − 1, H // 4, W // 4) mean |change| of luma between frames, grey levels, in blocks of 4 × 4 pixels."""
-    moved = np.abs(np.diff(luma_THW, axis=0))
+def changes(frames_THW3: np.ndarray) -> np.ndarray:
+    """(T − 1, H // 4, W // 4) mean |change| of the channels between frames, grey levels, in blocks of 4 × 4 pixels."""
+    moved = np.abs(np.diff(frames_THW3.astype(np.float32), axis=0)).mean(-1)
     height, width = moved.shape[1] // BLOCK * BLOCK, moved.shape[2] // BLOCK * BLOCK
     return moved[:, :height, :width].reshape(len(moved), height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
 
@@ -34,14 +36,15 @@ def flicker_at_rest(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
     return float(change_THW[still].mean()) if still.mean() > 0.02 else 0.0
 
 
-def jerk(luma_THW: np.ndarray) -> float:
+def jerk(frames_THW3: np.ndarray) -> float:
     """Mean |second difference in time| over mean |difference across two frames|: small for smooth motion, large where
     frames come and go.
     """
-    if len(luma_THW) < 3:
+    if len(frames_THW3) < 3:
         return 0.0
-    bend = np.abs(luma_THW[2:] - 2 * luma_THW[1:-1] + luma_THW[:-2]).mean()
-    return float(bend / max(np.abs(luma_THW[2:] - luma_THW[:-2]).mean(), 0.5))
+    frames = frames_THW3[:, ::2, ::2].astype(np.float32)
+    bend = np.abs(frames[2:] - 2 * frames[1:-1] + frames[:-2]).mean()
+    return float(bend / max(np.abs(frames[2:] - frames[:-2]).mean(), 0.5))
 
 
 def restlessness(luma_THW: np.ndarray) -> float:
