@@ -5,8 +5,12 @@ import torch
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.evidence import evidence
+from trainables.generator.enhance.neighbours import merge_neighbours
 from trainables.generator.enhance.network import EnhanceNetwork
 from trainables.generator.enhance.relight import light
+from trainables.metrics.image import psnr
+from trainables.metrics.motion import static_flicker
 
 
 def make(*, trained: bool) -> EnhanceNetwork:
@@ -26,14 +30,23 @@ def enhancer() -> Enhancer:
 CLIP = textured_clip(5, 40)
 
 
-def test_an_untrained_network_is_bicubic_upscaling():
-    frames = torch.from_numpy(CLIP).permute(0, 3, 1, 2).float()
-    bicubic = torch.nn.functional.interpolate(frames, scale_factor=2, mode="bicubic", align_corners=False)
-    bicubic = bicubic.clamp(0, 255).permute(0, 2, 3, 1).numpy()
-    untrained = Enhancer(make(trained=False))
-    for mode in ("faithful", "vivid"):
-        assert np.abs(untrained.enhance(CLIP, 2, mode) - bicubic).max() <= 1
-    np.testing.assert_array_equal(untrained.enhance(CLIP, 1), CLIP)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_an_untrained_network_is_bicubic_upscaling(scale):
+    seen = evidence(CLIP, *merge_neighbours(CLIP), scale)[..., :32, :32]
+    frames = torch.from_numpy(CLIP).permute(0, 3, 1, 2).float() / 127.5 - 1
+    if scale == 2:
+        frames = torch.nn.functional.interpolate(frames, scale_factor=2, mode="bicubic", align_corners=False)
+    with torch.no_grad():
+        enhanced = make(trained=False)(seen, torch.full((len(CLIP),), scale), vividness=1.0)
+    torch.testing.assert_close(enhanced, frames[..., :32, :32].clamp(-1, 1), atol=1e-5, rtol=0)
+
+
+def test_a_noisy_clip_that_stands_still_flickers_far_less():
+    still = textured_clip(1, 48).repeat(8, 0)
+    noisy = np.clip(still + np.random.default_rng(0).normal(0, 6, still.shape), 0, 255).astype(np.uint8)
+    settled = Enhancer(make(trained=False)).enhance(noisy, 1)
+    assert static_flicker(settled, still) < 0.35 * static_flicker(noisy, still)
+    assert psnr(settled, still) > psnr(noisy, still) + 3
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -49,18 +62,18 @@ def test_modes_differ_and_vividness_blends_between_them(enhancer):
     faithful, half, vivid = (enhancer.enhance(CLIP, 2, "vivid", vividness=v).astype(int) for v in (0.0, 0.5, 1.0))
     np.testing.assert_array_equal(faithful, enhancer.enhance(CLIP, 2, "faithful"))
     assert np.abs(vivid - faithful).mean() > 1
-    inside = (faithful > 5) & (faithful < 250) & (vivid > 5) & (vivid < 250)
-    assert np.abs(half - (faithful + vivid) / 2)[inside].max() <= 1
+    assert np.abs(half - faithful).mean() == pytest.approx(np.abs(vivid - faithful).mean() / 2, rel=0.15)
 
 
 def test_windows_do_not_show(enhancer, monkeypatch):
     clip = textured_clip(20, 40, step=1)
     whole = enhancer.enhance(clip, 2)
-    monkeypatch.setattr("trainables.generator.enhance.enhancer.WINDOW", 6)
+    monkeypatch.setattr("trainables.generator.enhance.enhancer.LONGEST_WINDOW", 6)
     monkeypatch.setattr("trainables.generator.enhance.enhancer.BATCH_PIXELS", 1)
     windowed = enhancer.enhance(clip, 2)
-    assert np.abs(whole.astype(int) - windowed).mean() < 0.1
-    assert np.abs(whole.astype(int) - windowed).max() <= 4
+    assert np.abs(whole.astype(int) - windowed).mean() < 0.5
+    seams = np.abs(np.diff(windowed.astype(int), axis=0)).mean((1, 2, 3))
+    assert seams[[5, 11, 17]].max() < 1.1 * seams.mean()
 
 
 def test_relighting_comes_after(enhancer):
@@ -73,7 +86,7 @@ def test_a_bundle_gives_the_same_pictures(enhancer, tmp_path):
     again = Enhancer.from_bundle(tmp_path / "b")
     for mode in ("faithful", "vivid"):
         first, second = enhancer.enhance(CLIP, 2, mode), again.enhance(CLIP, 2, mode)
-        assert np.abs(first.astype(int) - second).max() <= 2  # weights rest in half precision
+        assert np.abs(first.astype(int) - second).mean() < 0.1  # weights rest in half precision
 
 
 def test_a_bundle_of_another_size_is_refused(enhancer, tmp_path):

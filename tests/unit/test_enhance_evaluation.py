@@ -38,12 +38,11 @@ def test_baselines_give_the_wanted_size_and_leave_flat_colour(name, scale):
     assert np.abs(result.astype(int) - (200, 90, 30)).max() <= 2
 
 
-def test_an_untrained_network_scores_as_bicubic(untrained):
+def test_the_table_has_baselines_and_both_modes(untrained):
     table = compare(untrained, [CLIP])
     assert list(table) == [*BASELINES, "faithful", "vivid"]
-    for mode in ("faithful", "vivid"):
-        assert table[mode]["psnr"] == pytest.approx(table["bicubic"]["psnr"], abs=0.05)
-        assert table[mode]["sharpness"] == pytest.approx(table["bicubic"]["sharpness"], abs=0.02)
+    assert table["faithful"] == table["vivid"], "an untrained vivid part adds nothing"
+    assert table["faithful"]["psnr"] > table["bicubic"]["psnr"], "averaging along the motion helps by itself"
 
 
 def test_the_same_clip_is_always_spoilt_alike():

@@ -1,7 +1,7 @@
 import numpy as np
 
 from tests.enhance_tiny import textured_clip
-from trainables.generator.enhance.neighbours import merge_neighbours
+from trainables.generator.enhance.neighbours import merge_neighbours, settle
 
 
 def noisy(clean: np.ndarray, deviation: float = 12.0) -> np.ndarray:
@@ -41,3 +41,12 @@ def test_one_frame_and_tiny_frames_are_their_own_average():
     np.testing.assert_allclose(merged, frame, atol=1e-3)
     assert (weight == 1).all()
     assert merge_neighbours(textured_clip(3, 20))[0].shape == (3, 20, 20, 3)
+
+
+def test_what_stands_still_settles_and_what_moves_is_left():
+    still = textured_clip(1, 64).repeat(8, 0)
+    flickering = noisy(still, 4.0)
+    settled = settle(flickering)
+    assert np.abs(np.diff(settled, axis=0)).mean() < 0.4 * np.abs(np.diff(flickering.astype(float), axis=0)).mean()
+    moving = textured_clip(8, 64, step=4)
+    assert np.abs(settle(moving) - moving).mean() < 2
