@@ -84,6 +84,24 @@ def show(reference: Reference, tracking_uri: TrackingUri = None) -> None:
     Console().print(table)
 
 
+@app.command("add-starter")
+def add_starter(
+    task: Annotated[str, typer.Option(help="restyle, repair, enhance or generate.")] = "restyle",
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Register the weights that come with shopreel as a challenger, to serve them or to beat them.
+
+    \b
+    Examples:
+      shopreel models add-starter
+      shopreel models promote generator@challenger --data shop
+    """
+    from trainables.generator.starter.registration import register_starter
+
+    version = register_starter(Settings.load(tracking_uri=tracking_uri), task)
+    Console().print(f"{version.reference} holds the starter weights of {task}", highlight=False)
+
+
 @app.command("promote")
 def promote(
     reference: Reference,
