@@ -1,13 +1,15 @@
 """Make clips with a trained bundle: noise, kind, look and text in, clips out.
 
-Dims: T frames, H height, W width, N pictures a forward pass.
+Dims: T frames, H height, W width, N pictures a forward pass, S style code.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +18,15 @@ from PIL import Image
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
 from trainables.bundle import write_bundle
-from trainables.data.camera import MOVES, CameraOptions, photo_clip
+from trainables.data.camera import CameraOptions, photo_clip
 from trainables.generator.generate.draft import Draft, Drafter, Wish
+from trainables.generator.generate.layers import Lab
 from trainables.generator.generate.memory import SIDE, Memory
 from trainables.generator.generate.network import Finisher, NetworkConfig
+from trainables.generator.generate.wishes import MOTIONS, Motion, Wishes, wishes_of
+from trainables.generator.restyle.presets import PRESETS, preset_codes
+from trainables.generator.restyle.restyler import Restyler
+from trainables.generator.starter import starter_bundle
 from trainables.generator.task import read_task_bundle
 
 SIZES = (64, 128)
@@ -53,39 +60,56 @@ class ClipMaker:
         count: int,
         seed: int,
         kind: str | None = None,
+        text: str | None = None,
+        look: str | None = None,
         *,
-        colour: tuple[float, float, float] | None = None,
-        backdrop: tuple[float, float, float] | None = None,
-        motion: Literal["push_in", "pan", "orbit", "spin"] | None = None,
+        colour: Lab | None = None,
+        backdrop: Lab | None = None,
+        motion: Motion | None = None,
         size: int = 128,
         frames: int = 16,
     ) -> list[np.ndarray]:
         """`count` clips uint8 (frames, size, size, 3). Clip number n depends on the seed, n and the wishes alone.
 
-        `kind` is one of `kinds`, else drawn as often as the memory has it; colours are mean Oklab; a `motion` that a
-        kind cannot do (only some kinds were seen to spin) is refused.
+        `text` is read for a kind, look, colour, scene and motion; what is given beside it counts more. `kind` is one of
+        `kinds`, else drawn as often as the memory's mix has it. `look` is a preset, laid on by the packaged restyler.
+        Colours are mean Oklab. A motion the kind was never seen to do is refused.
         """
         if size not in SIZES:
             raise InputError(f"size is {size}; clips are made at {' or '.join(map(str, SIZES))} pixels")
         if count < 0 or seed < 0 or not 1 <= frames <= MOST_FRAMES:
             raise InputError(f"count is {count}, seed {seed}, frames {frames}; 0 or above, frames 1 to {MOST_FRAMES}")
-        if motion not in (None, "spin", *MOVES):
-            raise InputError(f"motion is {motion!r}; choose spin, {', '.join(MOVES)}")
-        if kind is not None and kind not in self.kinds:
-            raise InputError(f"kind {kind!r} is none of {', '.join(self.kinds)}")
-        wish = Wish(colour=colour, backdrop=backdrop)
-        return [self._one(np.random.default_rng((seed, n)), kind, wish, motion, size, frames) for n in range(count)]
+        given = {"kind": kind, "look": look, "colour": colour, "backdrop": backdrop, "motion": motion}
+        wishes = replace(self._read(text), **{name: value for name, value in given.items() if value is not None})
+        if wishes.kind not in (None, *self.kinds):
+            raise InputError(f"kind {wishes.kind!r} is none of {', '.join(self.kinds)}")
+        if wishes.motion not in (None, *MOTIONS):
+            raise InputError(f"motion is {wishes.motion!r}; choose {', '.join(MOTIONS)}")
+        if wishes.look not in (None, *PRESETS):
+            raise InputError(f"look {wishes.look!r} is no preset; choose one of {', '.join(PRESETS)}")
+        clips = [self._one(np.random.default_rng((seed, number)), wishes, size, frames) for number in range(count)]
+        return self._styled(clips, wishes.look) if wishes.look and clips else clips
+
+    def _read(self, text: str | None) -> Wishes:
+        if not text:
+            return Wishes()
+        return wishes_of(text, self.kinds, [pool.kind for pool in self.drafter.pools if pool.spins])
+
+    def _styled(self, clips: list[np.ndarray], look: str) -> list[np.ndarray]:
+        codes_BS = np.repeat(preset_codes()[look][None], len(clips), 0)
+        return _restyler(str(self.device)).restyle(clips, codes_BS)
 
     @torch.no_grad()
-    def _one(
-        self, rng: np.random.Generator, kind: str | None, wish: Wish, motion: str | None, size: int, frames: int
-    ) -> np.ndarray:
-        pool = self.drafter.choose(rng, kind, None if motion is None else motion == "spin")
+    def _one(self, rng: np.random.Generator, wishes: Wishes, size: int, frames: int) -> np.ndarray:
+        spins = {None: None, "spin": True}.get(wishes.motion, False)
+        pool = self.drafter.choose(rng, wishes.kind, spins)
+        wish = Wish(colour=wishes.colour, backdrop=wishes.backdrop)
         pictures = self._finish(self.drafter.draft(rng, pool, wish, frames), rng)
-        if pool.spins:
-            return pictures if size == SIDE else np.stack([_reduce(picture, size) for picture in pictures])
+        if pool.spins or wishes.motion == "still":
+            reduced = [_reduce(picture, size) for picture in pictures]
+            return np.stack(reduced if pool.spins else reduced * frames)
         digest = hashlib.sha256(rng.bytes(32)).hexdigest()
-        options = CameraOptions(num_frames=frames, size=size, move=motion or "auto")
+        options = CameraOptions(num_frames=frames, size=size, move=wishes.motion or "auto")
         return photo_clip(pictures[0], digest, options)[0]
 
     def _finish(self, draft: Draft, rng: np.random.Generator) -> np.ndarray:
@@ -123,5 +147,12 @@ def save_bundle(network: Finisher, folder: Path, card: dict[str, Any]) -> None:
     write_bundle(folder, kind="generator", tensors=tensors, config=config, card=card)
 
 
+@lru_cache(maxsize=2)
+def _restyler(device: str) -> Restyler:
+    return Restyler.from_bundle(starter_bundle("restyle"), device)
+
+
 def _reduce(picture_HWC: np.ndarray, size: int) -> np.ndarray:
+    if picture_HWC.shape[0] == size:
+        return picture_HWC
     return np.asarray(Image.fromarray(picture_HWC).resize((size, size), Image.Resampling.BOX))

@@ -1,4 +1,4 @@
-"""What the generator remembers of its training clips: exemplars, stills of products and spins of them, as lossy pictures.
+"""What the generator remembers of its training clips: exemplars, stills and spins of products, as lossy pictures.
 
 A generated clip recombines several of them; none is shown as it is. A still is the first frame of a clip under a camera
 move, with a matte of its product; a spin is a clip whose product turns before a plain backdrop that stands still.
@@ -116,7 +116,7 @@ class Memory:
 
     @classmethod
     def merged(cls, parts: Sequence[Memory], stills: int, spins: int) -> Memory:
-        """One memory of several: the stills with the best mattes, and spins evenly from all there are; the first's mix."""
+        """One memory of several, with the first's mix: the stills with the best mattes, and spins evenly from all."""
         every = [pair for part in parts for pair in zip(part.entries, part._pictures, strict=True)]
         still = [pair for pair in every if not pair[0].spins]
         spin = [pair for pair in every if pair[0].spins]
@@ -220,11 +220,14 @@ def plain_mattes(frames_THWC: np.ndarray) -> np.ndarray:
     lab = rgb_to_oklab(frames_THWC) * np.array([1.0, 2.0, 2.0], np.float32)
     band = max(2, lab.shape[1] // 16)
     backdrop = np.median(np.concatenate([lab[:, :band].reshape(-1, 3), lab[:, -band:].reshape(-1, 3)]), 0)
-    distance = np.linalg.norm(ndimage.gaussian_filter(lab, (0, 0.5, 0.5, 0)) - backdrop, axis=-1)
-    mattes = np.clip((distance - 0.02) / 0.05, 0, 1)
+    distance = np.linalg.norm(ndimage.gaussian_filter(lab, (0, 0.6, 0.6, 0)) - backdrop, axis=-1)
+    mattes = np.clip((distance - 0.05) / 0.08, 0, 1)
     for matte in mattes:
         solid = ndimage.binary_closing(np.pad(matte > 0.5, 4), iterations=2)[4:-4, 4:-4]
-        matte[ndimage.binary_erosion(ndimage.binary_fill_holes(solid))] = 1
+        solid = ndimage.binary_fill_holes(solid)
+        matte[ndimage.binary_erosion(solid)] = 1
+        # What a codec leaves around the product is no product.
+        matte[~ndimage.binary_dilation(ndimage.binary_opening(solid), iterations=2)] = 0
     return mattes.astype(np.float32)
 
 

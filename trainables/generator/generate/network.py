@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 class Finisher(nn.Module):
-    """A U-Net on half-size pixels. `memory` is what drafts are drawn from; it is no parameter and travels beside them."""
+    """A U-Net on half-size pixels. `memory`, which drafts are drawn from, is no parameter and travels beside them."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """One object owns finisher, judge, average and both optimisers; one method is one update.
 
-Two kinds of sample a step: damaged pictures, whose answer is known (reconstruction, from the first step on), and drafts,
-which only the judge can tell from pictures (adversarial, later).
+Two kinds of sample a step: damaged pictures, whose answer is known (reconstruction, from the first step on), and
+drafts, which only the judge can tell from pictures (adversarial, later).
 Dims: N samples, C = 3 channels, H height, W width, Z noise channels.
 """
 
@@ -24,8 +24,9 @@ from trainables.generator.ema import Ema
 from trainables.generator.features import FrozenFeatures
 from trainables.generator.generate.config import GenerateTrainConfig
 from trainables.generator.generate.damage import damaged
-from trainables.generator.generate.draft import Drafter, Wish, soften, to_tensors
+from trainables.generator.generate.draft import Drafter, Wish
 from trainables.generator.generate.judges import Judge
+from trainables.generator.generate.layers import soften, to_tensors
 from trainables.generator.generate.memory import Memory, learn
 from trainables.generator.generate.network import Finisher
 from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
@@ -99,8 +100,9 @@ class GenerateUpdates:
         set_rate(self.optimizer_d, config.optimizer, config.optimizer.discriminator_learning_rate, progress)
         adversarial = config.adversarial.weight > 0 and progress >= config.adversarial.start
         count = len(batch.damaged_NCHW)
-        drafts = torch.cat([batch.damaged_NCHW, batch.draft_NCHW]) if adversarial else batch.damaged_NCHW
-        mattes = torch.cat([batch.damaged_matte_N1HW, batch.draft_matte_N1HW]) if adversarial else batch.damaged_matte_N1HW
+        drafts, mattes = batch.damaged_NCHW, batch.damaged_matte_N1HW
+        if adversarial:
+            drafts, mattes = torch.cat([drafts, batch.draft_NCHW]), torch.cat([mattes, batch.draft_matte_N1HW])
         noise = torch.randn(len(drafts), config.network.noise, drafts.shape[2] // 2, drafts.shape[3] // 2)
         finished = self.generator(drafts, mattes, noise.to(drafts.device)).float()
         levels = self.features(finished)

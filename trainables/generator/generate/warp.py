@@ -99,7 +99,7 @@ def lay_onto(target_NHW: Tensor, source_NHW: Tensor, size: int, *, stiffness: fl
             knots.requires_grad_(True)
             bend = F.interpolate(knots, (COARSE, COARSE), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
             miss = (read(blurred_s, base + bend, "bilinear") - blurred_t).square().mean((1, 2, 3)).sum()
-            rough = knots.diff(dim=-1).square().mean((1, 2, 3)).sum() + knots.diff(dim=-2).square().mean((1, 2, 3)).sum()
+            rough = sum(knots.diff(dim=along).square().mean((1, 2, 3)).sum() for along in (-1, -2))
             loss = miss + stiffness * rough
             if calm and len(knots) > 1:
                 loss = loss + calm * (knots[1:] - knots[:-1]).square().mean((1, 2, 3)).sum()
@@ -129,7 +129,5 @@ def _pull_push(weighted: Tensor, weight: Tensor) -> Tensor:
 
 def _blur(maps_N1HW: Tensor, radius: int) -> Tensor:
     for _ in range(2):
-        maps_N1HW = F.avg_pool2d(
-            F.pad(maps_N1HW, (radius,) * 4, mode="replicate"), 2 * radius + 1, stride=1
-        )
+        maps_N1HW = F.avg_pool2d(F.pad(maps_N1HW, (radius,) * 4, mode="replicate"), 2 * radius + 1, stride=1)
     return maps_N1HW

@@ -2,8 +2,8 @@
 
     python -m trainables.generator.starter.make_generate --corpus CORPUS --work WORK --out OUT
 
-CORPUS is what `trainables.generator.starter.corpus` rendered. WORK keeps the memory, checkpoints and `stats.jsonl`, so a
-run that broke off goes on where it was. OUT becomes the bundle.
+CORPUS is what `trainables.generator.starter.corpus` rendered. WORK keeps the memory, checkpoints and `stats.jsonl`,
+so a run that broke off goes on where it was. OUT becomes the bundle.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import torch
 from lightning.fabric import Fabric
 from rich.progress import Progress
 
-from cluster.config import to_dict
+from cluster.config import override, to_dict
 from cluster.storage import Storage
-from trainables.generator.adversarial import AdversarialConfig
 from trainables.generator.checkpoints import Checkpoints
-from trainables.generator.generate.clip_maker import save_bundle
-from trainables.generator.generate.config import GenerateTrainConfig, MemoryConfig
+from trainables.generator.generate.clip_maker import read_network, save_bundle
+from trainables.generator.generate.config import GenerateTrainConfig
 from trainables.generator.generate.memory import Label, Memory, learn
 from trainables.generator.generate.network import Finisher
 from trainables.generator.starter.corpus import Corpus, CorpusClips
@@ -31,6 +30,7 @@ from trainables.generator.train import train
 SOURCES = ("garments", "turntables", "groceries", "sample")
 MIX = {"garments": 0.72, "turntables": 0.28}
 """Shares of the groups among clips of no wished kind; the others are made when they are asked for."""
+SETTINGS = ("steps=2400", "batch_size=6", "memory.learn=false", "adversarial.weight=0.1", "adversarial.start=0.25")
 DATA = (
     "garments: clothing-dataset-small by Alexey Grigorev, CC0 (photos under camera moves)",
     "turntables: YCB objects, Calli et al. 2015 and 2017, CC BY 4.0 (spins rendered from scans)",
@@ -62,9 +62,7 @@ class Lines:
 
 
 def memory_of(corpus: Corpus, path: Path) -> Memory:
-    """The memory of the corpus's training clips, learned once: the first window of every sample product, every window of
-    the rest.
-    """
+    """The memory of the training clips, learned once: a window of every sample product, every window of the rest."""
     if not path.is_file():
         places, seen = [], set()
         for place in corpus.where(*SOURCES, held_out=False):
@@ -76,11 +74,11 @@ def memory_of(corpus: Corpus, path: Path) -> Memory:
     return Memory.from_tensors(torch.load(path, weights_only=True))
 
 
-def make(corpus: Corpus, work: Path, out: Path, config: GenerateTrainConfig) -> Finisher:
-    """Train to `config.steps`, write the bundle, return the average network."""
+def make(corpus: Corpus, work: Path, out: Path, config: GenerateTrainConfig, start: Path | None = None) -> Finisher:
+    """Train from scratch, or from the weights of `start`; write the bundle, return the average network."""
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    untrained = Finisher(config.network)
+    untrained = read_network(start) if start else Finisher(config.network)
     everything = memory_of(corpus, work / "memory.pt")
     kept = (config.memory.stills, config.memory.spins)
     untrained.memory = Memory.merged([Memory((), (), MIX), everything], *kept)
@@ -106,25 +104,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("corpus", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the judge; 0 trains without one")
-    parser.add_argument("--drafts", type=int, default=320)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="bundle whose weights to begin with")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="one setting, e.g. steps=200")
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
     chosen = parse()
     torch.set_num_threads(1)
-    make(
-        Corpus.open(chosen.corpus),
-        chosen.work,
-        chosen.out,
-        GenerateTrainConfig(
-            steps=chosen.steps,
-            batch_size=6,
-            seed=chosen.seed,
-            memory=MemoryConfig(learn=False, drafts=chosen.drafts),
-            adversarial=AdversarialConfig(weight=chosen.adversarial, start=0.25),
-        ),
-    )
+    config = override(GenerateTrainConfig(), [*SETTINGS, *chosen.settings])
+    make(Corpus.open(chosen.corpus), chosen.work, chosen.out, config, chosen.start)

@@ -1,0 +1,99 @@
+"""Training the finisher through the shared loop: repeatable, resumable, the judge in its time."""
+
+import pytest
+import torch
+
+from cluster.config import override
+from cluster.errors import InputError
+from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory
+from tests.generator_tiny import Recorder, cpu_fabric, differences
+from trainables.generator.checkpoints import Checkpoints
+from trainables.generator.features import CHANNELS
+from trainables.generator.generate.clip_maker import save_bundle
+from trainables.generator.generate.judges import Judge, JudgeConfig
+from trainables.generator.generate.network import Finisher, NetworkConfig
+from trainables.generator.train import train
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A bundle with the memory of the discs, so that not every training learns them anew."""
+    torch.manual_seed(0)
+    network = Finisher(TINY.network)
+    network.memory = tiny_memory()
+    folder = tmp_path_factory.mktemp("start") / "bundle"
+    save_bundle(network, folder, {})
+    return folder
+
+
+def run(storage, name, start, settings=(), on_step=None):
+    config = override(TINY, ["memory.learn=false", *settings])
+    checkpoints, sink = Checkpoints(storage, f"runs/{name}"), Recorder()
+    result = train(
+        config, LabelledDiscs(), cpu_fabric(), sink=sink, checkpoints=checkpoints, start=start, on_step=on_step
+    )
+    return checkpoints, sink, result
+
+
+def test_the_same_seed_gives_the_same_weights_and_a_broken_off_run_goes_on_to_them(storage, start):
+    class InterruptionError(Exception):
+        pass
+
+    def stop(step: int, _: dict[str, float]) -> None:
+        if step == 3:
+            raise InterruptionError
+
+    first, lines, _ = run(storage, "first", start)
+    second, _, _ = run(storage, "second", start)
+    assert differences(first.newest(), second.newest()) == []
+    with pytest.raises(InterruptionError):
+        run(storage, "stopped", start, on_step=stop)
+    resumed, sink, _ = run(storage, "stopped", start)
+    assert [line["step"] for line in sink.lines] == [3, 4]
+    assert differences(first.newest(), resumed.newest()) == []
+    spoke = ["loss/judge" in line for line in lines.lines]
+    assert spoke == [False, False, True, True]
+
+
+def test_the_first_step_learns_the_clips_where_no_memory_is_given(storage):
+    config = override(TINY, ["steps=1", "memory.stills=4", "memory.spins=3", "memory.drafts=2"])
+    checkpoints = Checkpoints(storage, "runs/learned")
+    result = train(config, LabelledDiscs(), cpu_fabric(), sink=Recorder(), checkpoints=checkpoints)
+    assert result.network.memory.kinds() == {"disc": 4, "coin": 3}
+
+
+def test_an_untrained_finisher_leaves_drafts_as_they_are():
+    network = Finisher(NetworkConfig(widths=(8, 8, 8), blocks=1, noise=2))
+    draft = torch.rand(2, 3, 32, 32)
+    assert torch.equal(network(draft, torch.rand(2, 1, 32, 32), torch.randn(2, 2, 16, 16)), draft)
+    with pytest.raises(InputError, match="multiples of 8"):
+        network(torch.rand(1, 3, 30, 30), torch.rand(1, 1, 30, 30), torch.randn(1, 2, 15, 15))
+
+
+def test_noise_changes_the_picture_once_the_head_is_trained():
+    torch.manual_seed(0)
+    network = Finisher(NetworkConfig(widths=(8, 8, 8), blocks=1, noise=2))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    draft, matte = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    first, second = (network(draft, matte, torch.randn(1, 2, 16, 16)) for _ in range(2))
+    assert (first - second).abs().mean() > 1e-4
+
+
+def test_every_weight_of_the_judge_has_a_say():
+    judge = Judge(JudgeConfig(width=8))
+    levels = [torch.randn(3, channels, 8, 8) for channels in CHANNELS]
+    logits = judge(levels)
+    assert logits.shape == (3,)
+    logits.square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in judge.parameters())
+
+
+def test_settings_out_of_range_name_the_fix():
+    for setting, said in (
+        ("memory.stills=1", "memory.stills is 1"),
+        ("judge.width=4", "judge.width is 4"),
+        ("network.widths=[8, 8]", "network.widths"),
+        ("loss.keep=-1", "loss.keep is -1"),
+    ):
+        with pytest.raises((InputError, ValueError), match=said):
+            override(TINY, [setting])
