@@ -33,6 +33,9 @@ Model = Annotated[
 Form = Annotated[str | None, typer.Option("--format", help="mp4 or npy; default: as the input.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make results again that are already there.")]
+Check = Annotated[
+    bool, typer.Option(help="Name results that the usability gate would not let be shown; they are kept either way.")
+]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow registry; default SQLite under SHOPREEL_HOME.")]
 
 
@@ -47,6 +50,7 @@ def restyle(
     form: Form = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
+    check: Check = True,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show products in a look: a result CLIP__STYLE for every pair, with the clip's length and size.
@@ -62,10 +66,21 @@ def restyle(
     from trainables.generator.batch.models import choose_device, choose_model
     from trainables.generator.batch.plans import plan_restyle
     from trainables.generator.restyle.restyler import Restyler
+    from trainables.generator.usability.gate import UsabilityGate
 
     chosen = choose_model("restyle", model, tracking_uri)
     restyler = Restyler.from_bundle(chosen.folder, choose_device(device))
-    plan = plan_restyle(restyler, chosen.reference, clips, pairs, styles, out, strength=strength, format=_checked(form))
+    plan = plan_restyle(
+        restyler,
+        chosen.reference,
+        clips,
+        pairs,
+        styles,
+        out,
+        strength=strength,
+        format=_checked(form),
+        gate=UsabilityGate() if check else None,
+    )
     _run("restyling", plan, out, overwrite)
 
 
@@ -160,6 +175,7 @@ def generate(
     form: Annotated[str, typer.Option("--format", help="mp4 or npy.")] = "mp4",
     device: Device = "auto",
     overwrite: Overwrite = False,
+    check: Check = True,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Make new clips from nothing but a seed, and a kind or a description where one is given.
@@ -172,6 +188,7 @@ def generate(
     from trainables.generator.batch.models import choose_device, choose_model
     from trainables.generator.batch.plans import plan_generate
     from trainables.generator.generate.clip_maker import ClipMaker
+    from trainables.generator.usability.gate import UsabilityGate
 
     if size not in (64, 128):
         raise InputError(f"size is {size}; choose 64 or 128")
@@ -188,6 +205,7 @@ def generate(
         size=size,
         frames=frames,
         format=_checked(form),
+        gate=UsabilityGate() if check else None,
     )
     _run("generating", plan, out, overwrite)
 
@@ -214,6 +232,10 @@ def _run(doing: str, plan: Plan, out: Path, overwrite: bool) -> None:
     with Progress(*columns, console=notes) as progress:
         bar = progress.add_task(doing, total=len(jobs), name="")
         run_jobs(jobs, outcome, overwrite=overwrite, on_job=lambda name: progress.update(bar, advance=1, name=name))
+    for name, reasons in outcome.doubtful:
+        notes.print(
+            f"[yellow]{escape(name)}[/] is not fit to be shown: {escape(reasons)}", highlight=False, soft_wrap=True
+        )
     for name, reason in outcome.failed:
         notes.print(f"[red]{escape(name)}[/]: {escape(reason)}", highlight=False, soft_wrap=True)
     kept = f", {len(outcome.skipped)} already there (--overwrite makes them again)" if outcome.skipped else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cluster.cli import clips
@@ -153,6 +154,15 @@ def test_generator_stands_for_the_registered_model_of_the_task(settings):
     for reference in ("generator@champion", "generator-repair/3"):
         with pytest.raises(NotFoundError, match="no model 'generator-repair' is registered"):
             choose_model("repair", reference)
+
+
+def test_results_not_fit_to_be_shown_are_named_and_kept(shop, bundle):
+    black = Image.new("RGB", (64, 64))
+    (shop / "looks" / "dots.png").write_bytes(photo_bytes(black, "PNG"))
+    result = restyle(shop, bundle)
+    assert result.exit_code == 0 and "mug__dots is not fit to be shown" in result.output
+    assert "mug__dots.npy" in names(shop / "out")
+    assert "not fit" not in restyle(shop, bundle, "--overwrite", "--no-check").output
 
 
 class Darker:

@@ -6,6 +6,7 @@ Dims: T frames, H height, W width, B clips, S style code.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trainables.generator.generate.clip_maker import ClipMaker
     from trainables.generator.repair.repairer import Repairer
     from trainables.generator.restyle.restyler import Restyler
+    from trainables.generator.usability.gate import UsabilityGate
 
 Plan = tuple[list[Job], Outcome]
 """Jobs, and an outcome that names what could not become a job."""
@@ -50,8 +52,12 @@ def plan_restyle(
     *,
     strength: float = 1.0,
     format: Format | None = None,
+    gate: UsabilityGate | None = None,
 ) -> Plan:
-    """`CLIP__STYLE` for every pair; a style is a picture of `styles` or, where there is none of its name, a preset."""
+    """`CLIP__STYLE` for every pair; a style is a picture of `styles` or, where there is none of its name, a preset.
+
+    `gate` checks each result against its clip.
+    """
     files, pictures = clip_files(clips), picture_files(styles)
     _check_folders(clips, out)
     read, code_of = lru_cache(maxsize=1)(read_clip), lru_cache(maxsize=256)(partial(_code, pictures, styles))
@@ -60,6 +66,9 @@ def plan_restyle(
         source = read(clip)
         code_BS = code_of(style)[None]
         return restyler.restyle([source.frames_THWC], code_BS, strength)[0], source.fps
+
+    def check(clip: Path, frames_THWC: np.ndarray) -> tuple[str, ...]:
+        return gate.check(frames_THWC, read(clip).frames_THWC).reasons
 
     jobs, outcome = [], Outcome()
     for clip, style in read_pairs(pairs):
@@ -73,7 +82,8 @@ def plan_restyle(
             continue
         provenance = Provenance(task="restyle", model=model, product=clip, look=style)
         target = out / f"{name}{_ending(path, format)}"
-        jobs.append(Job(name=name, out=target, make=partial(make, path, style), provenance=provenance))
+        job = Job(name=name, out=target, make=partial(make, path, style), provenance=provenance)
+        jobs.append(replace(job, check=partial(check, path)) if gate else job)
     return jobs, outcome
 
 
@@ -132,6 +142,7 @@ def plan_generate(
     size: int = 128,
     frames: int = 16,
     format: Format | None = None,
+    gate: UsabilityGate | None = None,
 ) -> Plan:
     """`clip-SEED-0000` and so on; a clip depends on seed, number and description, not on `count`."""
     if count < 1:
@@ -149,6 +160,7 @@ def plan_generate(
             out=out / f"clip-{seed}-{number:04d}{ending}",
             make=partial(lambda number: (everything()[number], NPY_FPS), number),
             provenance=provenance,
+            check=(lambda frames_THWC: gate.check(frames_THWC).reasons) if gate else None,
         )
         for number in range(count)
     ]

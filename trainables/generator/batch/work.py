@@ -23,6 +23,8 @@ class Job:
     make: Callable[[], tuple[np.ndarray, float]]
     """Frames uint8 (T, H, W, 3) and frames a second; raises a ShopreelError for a bad input."""
     provenance: Provenance
+    check: Callable[[np.ndarray], tuple[str, ...]] | None = None
+    """Why the made frames are not fit to be shown, a line a reason; None leaves them unchecked."""
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Outcome:
     """Already there and whole."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """Name and reason."""
+    doubtful: list[tuple[str, str]] = field(default_factory=list)
+    """Made, but not fit to be shown: name and reasons."""
 
 
 def run_jobs(
@@ -48,6 +52,8 @@ def run_jobs(
                 frames, fps = job.make()
                 write_clip(job.out, frames, fps, job.provenance)
                 outcome.made.append(job.name)
+                if job.check is not None and (reasons := job.check(frames)):
+                    outcome.doubtful.append((job.name, "; ".join(reasons)))
             except (ShopreelError, OSError) as error:
                 outcome.failed.append((job.name, str(error)))
         on_job(job.name)
