@@ -29,7 +29,7 @@ class UsabilityConfig:
     """Least correlation of Sobel edges with the source's, mean over every second frame, −1…1."""
     worst_edges: float = 0.5
     """The same in the worst of these frames, −1…1."""
-    features: float = 0.36
+    features: float = 0.32
     """Least correlation of normalised features with the source's, in the worst frame looked at, −1…1."""
     flicker: float = 3.0
     """Most change between frames where the source stands still, grey levels, ≥ 0."""
