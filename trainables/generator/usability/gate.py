@@ -43,7 +43,7 @@ class UsabilityConfig:
     """Most by which frames may look more like another moment of the source than like their own, correlation, ≥ 0."""
     frozen: float = 0.3
     """Most of the source's moving steps in which the clip may stand still, 0…1."""
-    moves_alike: float = 0.6
+    moves_alike: float = 0.5
     """Least correlation of where the clip changes with where the source does, −1…1."""
     unsafe: float = 0.9
     """Most the safety classifier may give, 0…1."""

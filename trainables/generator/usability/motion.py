@@ -19,6 +19,7 @@ BLOCK = 4
 """Pixels: changes are averaged over blocks, so that coding noise does not count as motion."""
 COARSE = 8
 """Pixels of a block whose mean light is followed where there is no source."""
+MOST_JERK = 3.0
 FROZEN = 0.1
 """A step that changes by less than this share of the source's stands still."""
 
@@ -38,13 +39,13 @@ def flicker_at_rest(change_THW: np.ndarray, source_THW: np.ndarray) -> float:
 
 def jerk(frames_THW3: np.ndarray) -> float:
     """Mean |second difference in time| over mean |difference across two frames|: small for smooth motion, large where
-    frames come and go.
+    frames come and go. At most 3: a source that itself comes back every second frame says no more than that.
     """
     if len(frames_THW3) < 3:
         return 0.0
     frames = frames_THW3[:, ::2, ::2].astype(np.float32)
     bend = np.abs(frames[2:] - 2 * frames[1:-1] + frames[:-2]).mean()
-    return float(bend / max(np.abs(frames[2:] - frames[:-2]).mean(), 0.5))
+    return float(min(bend / max(np.abs(frames[2:] - frames[:-2]).mean(), 0.5), MOST_JERK))
 
 
 def restlessness(luma_THW: np.ndarray) -> float:
