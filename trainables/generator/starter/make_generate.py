@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -24,19 +26,15 @@ from trainables.generator.generate.clip_maker import read_network, save_bundle
 from trainables.generator.generate.config import GenerateTrainConfig
 from trainables.generator.generate.memory import Label, Memory, learn
 from trainables.generator.generate.network import Finisher
+from trainables.generator.generate.task import TASK
 from trainables.generator.starter.corpus import Corpus, CorpusClips
+from trainables.generator.starter.training import LICENCES
 from trainables.generator.train import train
 
 SOURCES = ("garments", "turntables", "groceries", "sample")
 MIX = {"garments": 0.72, "turntables": 0.28}
 """Shares of the groups among clips of no wished kind; the others are made when they are asked for."""
 SETTINGS = ("steps=2400", "batch_size=6", "memory.learn=false", "adversarial.weight=0.1", "adversarial.start=0.25")
-DATA = (
-    "garments: clothing-dataset-small by Alexey Grigorev, CC0 (photos under camera moves)",
-    "turntables: YCB objects, Calli et al. 2015 and 2017, CC BY 4.0 (spins rendered from scans)",
-    "groceries: GroceryStoreDataset, MIT, © 2019 Marcus Klasson (studio photos under camera moves)",
-    "sample shop: this project's own, simulated",
-)
 
 
 class LabelledCorpusClips(CorpusClips):
@@ -95,9 +93,26 @@ def make(corpus: Corpus, work: Path, out: Path, config: GenerateTrainConfig, sta
             start=work / "start",
             on_step=lambda done, _: progress.update(task, completed=done),
         )
-    card = {"data": DATA, "settings": to_dict(config), "memory": result.network.memory.kinds()}
-    save_bundle(result.network, out, card)
+    save_bundle(result.network, out, card_of(result.network.memory, config))
     return result.network
+
+
+def card_of(memory: Memory, config: GenerateTrainConfig) -> dict[str, Any]:
+    """What a person should know of the weights; figures and curves come later, from `starter.card`."""
+    counts = Counter(entry.group for entry in memory.entries)
+    return {
+        "model": TASK.model,
+        "task": TASK.name,
+        "trained_on": [f"{counts[source]} clips, {LICENCES[source]}" for source in SOURCES],
+        "memory": {
+            "note": "the bundle carries lossy pictures of the training clips it recombines, under the same licences",
+            "kinds": memory.kinds(),
+            "mix": memory.mix,
+        },
+        "held_out": "a tenth of the products and pictures, by a fixed hash of the name; never trained on",
+        "settings": to_dict(config),
+        "limits": TASK.limits,
+    }
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
