@@ -17,6 +17,11 @@ MOST_POINTS = 3000
 """Pixels with the steepest slopes that a level looks at."""
 LEAST_SCALE = 2.0
 """Residuals below so many grey levels count in full."""
+WORTH_MOVING = 0.93
+"""A motion must leave no more than this share of the misfit that no motion leaves: a product turning before a plain
+backdrop fits none, and a wild guess is worse than rest."""
+MOST_MISFIT = 30.0
+"""Grey levels."""
 CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
 
 
@@ -57,7 +62,17 @@ def align(
         fixed, moving = (cv2.GaussianBlur(_resized(v, size), (0, 0), 0.8) for v in (fixed_HW, moving_HW))
         valid_f, valid_m = (_resized(v.astype(np.float32), size) for v in (fixed_valid_HW, moving_valid_HW))
         homography = _gauss_newton(fixed, moving, valid_f > 0.99, valid_m, homography, iterations)
-    return homography
+    rest, moved = (_misfit(fixed, moving, valid_f > 0.99, valid_m, h) for h in (np.eye(3), homography))
+    return homography if moved < WORTH_MOVING * rest else np.eye(3)
+
+
+def _misfit(fixed: np.ndarray, moving: np.ndarray, valid_f: np.ndarray, valid_m: np.ndarray, h: np.ndarray) -> float:
+    """Mean |residual| of the pixels seen in both, each at most `MOST_MISFIT`."""
+    height, width = fixed.shape
+    at = to_pixels(*apply_homography(h, *grid(height, width)), height, width)
+    seen = valid_f & (cv2.remap(valid_m, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) > 0.99)
+    apart = np.abs(cv2.remap(moving, *at, cv2.INTER_LINEAR) - fixed)[seen]
+    return float(np.minimum(apart, MOST_MISFIT).mean()) if len(apart) else MOST_MISFIT
 
 
 def _resized(value_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
