@@ -41,7 +41,7 @@ def test_baselines_give_the_wanted_size_and_leave_flat_colour(name, scale):
 def test_the_table_has_baselines_and_both_modes(untrained):
     table = compare(untrained, [CLIP])
     assert list(table) == [*BASELINES, "faithful", "vivid"]
-    assert table["faithful"] == table["vivid"], "an untrained vivid part adds nothing"
+    assert table["vivid"]["sharpness"] > table["faithful"]["sharpness"]
     assert table["faithful"]["psnr"] > table["bicubic"]["psnr"], "averaging along the motion helps by itself"
 
 

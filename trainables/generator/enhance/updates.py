@@ -87,7 +87,7 @@ class EnhanceUpdates:
             "source": losses.log_error(_clips(batch.evidence_NCHW[:, :3], batch), batch.clean_BCTHW),
         }
         terms["total"] = terms["pixel"] + weights.temporal_weight * terms["temporal"]
-        return self._update(self.faithful, self.optimizer_f, terms, step)
+        return self._update(self.faithful, self.optimizer_f, terms, step, step)
 
     def _vivid_step(self, step: int, progress: float, batch: Batch) -> dict[str, float]:
         config, rates, weights = self.config, self.config.optimizer, self.config.loss
@@ -116,15 +116,18 @@ class EnhanceUpdates:
             terms["adversarial"] = self._judge_fakes(real, fake)
             total = total + config.vivid.adversarial_weight * terms["adversarial"]
         terms["total"] = total
-        return self._update(self.vivid, self.optimizer_v, terms, step)
+        return self._update(self.vivid, self.optimizer_v, terms, step, step - config.faithful_steps)
 
-    def _update(self, part: Any, optimizer: Any, terms: dict[str, Tensor], step: int) -> dict[str, float]:
+    def _update(
+        self, part: Any, optimizer: Any, terms: dict[str, Tensor], step: int, step_of_stage: int
+    ) -> dict[str, float]:
+        """The average warms up anew in each stage, or the vivid part would drag its beginning along."""
         config = self.config
         means = checked_means(self.fabric, terms, step, config.optimizer)
         optimizer.zero_grad()
         self.fabric.backward(terms["total"])
         norm = clipped_step(self.fabric, part, optimizer, config.optimizer, step)
-        self.ema.update(self.network, step * config.batch_size, config.batch_size)
+        self.ema.update(self.network, step_of_stage * config.batch_size, config.batch_size)
         return {f"loss/{name}": value for name, value in means.items()} | {
             "gradient_norm": norm,
             "learning_rate": optimizer.param_groups[0]["lr"],
