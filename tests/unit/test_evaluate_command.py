@@ -13,6 +13,7 @@ from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips
 from trainables.data.dataset import Dataset
 from trainables.generator.generate import clip_maker
+from trainables.generator.repair.baselines import BASELINES
 from trainables.generator.restyle.network import RestyleNetwork
 from trainables.generator.restyle.presets import preset_image
 from trainables.generator.restyle.restyler import save_bundle
@@ -165,6 +166,13 @@ def test_generation_is_reported_over_three_seeds(tmp_path, bundle, monkeypatch):
     assert set(Maker.seeds) == {0, 1, 2}
     methods = [row["method"] for row in said["rows"]]
     assert methods == [generate.FLOOR, *generate.SPOILT, "model", "model, deviation"]
+
+
+def test_repairs_are_reported_by_source_and_damage(tmp_path, clips):
+    said = run(tmp_path / "out", "--task", "repair", "--in", clips, "--most-clips", "1")
+    assert {row["method"] for row in said["rows"]} == {*BASELINES, "repair"}
+    assert {row["source"] for row in said["rows"]} == {"clips", "all"}
+    assert said["model"] == "generator-repair/starter" and all(10 < row["psnr"] <= 60 for row in said["rows"])
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path, bundle, clips):
