@@ -1,6 +1,6 @@
 """Make clips with a trained bundle: noise, kind, look and text in, clips out.
 
-Dims: T frames, H height, W width, N pictures a forward pass, S style code.
+Dims: H height, W width, C = 3 channels, N pictures of a draft, S style code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
+from torch import Tensor
 
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
@@ -31,8 +33,10 @@ from trainables.generator.task import read_task_bundle
 
 SIZES = (64, 128)
 MOST_FRAMES = 256
-PICTURES = 8
-"""Pictures a forward pass takes at once."""
+SHARPEN, RADIUS = 0.6, 0.9
+"""Share and deviation (pixels) of the unsharp mask that makes up for what reading a picture of the clip's own size
+through a moving camera takes away; clips of real photos are read from larger ones.
+"""
 MEMORY = "memory."
 """What the names of the memory's tensors begin with in a bundle."""
 
@@ -104,24 +108,23 @@ class ClipMaker:
         spins = {None: None, "spin": True}.get(wishes.motion, False)
         pool = self.drafter.choose(rng, wishes.kind, spins)
         wish = Wish(colour=wishes.colour, backdrop=wishes.backdrop)
-        pictures = self._finish(self.drafter.draft(rng, pool, wish, frames), rng)
-        if pool.spins or wishes.motion == "still":
-            reduced = [_reduce(picture, size) for picture in pictures]
-            return np.stack(reduced if pool.spins else reduced * frames)
+        draft = self.drafter.draft(rng, pool, wish, frames)
+        if pool.spins:
+            # Finished one by one, the frames of a spin change more from one to the next than a real product's do.
+            return np.stack([_reduce(picture, size) for picture in _pictures(draft.rgb_NCHW)])
+        picture = self._finish(draft, rng)
+        if wishes.motion == "still":
+            return np.repeat(_reduce(picture, size)[None], frames, 0)
         digest = hashlib.sha256(rng.bytes(32)).hexdigest()
         options = CameraOptions(num_frames=frames, size=size, move=wishes.motion or "auto")
-        return photo_clip(pictures[0], digest, options)[0]
+        return photo_clip(_sharpened(picture), digest, options)[0]
 
     def _finish(self, draft: Draft, rng: np.random.Generator) -> np.ndarray:
-        """Finished pictures uint8 (N, H, W, 3); all frames of a spin get the same noise, so that none flickers."""
+        """The finished picture uint8 (H, W, 3) of a still draft."""
         half = SIDE // 2
         noise = torch.from_numpy(rng.standard_normal((1, self.network.config.noise, half, half)).astype(np.float32))
-        parts = []
-        for start in range(0, len(draft.rgb_NCHW), PICTURES):
-            rgb, matte = (maps[start : start + PICTURES].to(self.device) for maps in (draft.rgb_NCHW, draft.matte_N1HW))
-            finished = self.network(rgb, matte, noise.to(self.device).expand(len(rgb), -1, -1, -1)).float()
-            parts.append(((finished.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
-        return torch.cat(parts).numpy()
+        inputs = (value.to(self.device) for value in (draft.rgb_NCHW, draft.matte_N1HW, noise))
+        return _pictures(self.network(*inputs).float().cpu())[0]
 
 
 def read_network(folder: Path | str) -> Finisher:
@@ -150,6 +153,17 @@ def save_bundle(network: Finisher, folder: Path, card: dict[str, Any]) -> None:
 @lru_cache(maxsize=2)
 def _restyler(device: str) -> Restyler:
     return Restyler.from_bundle(starter_bundle("restyle"), device)
+
+
+def _pictures(rgb_NCHW: Tensor) -> np.ndarray:
+    """uint8 (N, H, W, 3)."""
+    return ((rgb_NCHW.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _sharpened(picture_HWC: np.ndarray) -> np.ndarray:
+    picture = picture_HWC.astype(np.float32)
+    sharper = picture + SHARPEN * (picture - ndimage.gaussian_filter(picture, (RADIUS, RADIUS, 0)))
+    return sharper.clip(0, 255).round().astype(np.uint8)
 
 
 def _reduce(picture_HWC: np.ndarray, size: int) -> np.ndarray:
