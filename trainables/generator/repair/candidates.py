@@ -60,6 +60,8 @@ def find_candidates(motion: ClipMotion, t: int, box: Box) -> Candidates:
     found["time"] = in_time[box], np.where(motion.found_THW[t][box], UNKNOWN_ERROR, np.inf)
     partly = not motion.mask_THW[t].all()
     space = fill_in_space(in_time, motion.mask_THW[t]) if partly else in_time
+    # What no frame has at its place is surer from around it once its neighbours are filled in time.
+    space = np.where(motion.found_THW[t][..., None], space, in_time)
     found["space"] = space[box], np.full(hurt.shape, UNKNOWN_ERROR if partly else np.inf)
     if earlier or later:
         found |= _again(motion, t, box, _first_mix(motion, t, box, found))
