@@ -30,8 +30,10 @@ BATCH_PIXELS = 1 << 19
 """Output pixels that go through the network at once, at least a frame."""
 AFTERWARDS = 12.0
 """Tolerance of the average along the motion of enhanced frames: little noise is left in them."""
-SHARPENING = 0.5
+SHARPENING = 1.0
 """Of the vivid mode: how much of what a Gaussian of one pixel takes off is put on top."""
+FLAT = 2.0
+"""Grey levels of detail at which half of that is done."""
 Mode = Literal["faithful", "vivid"]
 
 
@@ -101,7 +103,7 @@ class Enhancer:
                 kept.append(result)
         enhanced, _ = merge_neighbours(np.concatenate(faithful), AFTERWARDS)
         if vividness > 0:
-            enhanced = _sharpened(enhanced + np.concatenate(added), vividness * SHARPENING)
+            enhanced = _sharpened(enhanced, np.concatenate(added), vividness * SHARPENING)
         return settle(enhanced)
 
     @torch.inference_mode()
@@ -117,10 +119,16 @@ class Enhancer:
         return tuple(x[..., :height, :width].permute(0, 2, 3, 1).cpu().numpy() for x in pictures)
 
 
-def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
-    """Unsharp mask, 0…255."""
-    soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in frames_THWC])
-    return (frames_THWC + amount * (frames_THWC - soft)).clip(0, 255)
+def _sharpened(frames_THWC: np.ndarray, added_THWC: np.ndarray, amount: float) -> np.ndarray:
+    """What the vivid part adds and an unsharp mask, 0…255, both where there is something to see: a flat background
+    stays flat.
+    """
+    result = np.empty_like(frames_THWC)
+    for index, (frame, added) in enumerate(zip(frames_THWC, added_THWC, strict=True)):
+        detail = frame - cv2.GaussianBlur(frame, (0, 0), 1.0)
+        contrast = cv2.GaussianBlur(np.square(detail).sum(-1, keepdims=True), (0, 0), 2.0)[..., None]
+        result[index] = frame + contrast / (contrast + FLAT**2) * (added + amount * detail)
+    return result.clip(0, 255)
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
