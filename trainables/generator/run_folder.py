@@ -14,7 +14,7 @@ from cluster.config import to_dict
 from cluster.errors import InputError
 from cluster.storage import Storage
 from trainables.generator.checkpoints import Checkpoints
-from trainables.generator.restyle.config import RestyleTrainConfig
+from trainables.generator.config import TrainConfig
 
 FLUSH_SECONDS = 1.0
 
@@ -33,7 +33,7 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.storage, self.path("checkpoints"))
 
-    def describe(self, config: RestyleTrainConfig, data_name: str, data_hash: str) -> dict[str, Any]:
+    def describe(self, config: TrainConfig, data_name: str, data_hash: str) -> dict[str, Any]:
         """What the run is, written on its first start. A run of that name with other data or settings is refused."""
         wanted = {
             "kind": "generator",
