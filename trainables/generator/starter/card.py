@@ -1,7 +1,7 @@
 """Complete the card of a starter bundle: held-out figures beside baselines, and the loss curves of its training.
 
-    shopreel evaluate generator --task restyle --model BUNDLE --in CLIPS --styles STYLES --out REPORT
-    python -m trainables.generator.starter.card BUNDLE --report REPORT/evaluation.json --stats stats.jsonl
+shopreel evaluate generator --task restyle --model BUNDLE --in CLIPS --styles STYLES --out REPORT
+python -m trainables.generator.starter.card BUNDLE --report REPORT/evaluation.json --stats stats.jsonl
 """
 
 from __future__ import annotations
