@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from cluster.errors import InputError
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.generator.features import FrozenFeatures
@@ -31,22 +32,28 @@ GATE: tuple[Criterion, ...] = (
 
 
 def evaluate(maker: ClipMaker, dataset: Dataset, product_ids: Sequence[str]) -> dict[str, float]:
-    """Made clips against held-out ones (64 pixels):
+    """Made clips against held-out ones (64 pixels, features over the real ones' root mean square):
 
     appearance             kernel distance × 1000 of mean frame features
     motion                 the same of mean absolute changes between frames
     motion_magnitude       mean change between frames, over that of real clips
     diversity              mean distance between two clips, over that of real clips
     distance_to_exemplars  mean distance to the nearest exemplar the clip was drawn from, over real clips' own distances
-    score                  appearance + motion: one number for sweeps, lower is better
+    score                  appearance + motion, each at least 0: one number for sweeps, lower is better
     """
+    if len(product_ids) < 2:
+        raise InputError("measuring generated clips needs at least two held-out products; import more")
     features = _ClipFeatures()
-    real = [_halved(dataset.clip(product_id).frames_THWC[:FRAMES]) for product_id in product_ids]
-    made = maker.make(max(CLIPS, len(real)), seed=0, size=64, frames=FRAMES)
-    (real_look, real_move), (made_look, made_move) = features(real), features(made)
-    if len(real) < 2:
-        raise ValueError("measuring generated clips needs at least two held-out products")
+    whole = [dataset.clip(product_id).frames_THWC for product_id in product_ids]
+    # Made as long as real ones and cut like them: a shorter clip would run through its camera move faster.
+    made = maker.make(max(CLIPS, len(whole)), seed=0, size=64, frames=min(len(clip) for clip in whole))
+    real_look, real_move = features([_halved(clip[:FRAMES]) for clip in whole])
+    made_look, made_move = features([clip[:FRAMES] for clip in made])
     exemplars, _ = features([_halved(np.repeat(picture[None], 2, 0)) for picture in maker.drafter.pictures(64)])
+    scale = float(np.sqrt((real_look**2).mean()))
+    real_look, real_move, made_look, made_move, exemplars = (
+        value / scale for value in (real_look, real_move, made_look, made_move, exemplars)
+    )
     metrics = {
         "appearance": kernel_distance(real_look, made_look),
         "motion": kernel_distance(real_move, made_move),
@@ -54,7 +61,7 @@ def evaluate(maker: ClipMaker, dataset: Dataset, product_ids: Sequence[str]) -> 
         "diversity": diversity(made_look) / max(diversity(real_look), 1e-6),
         "distance_to_exemplars": float(distances(made_look, exemplars).min(1).mean() / max(diversity(real_look), 1e-6)),
     }
-    return metrics | {"score": metrics["appearance"] + metrics["motion"]}
+    return metrics | {"score": max(metrics["appearance"], 0.0) + max(metrics["motion"], 0.0)}
 
 
 class _ClipFeatures:
