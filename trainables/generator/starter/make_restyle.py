@@ -10,10 +10,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
+from trainables.bundle import write_bundle
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.restyle.looks import read_styles
 from trainables.generator.starter.corpus import Corpus, is_held_out
 from trainables.generator.starter.training import starter_arguments, train_starter
+from trainables.generator.task import read_task_bundle
 
 SOURCES = ("garments", "turntables", "groceries", "sample")
 SETTINGS = (
@@ -34,6 +38,8 @@ FINISH = (
     "loss.texture_weight=1.6",
 )
 """The last steps lean towards texture, at what the cosine leaves of a higher rate."""
+FINISH_SHARE = 0.75
+"""How far the shipped weights lie from the first stage's end to the last one's: all the way costs edges."""
 
 
 def main() -> None:
@@ -47,8 +53,20 @@ def main() -> None:
         "six procedural presets, this project's own",
         f"{len(styles)} public-domain paintings, prints and textiles (artists dead before 1956)",
     ]
+    ends = []
     for settings in (SETTINGS, FINISH):
         train_starter(arguments, RestyleTrainConfig, settings, corpus, SOURCES, styles=styles, data=data)
+        ends.append(read_task_bundle(arguments.out, "restyle"))
+    tensors = _between(ends[0].tensors, ends[1].tensors, FINISH_SHARE)
+    write_bundle(arguments.out, kind="generator", tensors=tensors, config=ends[1].config, card=ends[1].card)
+
+
+def _between(first: dict[str, np.ndarray], last: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
+    """Weights on the line between two ends of one training (Wortsman et al. 2022, model soups)."""
+    return {
+        name: ((1 - share) * first[name].astype(np.float32) + share * last[name].astype(np.float32)).astype(np.float16)
+        for name in first
+    }
 
 
 if __name__ == "__main__":
