@@ -6,10 +6,9 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from lightning.fabric import Fabric
 from PIL import Image
 from torch import nn
 
@@ -20,6 +19,9 @@ from trainables.gate import Criterion
 from trainables.generator.config import TrainConfig
 from trainables.generator.ema import Ema
 from trainables.generator.sampler import Draw
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 TASKS = ("restyle", "repair", "enhance", "generate")
 PRODUCTS = 6
