@@ -57,11 +57,11 @@ def main() -> None:
     for settings in (SETTINGS, FINISH):
         train_starter(arguments, RestyleTrainConfig, settings, corpus, SOURCES, styles=styles, data=data)
         ends.append(read_task_bundle(arguments.out, "restyle"))
-    tensors = _between(ends[0].tensors, ends[1].tensors, FINISH_SHARE)
+    tensors = between(ends[0].tensors, ends[1].tensors, FINISH_SHARE)
     write_bundle(arguments.out, kind="generator", tensors=tensors, config=ends[1].config, card=ends[1].card)
 
 
-def _between(first: dict[str, np.ndarray], last: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
+def between(first: dict[str, np.ndarray], last: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
     """Weights on the line between two ends of one training (Wortsman et al. 2022, model soups)."""
     return {
         name: ((1 - share) * first[name].astype(np.float32) + share * last[name].astype(np.float32)).astype(np.float16)
