@@ -34,7 +34,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def task_of(shop: Dataset, run_name: str, config=CONFIG) -> Assignment:
     root = str(Path(shop.storage.path()))
     return Assignment(
-        config=config, storage_root=root, data_name=shop.name, run_name=run_name, shown=(), styles=None, sink=None
+        config=config,
+        storage_root=root,
+        data_name=shop.name,
+        run_name=run_name,
+        shown=(),
+        styles=None,
+        start=None,
+        sink=None,
     )
 
 
