@@ -100,15 +100,13 @@ def test_a_log_without_types_holds_watches_or_what_is_said(shop: Dataset, tmp_pa
 
 @pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
 def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
-    table = pd.DataFrame(
-        {
-            "viewer_id": [1, 2],
-            "product_id": ["p1", "p2"],
-            "event_type": ["click", "watch"],
-            "at": pd.to_datetime(["2024-05-01T10:00:00Z", "2024-05-01T11:00:00Z"]),
-            "watch_seconds": [None, 2.5],
-        }
-    )
+    table = pd.DataFrame({
+        "viewer_id": [1, 2],
+        "product_id": ["p1", "p2"],
+        "event_type": ["click", "watch"],
+        "at": pd.to_datetime(["2024-05-01T10:00:00Z", "2024-05-01T11:00:00Z"]),
+        "watch_seconds": [None, 2.5],
+    })
     path = tmp_path / f"log.{kind}"
     if kind == "parquet":
         table.to_parquet(path)

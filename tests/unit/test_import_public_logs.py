@@ -148,7 +148,9 @@ def test_ratings_become_clicks_and_likes(storage: Storage, tmp_path: Path) -> No
     assert import_movielens(storage, "films", PSEUDONYMS, wheel=wheel).added == {"products": 0, "events": 0}
 
 
-def test_a_wheel_that_cannot_be_had_is_told(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_that_cannot_be_had_is_told(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "other.whl").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"other\.whl is not the wheel of recbole"):
         import_movielens(storage, "films", PSEUDONYMS, wheel=tmp_path / "other.whl")

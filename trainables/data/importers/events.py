@@ -183,15 +183,13 @@ class _LogReader:
             types = text("type").str.lower().replace(synonyms)
         else:
             types = pd.Series(self._options.default_type or "watch", index=raw.index)
-        events = pd.DataFrame(
-            {
-                "row": range(first_row, first_row + len(raw)),
-                "viewer_id": pseudonyms(text("viewer"), self._pseudonymiser),
-                "product_id": text("product"),
-                "event_type": types,
-                "at_ms": self._times(raw[self._columns["time"]], first_row),
-            }
-        )
+        events = pd.DataFrame({
+            "row": range(first_row, first_row + len(raw)),
+            "viewer_id": pseudonyms(text("viewer"), self._pseudonymiser),
+            "product_id": text("product"),
+            "event_type": types,
+            "at_ms": self._times(raw[self._columns["time"]], first_row),
+        })
         if "watch" in self._columns:
             events["watch_seconds"] = number("watch", 0)
         if "duration" in self._columns:

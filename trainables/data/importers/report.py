@@ -55,18 +55,16 @@ class ImportReport:
 
     def record(self, dataset: Dataset) -> None:
         """Write the counts and the first reasons to the dataset's manifest."""
-        dataset.record_import(
-            {
-                "source": self.source,
-                "kind": self.kind,
-                "added": self.added,
-                "known": self.known,
-                "duplicates": self.duplicates,
-                "set_aside": self.set_aside_count,
-                "reasons": [[item.path, item.reason, item.count] for item in self.set_aside[:REASONS_KEPT]],
-                "notes": self.notes,
-            }
-        )
+        dataset.record_import({
+            "source": self.source,
+            "kind": self.kind,
+            "added": self.added,
+            "known": self.known,
+            "duplicates": self.duplicates,
+            "set_aside": self.set_aside_count,
+            "reasons": [[item.path, item.reason, item.count] for item in self.set_aside[:REASONS_KEPT]],
+            "notes": self.notes,
+        })
 
 
 def keep_set_aside(dataset: Dataset, rows: pd.DataFrame, stored_events: Container[str] = frozenset()) -> None:

@@ -48,3 +48,4 @@ def import_sample(
     report.known += result.known
     report.record(dataset)
     return report
+

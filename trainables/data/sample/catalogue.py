@@ -10,26 +10,8 @@ from trainables.data.sample.model import Design, Model
 from trainables.data.sample.palette import family
 
 KINDS = (
-    "backpack",
-    "bottle",
-    "bowl",
-    "camera",
-    "candle",
-    "chair",
-    "handbag",
-    "hat",
-    "headphones",
-    "mug",
-    "plant_pot",
-    "ring",
-    "sneaker",
-    "speaker",
-    "sunglasses",
-    "table_lamp",
-    "teapot",
-    "toy_car",
-    "vase",
-    "wristwatch",
+    "backpack", "bottle", "bowl", "camera", "candle", "chair", "handbag", "hat", "headphones", "mug", "plant_pot",
+    "ring", "sneaker", "speaker", "sunglasses", "table_lamp", "teapot", "toy_car", "vase", "wristwatch",
 )
 """Modules of `trainables.data.sample.kinds`, one a kind."""
 

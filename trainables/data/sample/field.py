@@ -66,13 +66,14 @@ class Field:
     def near(self, p: Points) -> Tensor:
         """Distance from the grid, trilinear; outside the box an upper bound. Shape (N,)."""
         nx, ny, nz = self.shape
-        fx, fy, fz = ((c - low) / (high - low) for c, low, high in zip(p, self.low, self.high, strict=True))
-        beyond = length(
-            *(
-                ((c - 0.5).abs() - 0.5).clamp_min(0) * (high - low)
-                for c, low, high in zip((fx, fy, fz), self.low, self.high, strict=True)
-            )
+        fx, fy, fz = (
+            (c - low) / (high - low)
+            for c, low, high in zip(p, self.low, self.high, strict=True)
         )
+        beyond = length(*(
+            ((c - 0.5).abs() - 0.5).clamp_min(0) * (high - low)
+            for c, low, high in zip((fx, fy, fz), self.low, self.high, strict=True)
+        ))
         gx, gy, gz = fx.clamp(0, 1), fy.clamp(0, 1) * (ny - 1), fz.clamp(0, 1) * (nz - 1)
         slice_y = gy.floor().clamp_max(ny - 2)
         rows = ny * nz - 1

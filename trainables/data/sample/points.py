@@ -57,7 +57,9 @@ class Points(NamedTuple):
 
     def along(self, direction: Points, distance: Tensor | float) -> Points:
         """Each point moved by `distance` along its direction."""
-        return Points(self.x + distance * direction.x, self.y + distance * direction.y, self.z + distance * direction.z)
+        return Points(
+            self.x + distance * direction.x, self.y + distance * direction.y, self.z + distance * direction.z
+        )
 
     def only(self, index: Tensor) -> Points:
         """The points chosen by an index tensor."""

@@ -56,7 +56,7 @@ def mirrored_light(ray: Points, roughness: Tensor, paper: Tensor) -> Tensor:
         cx, cy, cz = lamp.towards
         ux, uz = unit_vector(cz, 0, -cx)[0], unit_vector(cz, 0, -cx)[2]
         wx, wy, wz = cy * uz, cz * ux - cx * uz, -cy * ux
-        facing = ray.x * cx + ray.y * cy + ray.z * cz
+        facing = (ray.x * cx + ray.y * cy + ray.z * cz)
         safe = facing.clamp_min(0.05)
         a = (ray.x * ux + ray.z * uz).abs() / safe
         b = (ray.x * wx + ray.y * wy + ray.z * wz).abs() / safe
