@@ -8,12 +8,13 @@ import pytest
 from cluster.errors import NotFoundError
 from cluster.registry import Registry
 from trainables.data.style_code import style_code
+from trainables.generator.bundles import read_task_bundle
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import start_bundle, starter_bundle
 from trainables.generator.starter.make_restyle import between
 from trainables.generator.starter.registration import register_starter
-from trainables.generator.task import TASKS, read_task_bundle
+from trainables.generator.task import TASKS
 
 MEGABYTE = 1024**2
 MOST = {"restyle": 4, "repair": 4, "enhance": 4, "generate": 12}

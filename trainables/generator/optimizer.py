@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 
@@ -33,6 +34,15 @@ def set_rate(optimizer: Any, config: OptimizerConfig, peak: float, progress: flo
     fall = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
     for group in optimizer.param_groups:
         group["lr"] = peak * rise * fall
+
+
+def weights_digest(*modules: nn.Module) -> str:
+    """SHA-256 over all weights and buffers, in order."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for value in module.state_dict().values():
+            digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def checked_means(fabric: Fabric, terms: dict[str, Tensor], step: int, config: OptimizerConfig) -> dict[str, float]:

@@ -13,7 +13,6 @@ from PIL import Image
 from torch import nn
 
 from cluster.errors import InputError
-from trainables.bundle import Bundle, read_bundle
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.generator.config import TrainConfig
@@ -121,12 +120,3 @@ def model_name(task: str) -> str:
 def task_of_model(name: str) -> GeneratorTask:
     """The task of a registered model by its name."""
     return task_named(name.removeprefix("generator-") if name != "generator" else "restyle")
-
-
-def read_task_bundle(folder: Path | str, task: str) -> Bundle:
-    """A generator bundle of that task; bundles from before there were tasks restyle."""
-    bundle = read_bundle(Path(folder), kind="generator")
-    found = bundle.config.get("task", "restyle")
-    if found != task:
-        raise InputError(f"bundle {folder} holds a model that does {found!r}, not {task!r}")
-    return bundle

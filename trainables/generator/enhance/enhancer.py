@@ -14,16 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
-from trainables.bundle import write_bundle
+from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig
 from trainables.generator.enhance.relight import relight
-from trainables.generator.task import read_task_bundle
 
-SMALLEST, LARGEST = 16, 512
+LARGEST = 512
 WINDOW_PIXELS, LONGEST_WINDOW = 1 << 23, 32
 """Output pixels and frames that are worked on at once, besides the overlap."""
 BATCH_PIXELS = 1 << 19
@@ -47,13 +45,7 @@ class Enhancer:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Enhancer:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        bundle = read_task_bundle(folder, "enhance")
-        network = EnhanceNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
-        try:
-            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
-        except RuntimeError as error:
-            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
-        return cls(network, device)
+        return cls(read_network(folder, "enhance", EnhanceNetwork, NetworkConfig), device)
 
     def enhance(
         self,
@@ -132,19 +124,12 @@ def _sharpened(frames_THWC: np.ndarray, added_THWC: np.ndarray, amount: float) -
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
-    """Write the average network as a bundle, weights in half precision."""
-    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
-    write_bundle(
-        folder, kind="generator", tensors=tensors, config={"task": "enhance", "network": to_dict(config)}, card=card
-    )
+    """Write the average network as a bundle."""
+    save_network(network, config, "enhance", folder, card)
 
 
 def _check(frames_THWC: np.ndarray, scale: int, mode: str, vividness: float) -> None:
-    shape = frames_THWC.shape
-    if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
-        raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
-    if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
-        raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
+    check_clip(frames_THWC, LARGEST)
     if scale not in (1, 2):
         raise InputError(f"scale is {scale!r}; set it to 1 or 2")
     if mode not in ("faithful", "vivid"):

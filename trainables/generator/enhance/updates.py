@@ -7,7 +7,6 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, N frames of a batch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,14 @@ from trainables.generator.enhance.judge import LEVELS, Judge
 from trainables.generator.enhance.neighbours import merge_neighbours
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork
 from trainables.generator.features import FrozenFeatures
-from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
+from trainables.generator.optimizer import (
+    checked_means,
+    clipped_step,
+    load_start,
+    make_optimizer,
+    set_rate,
+    weights_digest,
+)
 from trainables.generator.sampler import Draw
 from trainables.generator.task import ClipSource
 
@@ -211,11 +217,7 @@ class EnhanceUpdates:
 
     def digest(self) -> str:
         """SHA-256 over network and judge; equal on all workers."""
-        digest = hashlib.sha256()
-        for module in (self.network, self.judge.module):
-            for value in module.state_dict().values():
-                digest.update(value.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.network, self.judge.module)
 
 
 def _turned(frames_THWC: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -17,10 +17,10 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from cluster.config import from_dict, to_dict
+from cluster.config import from_dict
 from cluster.errors import InputError
-from trainables.bundle import write_bundle
 from trainables.data.camera import CameraOptions, photo_clip
+from trainables.generator.bundles import load_weights, read_task_bundle, save_network
 from trainables.generator.generate.draft import Draft, Drafter, Wish
 from trainables.generator.generate.layers import Lab
 from trainables.generator.generate.memory import SIDE, Memory
@@ -29,7 +29,6 @@ from trainables.generator.generate.wishes import MOTIONS, Motion, Wishes, wishes
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import starter_bundle
-from trainables.generator.task import read_task_bundle
 
 SIZES = (64, 128)
 MOST_FRAMES = 256
@@ -131,23 +130,21 @@ def read_network(folder: Path | str) -> Finisher:
     """The finisher of a bundle, with its memory."""
     bundle = read_task_bundle(folder, "generate")
     network = Finisher(from_dict(NetworkConfig, bundle.config["network"], "network."))
-    tensors = {name: torch.from_numpy(value) for name, value in bundle.tensors.items()}
-    memory = {name.removeprefix(MEMORY): value for name, value in tensors.items() if name.startswith(MEMORY)}
-    weights = {name: value.float() for name, value in tensors.items() if not name.startswith(MEMORY)}
+    memory = {name: value for name, value in bundle.tensors.items() if name.startswith(MEMORY)}
+    load_weights(network, {name: value for name, value in bundle.tensors.items() if name not in memory}, folder)
     try:
-        network.load_state_dict(weights)
-        network.memory = Memory.from_tensors(memory)
+        network.memory = Memory.from_tensors(
+            {name.removeprefix(MEMORY): torch.from_numpy(value) for name, value in memory.items()}
+        )
     except (RuntimeError, KeyError) as error:
-        raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
+        raise InputError(f"bundle {folder}: its memory is not whole: {error}") from error
     return network
 
 
 def save_bundle(network: Finisher, folder: Path, card: dict[str, Any]) -> None:
-    """Write the average network as a bundle, weights in half precision, with its memory."""
-    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
-    tensors |= {MEMORY + name: value.numpy() for name, value in network.memory.tensors().items()}
-    config = {"task": "generate", "network": to_dict(network.config)}
-    write_bundle(folder, kind="generator", tensors=tensors, config=config, card=card)
+    """Write the average network as a bundle, with its memory."""
+    memory = {MEMORY + name: value.numpy() for name, value in network.memory.tensors().items()}
+    save_network(network, network.config, "generate", folder, card, beside=memory)
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,6 @@ Dims: N samples, C = 3 channels, H height, W width, Z noise channels.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,14 @@ from trainables.generator.generate.judges import Judge
 from trainables.generator.generate.layers import soften, to_tensors
 from trainables.generator.generate.memory import Memory, learn
 from trainables.generator.generate.network import Finisher
-from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
+from trainables.generator.optimizer import (
+    checked_means,
+    clipped_step,
+    load_start,
+    make_optimizer,
+    set_rate,
+    weights_digest,
+)
 from trainables.generator.sampler import Draw
 from trainables.generator.task import ClipSource
 
@@ -196,11 +202,7 @@ class GenerateUpdates:
 
     def digest(self) -> str:
         """SHA-256 over finisher and judge; equal on all workers."""
-        digest = hashlib.sha256()
-        for module in (self.generator.module, self.judge.module):
-            for value in module.state_dict().values():
-                digest.update(value.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.generator.module, self.judge.module)
 
 
 class _Bank:

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
-from trainables.bundle import write_bundle
+from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.repair.candidates import Box, find_candidates
 from trainables.generator.repair.detect import detect_damage
 from trainables.generator.repair.motion import KNOWN_SHARE, ClipMotion
 from trainables.generator.repair.network import MULTIPLE, NetworkConfig, RepairNetwork
-from trainables.generator.task import read_task_bundle
 
 WINDOW = 16
 """Frames mended at once: memory stays bounded in long clips."""
@@ -26,7 +24,7 @@ CONTEXT = 12
 """Frames looked at before and after a window, more where they are lost."""
 MARGIN = 12
 """Sound pixels around the damage that the network sees."""
-SMALLEST, LARGEST = 16, 2048
+LARGEST = 2048
 
 
 class Repairer:
@@ -39,23 +37,14 @@ class Repairer:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Repairer:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        bundle = read_task_bundle(folder, "repair")
-        network = RepairNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
-        try:
-            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
-        except RuntimeError as error:
-            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
-        return cls(network, device)
+        return cls(read_network(folder, "repair", RepairNetwork, NetworkConfig), device)
 
     def repair(self, frames_THWC: np.ndarray, mask_THW: np.ndarray | None = None) -> np.ndarray:
         """Mend a clip uint8 (T, H, W, 3) where the mask (T, H, W) is not zero, or where `detect_damage` finds damage
         if none is given. Same shape out; pixels outside the mask are the clip's own, to the bit.
         """
+        check_clip(frames_THWC, LARGEST)
         shape = frames_THWC.shape
-        if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
-            raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
-        if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
-            raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
         mask_THW = detect_damage(frames_THWC) if mask_THW is None else np.asarray(mask_THW) != 0
         if mask_THW.shape != shape[:3]:
             raise InputError(f"the mask is {mask_THW.shape}; a clip {shape} needs (T, H, W) = {shape[:3]}")
@@ -115,8 +104,5 @@ def _box(mask_HW: np.ndarray) -> Box:
 
 
 def save_bundle(network: RepairNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
-    """Write the average network as a bundle, weights in half precision."""
-    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
-    write_bundle(
-        folder, kind="generator", tensors=tensors, config={"task": "repair", "network": to_dict(config)}, card=card
-    )
+    """Write the average network as a bundle."""
+    save_network(network, config, "repair", folder, card)

@@ -5,7 +5,6 @@ Dims: B samples, F frames of a sample, K candidates, C = 3 channels, H height, W
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,14 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from trainables.generator.ema import Ema
-from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
+from trainables.generator.optimizer import (
+    checked_means,
+    clipped_step,
+    load_start,
+    make_optimizer,
+    set_rate,
+    weights_digest,
+)
 from trainables.generator.repair import losses
 from trainables.generator.repair.config import RepairTrainConfig
 from trainables.generator.repair.network import RepairNetwork
@@ -93,7 +99,4 @@ class RepairUpdates:
 
     def digest(self) -> str:
         """SHA-256 over the network; equal on all workers."""
-        digest = hashlib.sha256()
-        for value in self.network.module.state_dict().values():
-            digest.update(value.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.network.module)

@@ -13,16 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
-from trainables.bundle import write_bundle
 from trainables.data.style_code import CODE_DIM
+from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
-from trainables.generator.task import read_task_bundle
 
 WINDOW_PIXELS = 24 * 128 * 128
 """Pixels a forward pass takes at once: memory stays bounded, and frames do not depend on the window they are in."""
-SMALLEST, LARGEST = 16, 2048
+LARGEST = 2048
 
 
 class Restyler:
@@ -35,13 +33,7 @@ class Restyler:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Restyler:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        bundle = read_task_bundle(folder, "restyle")
-        network = RestyleNetwork(from_dict(NetworkConfig, bundle.config["network"], "network."))
-        try:
-            network.load_state_dict({name: torch.from_numpy(value).float() for name, value in bundle.tensors.items()})
-        except RuntimeError as error:
-            raise InputError(f"bundle {folder}: weights and config do not fit together: {error}") from error
-        return cls(network, device)
+        return cls(read_network(folder, "restyle", RestyleNetwork, NetworkConfig), device)
 
     @torch.inference_mode()
     def restyle(
@@ -60,11 +52,8 @@ class Restyler:
         return [self._one(*item) for item in zip(clips, codes_BS, strengths.tolist(), strict=True)]
 
     def _one(self, frames_THWC: np.ndarray, code_S: np.ndarray, strength: float) -> np.ndarray:
+        check_clip(frames_THWC, LARGEST)
         shape = frames_THWC.shape
-        if frames_THWC.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
-            raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames_THWC.dtype} {shape}")
-        if not SMALLEST <= min(shape[1:3]) <= max(shape[1:3]) <= LARGEST:
-            raise InputError(f"a clip is {shape[1]} × {shape[2]} pixels; sides must be {SMALLEST} to {LARGEST}")
         if strength == 0:
             return frames_THWC.copy()
         code_BS = torch.from_numpy(code_S)[None].to(self.device)
@@ -90,8 +79,5 @@ class Restyler:
 
 
 def save_bundle(network: RestyleNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
-    """Write the average network as a bundle, weights in half precision."""
-    tensors = {name: value.detach().cpu().half().numpy() for name, value in network.state_dict().items()}
-    write_bundle(
-        folder, kind="generator", tensors=tensors, config={"task": "restyle", "network": to_dict(config)}, card=card
-    )
+    """Write the average network as a bundle."""
+    save_network(network, config, "restyle", folder, card)

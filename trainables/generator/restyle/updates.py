@@ -5,7 +5,6 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, S style code, N fram
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,14 @@ from trainables.data.style_code import CENTRE, SCALE
 from trainables.generator.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from trainables.generator.ema import Ema
 from trainables.generator.features import FrozenFeatures, moments
-from trainables.generator.optimizer import checked_means, clipped_step, load_start, make_optimizer, set_rate
+from trainables.generator.optimizer import (
+    checked_means,
+    clipped_step,
+    load_start,
+    make_optimizer,
+    set_rate,
+    weights_digest,
+)
 from trainables.generator.restyle import losses
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.restyle.discriminators import FRAME_LEVELS, SPARSE_FRAMES, Discriminator, luma_changes
@@ -255,11 +261,7 @@ class RestyleUpdates:
 
     def digest(self) -> str:
         """SHA-256 over generator and judges; equal on all workers."""
-        digest = hashlib.sha256()
-        for module in (self.generator.module, self.discriminator.module):
-            for value in module.state_dict().values():
-                digest.update(value.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.generator.module, self.discriminator.module)
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.generator.module.load_state_dict(state["generator"])

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from trainables.bundle import write_bundle
+from trainables.generator.bundles import read_task_bundle
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.restyle.looks import read_styles
 from trainables.generator.starter.corpus import Corpus, is_held_out
 from trainables.generator.starter.training import starter_arguments, train_starter
-from trainables.generator.task import read_task_bundle
 
 SOURCES = ("garments", "turntables", "groceries", "sample")
 SETTINGS = (
