@@ -73,7 +73,7 @@ class GeneratorTask(ABC):
     limits: str
     """What the model cannot do, for the card."""
     progress_terms: tuple[str, ...]
-    """Loss terms worth showing while it trains, without `loss/`."""
+    """Loss terms worth showing while it trains, without `loss/`; there from the first step on."""
 
     @abstractmethod
     def updates(

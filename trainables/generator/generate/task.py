@@ -34,7 +34,7 @@ class GenerateTask(GeneratorTask):
         "out, lettering is bent and mirrored, products with parts (straps, handles, pairs of shoes) may melt into each "
         "other. No product it shows exists; never offer one for sale."
     )
-    progress_terms = ("pixels", "judge")
+    progress_terms = ("pixels", "perceptual")
 
     def updates(
         self, config: GenerateTrainConfig, fabric: Fabric, styles: Sequence[tuple[str, np.ndarray]], start: Path | None

@@ -1,35 +1,26 @@
-"""Train the starter weights of the clip generator from scratch, and measure them.
+"""Train the starter weights of the clip generator from scratch.
 
-    python -m trainables.generator.starter.make_generate --corpus CORPUS --work WORK --out OUT
+    python -m trainables.generator.starter.make_generate --corpus CORPUS --run RUN --out BUNDLE
 
-CORPUS is what `trainables.generator.starter.corpus` rendered. WORK keeps the memory, checkpoints and `stats.jsonl`,
-so a run that broke off goes on where it was. OUT becomes the bundle.
+CORPUS is what `trainables.generator.starter.corpus` rendered. RUN keeps the memory, checkpoints and losses,
+so a run that broke off goes on where it was. BUNDLE is written.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from rich.progress import Progress
 
-from cluster.config import override, to_dict
-from cluster.storage import Storage
-from trainables.generator.checkpoints import Checkpoints
+from cluster.config import override
 from trainables.generator.generate.clip_maker import read_network, save_bundle
 from trainables.generator.generate.config import GenerateTrainConfig
 from trainables.generator.generate.memory import Label, Memory, learn
 from trainables.generator.generate.network import Finisher
-from trainables.generator.generate.task import TASK
 from trainables.generator.starter.corpus import Corpus, CorpusClips
-from trainables.generator.starter.training import LICENCES
-from trainables.generator.train import train
+from trainables.generator.starter.training import LICENCES, starter_arguments, train_starter
 
 SOURCES = ("garments", "turntables", "groceries", "sample")
 MIX = {"garments": 0.78, "turntables": 0.22}
@@ -45,20 +36,6 @@ class LabelledCorpusClips(CorpusClips):
         return Label(kind=row["kind"].replace("_", " "), title=row["title"], group=row["source"])
 
 
-class Lines:
-    """`stats.jsonl`, a line a step."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("a")
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        self.file.write(json.dumps({"step": step} | {k: float(f"{v:.5g}") for k, v in metrics.items()}) + "\n")
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
-
-
 def memory_of(corpus: Corpus, path: Path) -> Memory:
     """The memory of the training clips, learned once: a window of every sample product, every window of the rest."""
     if not path.is_file():
@@ -72,60 +49,48 @@ def memory_of(corpus: Corpus, path: Path) -> Memory:
     return Memory.from_tensors(torch.load(path, weights_only=True))
 
 
-def make(corpus: Corpus, work: Path, out: Path, config: GenerateTrainConfig, start: Path | None = None) -> Finisher:
-    """Train from scratch, or from the weights of `start`; write the bundle, return the average network."""
-    work.mkdir(parents=True, exist_ok=True)
+def begin(corpus: Corpus, run: Path, config: GenerateTrainConfig, start: Path | None) -> Memory:
+    """Write `RUN/start`, the bundle a training begins with: the memory, and untrained weights or those of `start`."""
+    run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    untrained = read_network(start) if start else Finisher(config.network)
-    everything = memory_of(corpus, work / "memory.pt")
+    network = read_network(start) if start else Finisher(config.network)
+    everything = memory_of(corpus, run / "memory.pt")
     kept = (config.memory.stills, config.memory.spins)
-    untrained.memory = Memory.merged([Memory((), (), MIX), everything], *kept)
-    save_bundle(untrained, work / "start", {"note": "memory and untrained weights"})
-    clips = LabelledCorpusClips(corpus, corpus.where("garments", "turntables", "groceries", held_out=False))
-    with Progress() as progress:
-        task = progress.add_task("training", total=config.steps)
-        result = train(
-            config,
-            clips,
-            Fabric(accelerator="cpu", devices=1),
-            sink=Lines(work / "stats.jsonl"),
-            checkpoints=Checkpoints(Storage(str(work)), "checkpoints"),
-            start=work / "start",
-            on_step=lambda done, _: progress.update(task, completed=done),
-        )
-    save_bundle(result.network, out, card_of(result.network.memory, config))
-    return result.network
+    network.memory = Memory.merged([Memory((), (), MIX), everything], *kept)
+    save_bundle(network, run / "start", {"note": "memory and first weights"})
+    return network.memory
 
 
-def card_of(memory: Memory, config: GenerateTrainConfig) -> dict[str, Any]:
-    """What a person should know of the weights; figures and curves come later, from `starter.card`."""
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    starter_arguments(parser)
+    parser.add_argument("--start", type=Path, help="bundle whose weights to begin with")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    corpus = Corpus.open(arguments.corpus)
+    memory = begin(
+        corpus, arguments.run, override(GenerateTrainConfig(), [*SETTINGS, *arguments.settings]), arguments.start
+    )
     counts = Counter(entry.group for entry in memory.entries)
-    return {
-        "model": TASK.model,
-        "task": TASK.name,
+    more = {
         "trained_on": [f"{counts[source]} clips, {LICENCES[source]}" for source in SOURCES],
         "memory": {
             "note": "the bundle carries lossy pictures of the training clips it recombines, under the same licences",
             "kinds": memory.kinds(),
             "mix": memory.mix,
         },
-        "held_out": "a tenth of the products and pictures, by a fixed hash of the name; never trained on",
-        "settings": to_dict(config),
-        "limits": TASK.limits,
     }
-
-
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("corpus", "work", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="bundle whose weights to begin with")
-    parser.add_argument("--set", dest="settings", action="append", default=[], help="one setting, e.g. steps=200")
-    return parser.parse_args(arguments)
+    train_starter(
+        arguments,
+        GenerateTrainConfig,
+        SETTINGS,
+        corpus,
+        SOURCES,
+        clips=LabelledCorpusClips(corpus, corpus.where("garments", "turntables", "groceries", held_out=False)),
+        start=arguments.run / "start",
+        more=more,
+    )
 
 
 if __name__ == "__main__":
-    chosen = parse()
-    torch.set_num_threads(1)
-    config = override(GenerateTrainConfig(), [*SETTINGS, *chosen.settings])
-    make(Corpus.open(chosen.corpus), chosen.work, chosen.out, config, chosen.start)
+    main()

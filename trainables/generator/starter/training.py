@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -47,9 +48,13 @@ def train_starter(
     styles: Sequence[tuple[str, np.ndarray]] = (),
     data: Sequence[str] = (),
     clips: ClipSource | None = None,
-    on_average: Callable[[int, nn.Module], None] | None = None,
+    start: Path | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train on the corpus (or on `clips`, made from it) in this process and write the bundle with its card."""
+    """Train on the corpus (or on `clips`, made from it) in this process and write the bundle with its card.
+
+    A fresh run begins with the weights of the bundle `start`; `more` is added to the card.
+    """
     from lightning.fabric import Fabric
 
     config = override(config_class(), [*settings, *arguments.settings])
@@ -63,7 +68,7 @@ def train_starter(
         "held_out": "a tenth of the products and pictures, by a fixed hash of the name; never trained on",
         "settings": to_dict(config),
         "limits": task.limits,
-    }
+    } | dict(more or {})
     folder = RunFolder(Storage(str(arguments.run)), task.name)
     fabric = Fabric(accelerator="auto", devices=1)
     fabric.launch()
@@ -77,8 +82,6 @@ def train_starter(
 
         def write(step: int, network: nn.Module) -> None:
             task.save(network, config, arguments.out, card | {"steps": step})
-            if on_average is not None:
-                on_average(step, network)
 
         train(
             config,
@@ -87,6 +90,7 @@ def train_starter(
             sink=StatsSink(folder, config.checkpoint_every),
             checkpoints=folder.checkpoints,
             styles=styles,
+            start=start,
             on_step=on_step,
             on_average=write,
         )
