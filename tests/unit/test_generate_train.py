@@ -12,6 +12,7 @@ from trainables.generator.features import CHANNELS
 from trainables.generator.generate.clip_maker import save_bundle
 from trainables.generator.generate.judges import Judge, JudgeConfig
 from trainables.generator.generate.network import Finisher, NetworkConfig
+from trainables.generator.generate.task import TASK
 from trainables.generator.train import train
 
 
@@ -53,6 +54,8 @@ def test_the_same_seed_gives_the_same_weights_and_a_broken_off_run_goes_on_to_th
     assert differences(first.newest(), resumed.newest()) == []
     spoke = ["loss/judge" in line for line in lines.lines]
     assert spoke == [False, False, True, True]
+    shown = {f"loss/{term}" for term in TASK.progress_terms}
+    assert all(shown <= line.keys() for line in lines.lines), "a progress bar shows them from the first step on"
 
 
 def test_the_first_step_learns_the_clips_where_no_memory_is_given(storage):
