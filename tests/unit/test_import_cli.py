@@ -69,7 +69,7 @@ def test_a_name_is_required() -> None:
 
 def test_datasets_are_listed_and_shown(shop: Dataset) -> None:
     listed = json.loads(run(data.app, "list", "--json").output)
-    assert listed == [{"name": "shop", "products": 1, "clips": 0, "events": 0, "imports": []}]
+    assert listed == [{"name": "shop", "products": 1, "clips": 0, "events": 0, "viewers": 0, "imports": []}]
     assert "shop" in run(data.app, "list").output
     shown = json.loads(run(data.app, "show", "shop", "--json").output)
     assert shown["tables"]["products"]["rows"] == 1

@@ -37,13 +37,27 @@ def kuairand(folder: Path, rows: str = ROWS) -> Path:
         "user_id,history_len,last_time_ms,watch_seq,like_seq,long_watch_seq\n"
         "7,9,1650615878629,300 200 100,200,300 100\n"
     )
+    (folder / "user_features_pure.csv").write_text("user_id,register_days,onehot_feat4\n7,799,1.0\n8,1474,\n")
     return folder
+
+
+def test_features_become_attributes(storage: Storage, tmp_path: Path) -> None:
+    import_kuairand(storage, "log", kuairand(tmp_path / "kr"), PSEUDONYMS)
+    dataset = Dataset.open(storage, "log")
+    viewers = {row["viewer_id"]: dict(row["attributes"]) for row in dataset.arrow("viewers").to_pylist()}
+    assert viewers == {
+        PSEUDONYMS.of("7"): {"register_days": "799", "onehot_feat4": "1.0"},
+        PSEUDONYMS.of("8"): {"register_days": "1474"},
+    }
+    products = {row["product_id"]: row["attributes"] for row in dataset.arrow("products").to_pylist()}
+    assert dict(products["300"]) == {"video_duration": "9000"}
+    assert products["200"] is None
 
 
 def test_rows_become_events(storage: Storage, tmp_path: Path) -> None:
     report = import_kuairand(storage, "log", kuairand(tmp_path / "kr"), PSEUDONYMS, history=False)
     assert report.duplicates == 1
-    assert report.added == {"products": 3, "events": 3 + 2 + 2 + 2}
+    assert report.added == {"products": 3, "viewers": 2, "events": 3 + 2 + 2 + 2}
     events = Dataset.open(storage, "log").arrow("events").to_pandas()
     assert events["event_type"].value_counts().to_dict() == {"impression": 3, "click": 2, "watch": 2, "like": 2}
     watch = events[events["event_type"] == "watch"].iloc[0]
@@ -72,7 +86,7 @@ def test_importing_twice_adds_nothing(storage: Storage, tmp_path: Path) -> None:
     first = import_kuairand(storage, "log", folder, PSEUDONYMS)
     before = Dataset.open(storage, "log").content_hash()
     second = import_kuairand(storage, "log", folder, PSEUDONYMS)
-    assert second.added == {"products": 0, "events": 0}
+    assert second.added == {"products": 0, "viewers": 0, "events": 0}
     assert second.known == first.added["events"]
     assert Dataset.open(storage, "log").content_hash() == before
 

@@ -1,4 +1,4 @@
-"""A named dataset under the storage root: three Parquet tables, appended to without duplicates, read by key.
+"""A named dataset under the storage root: Parquet tables, appended to without duplicates, read by key.
 
 Dims: T frames, H height, W width.
 """

@@ -1,6 +1,7 @@
-"""Arrow schemas of the three tables of a dataset, with units and ranges.
+"""Arrow schemas of the tables of a dataset, with units and ranges.
 
-A dataset may hold any of them: photos or clips bring `products` and `clips`, a viewing log brings `events`.
+A dataset may hold any of them: photos or clips bring `products` and `clips`, a viewing log brings `events` and, where
+it knows more of its viewers than what they did, `viewers`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ def _field(name: str, kind: pa.DataType, note: str, *, null: bool = False) -> pa
     return pa.field(name, kind, nullable=null, metadata={"note": note})
 
 
+ATTRIBUTES = pa.map_(pa.string(), pa.string())
+
 PRODUCTS = pa.schema(
     [
         _field("product_id", pa.string(), "key of the shop's own catalogue"),
@@ -25,6 +28,7 @@ PRODUCTS = pa.schema(
         _field("price", pa.float32(), "in the shop's currency, >= 0", null=True),
         _field("creator", pa.string(), "brand, seller or author", null=True),
         _field("tags", pa.list_(pa.string()), "free labels", null=True),
+        _field("attributes", ATTRIBUTES, "whatever else the source says, as text, by column", null=True),
     ]
 )
 
@@ -65,8 +69,15 @@ EVENTS = pa.schema(
     ]
 )
 
-TABLES = {"products": PRODUCTS, "clips": CLIPS, "events": EVENTS}
-KEYS = {"products": "product_id", "clips": "clip_id", "events": "event_id"}
+VIEWERS = pa.schema(
+    [
+        _field("viewer_id", pa.string(), "keyed pseudonym, see cluster.pseudonym"),
+        _field("attributes", ATTRIBUTES, "what the source says of the viewer, as text, by column"),
+    ]
+)
+
+TABLES = {"products": PRODUCTS, "clips": CLIPS, "events": EVENTS, "viewers": VIEWERS}
+KEYS = {"products": "product_id", "clips": "clip_id", "events": "event_id", "viewers": "viewer_id"}
 
 
 def conform(table: pa.Table, name: str, source: str) -> pa.Table:

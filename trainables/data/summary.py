@@ -71,7 +71,7 @@ def _column(field: pa.Field, table: pa.Table) -> dict[str, Any]:
         return facts
     column = table[field.name]
     facts["nulls"] = column.null_count
-    if pa.types.is_list(field.type):
+    if pa.types.is_nested(field.type):
         return facts
     facts["unique"] = pc.count_distinct(column).as_py()
     if not pa.types.is_string(field.type) and not pa.types.is_boolean(field.type):

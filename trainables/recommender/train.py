@@ -40,6 +40,8 @@ class TrainingData:
     """schemas.PRODUCTS; its order is the catalogue's."""
     style_codes: Mapping[str, np.ndarray]
     """Product → (S,) code of its clip; products without a clip are left out."""
+    viewers: pa.Table | None = None
+    """schemas.VIEWERS; None where nothing is known of viewers but their events."""
 
 
 def read_training_data(dataset: Dataset) -> TrainingData:
@@ -55,7 +57,7 @@ def read_training_data(dataset: Dataset) -> TrainingData:
         clips = dataset.arrow("clips", ["product_id", "style_code"])
         for product_id, code in zip(clips["product_id"].to_pylist(), clips["style_code"].to_pylist(), strict=True):
             codes.setdefault(product_id, np.asarray(code, np.float32))
-    return TrainingData(events, products, codes)
+    return TrainingData(events, products, codes, dataset.arrow("viewers") if dataset.has("viewers") else None)
 
 
 def bare_products(ids: list[str]) -> pa.Table:

@@ -7,6 +7,8 @@ stored: it follows from watch time and length.
 `user_history*.csv` holds, for each user, the order of what was watched before the log but no times. Its entries become
 watches on the surface `history`, one minute apart and ending at the user's `last_time_ms`: their order is real, their
 times are made up. What it lists as watched long counts as watched to the end; of the rest the watch time is unknown.
+
+All columns of `video_features_basic*.csv` and `user_features*.csv` become attributes of products and viewers.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def import_kuairand(
     history: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import every `log_*.csv[.gz]` of `folder`, the videos as products and, with `history`, earlier histories.
+    """Import every `log_*.csv[.gz]` of `folder`, the videos as products, the users' features as viewers and, with
+    `history`, earlier histories.
 
     Exact duplicate rows are dropped and counted. `on_progress` is told the rows read so far.
     """
@@ -51,12 +54,14 @@ def import_kuairand(
     if not logs:
         raise InputError(f"{folder} holds no log_*.csv or log_*.csv.gz; give the folder with KuaiRand's data files")
     report = ImportReport(str(folder), "kuairand", added={"products": 0, "events": 0})
-    videos = _videos(folder)
+    videos, users = _videos(folder), _users(folder)
     for _ in _rows(logs, None):  # all of it is read once before anything is stored
         pass
     dataset = Dataset.create(storage, name)
     products = TableWriter(dataset, "products", str(folder))
     report.add("products", products.add(_products(videos)).new)
+    if len(users):
+        report.add("viewers", dataset.append("viewers", _viewers(users, pseudonymiser), str(folder)))
     writer = TableWriter(dataset, "events", str(folder))
     seen: set[str] = set()
     done = 0
@@ -134,7 +139,7 @@ def _whole_numbers(path: Path, column: str, values: pd.Series, first_row: int) -
 
 
 def _videos(folder: Path) -> pd.DataFrame:
-    """Columns video_id, and where known author_id, tag, seconds."""
+    """Columns video_id, and where known author_id, tag, seconds, attributes."""
     parts = []
     for path in _files(folder, "video_features_basic*"):
         table = _read(path, dtype="str", keep_default_na=False)
@@ -142,10 +147,39 @@ def _videos(folder: Path) -> pd.DataFrame:
         part = table[["video_id", "author_id", "tag"]].copy()
         if "video_duration" in table:
             part["seconds"] = numbers(path, "video_duration", table["video_duration"], first_row=1) / 1000
+        part["attributes"] = _attributes(table.drop(columns=["video_id", "author_id", "tag"]))
         parts.append(part)
     empty = pd.DataFrame({"video_id": [], "author_id": [], "tag": []}, dtype="str")
-    empty["seconds"] = pd.Series(dtype=float)
+    empty["seconds"], empty["attributes"] = pd.Series(dtype=float), pd.Series(dtype=object)
     return pd.concat([empty, *parts], ignore_index=True).drop_duplicates("video_id", ignore_index=True)
+
+
+def _users(folder: Path) -> pd.DataFrame:
+    """Columns user_id, attributes."""
+    parts = []
+    for path in _files(folder, "user_features*"):
+        table = _read(path, dtype="str", keep_default_na=False)
+        _require(path, list(table.columns), ("user_id",))
+        ids = filled(path, "user_id", table["user_id"], first_row=1)
+        parts.append(pd.DataFrame({"user_id": ids, "attributes": _attributes(table.drop(columns="user_id"))}))
+    empty = pd.DataFrame({"user_id": [], "attributes": []}, dtype="str")
+    return pd.concat([empty, *parts], ignore_index=True).drop_duplicates("user_id", ignore_index=True)
+
+
+def _attributes(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
+    """Each row's filled cells by column name, columns in order."""
+    columns = [table[name].tolist() for name in table.columns]
+    return [
+        [(name, value) for name, value in zip(table.columns, row, strict=True) if value]
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _viewers(users: pd.DataFrame, pseudonymiser: Pseudonymiser) -> pa.Table:
+    return pa.table({
+        "viewer_id": pa.array(pseudonyms(users["user_id"], pseudonymiser).tolist(), pa.string()),
+        "attributes": pa.array(users["attributes"].tolist(), schemas.ATTRIBUTES),
+    })
 
 
 def _products(videos: pd.DataFrame) -> pa.Table:
@@ -159,6 +193,10 @@ def _products(videos: pd.DataFrame) -> pa.Table:
         "category": pa.array([tag[0] if tag else "unknown" for tag in tags], pa.string()),
         "creator": pa.array([author or None for author in authors], pa.string()),
         "tags": pa.array([tag or None for tag in tags], schemas.PRODUCTS.field("tags").type),
+        "attributes": pa.array(
+            [known if isinstance(known, list) and known else None for known in videos["attributes"]],
+            schemas.ATTRIBUTES,
+        ),
     })
 
 
