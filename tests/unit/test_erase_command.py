@@ -1,0 +1,157 @@
+"""`shopreel erase viewer`: files, set-aside rows, a renewed model, and a receipt that says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from typer.testing import CliRunner
+
+from cluster.cli import erase
+from cluster.errors import InputError, NotFoundError
+from cluster.pseudonym import Pseudonymiser
+from cluster.registry import Registry
+from tests.recommender_log import two_tastes
+from trainables.data.dataset import Dataset
+from trainables.data.importers.report import keep_set_aside
+from trainables.generator.restyle.presets import preset_codes
+from trainables.recommender.history import histories
+from trainables.recommender.job import run_training
+from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
+from trainables.recommender.recommender import Recommender
+from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.train import read_training_data, train
+
+RAW = "v007"
+DATA = two_tastes(viewers=60)
+
+
+@pytest.fixture
+def shop(settings, storage) -> Dataset:
+    """The log in three files, one of which does not hold the viewer and one of which holds nobody else."""
+    pseudonyms = Pseudonymiser.load(settings)
+    events = DATA.events
+    at = events.schema.get_field_index("viewer_id")
+    named = pa.array([pseudonyms.of(name) for name in events["viewer_id"].to_pylist()])
+    events = events.set_column(at, events.schema.field(at), named)
+    theirs = pc.equal(events["viewer_id"], pseudonyms.of(RAW))
+    own, others = events.filter(theirs), events.filter(pc.invert(theirs))
+    dataset = Dataset.create(storage, "shop")
+    dataset.append("products", DATA.products, "test")
+    parts = (others.slice(0, 100), own.slice(0, 5), pa.concat_tables([own.slice(5), others.slice(100)]))
+    for part in parts:
+        dataset.append("events", part, "test")
+    known = [{"viewer_id": name, "attributes": [("age", "30")]} for name in sorted(set(named.to_pylist()))]
+    dataset.append("viewers", pa.Table.from_pylist(known, schema=pa.schema(known_schema())), "test")
+    aside = [{"source": "log.csv", "item": f"row {i}", "viewer_id": name} for i, name in enumerate(named[:1].to_pylist())]
+    keep_set_aside(dataset, pd.DataFrame([*aside, {"source": "log.csv", "item": "x", "viewer_id": pseudonyms.of(RAW)}]))
+    return dataset
+
+
+def known_schema() -> list[pa.Field]:
+    return [pa.field("viewer_id", pa.string()), pa.field("attributes", pa.map_(pa.string(), pa.string()))]
+
+
+def everything(dataset: Dataset) -> dict[str, bytes]:
+    root = Path(dataset.storage.path(dataset.folder()))
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def run(*words: str) -> dict:
+    done = CliRunner().invoke(erase.app, ["viewer", *words, "--data", "shop", "--json"], catch_exceptions=False)
+    return json.loads(done.stdout)
+
+
+def test_every_row_goes_and_the_receipt_says_which(shop, settings, tmp_path):
+    name = Pseudonymiser.load(settings).of(RAW)
+    before, files = shop.arrow("events"), everything(shop)
+    receipt = run(RAW, "--receipt", str(tmp_path / "receipt.json"))
+    after = shop.arrow("events")
+    own = before.filter(pc.equal(before["viewer_id"], name)).num_rows
+    assert own == 48 and after.num_rows == before.num_rows - own
+    assert name not in after["viewer_id"].to_pylist() + shop.arrow("viewers")["viewer_id"].to_pylist()
+    assert receipt["dataset"]["rows_removed"] == {"events": own, "viewers": 1, "set_aside": 1}
+    left = everything(shop)
+    for file in receipt["dataset"]["files"]:
+        assert file["sha256_before"] == hashlib.sha256(files[file["file"]]).hexdigest()
+        found = left.get(file["file"])
+        assert file["sha256_after"] == (None if found is None else hashlib.sha256(found).hexdigest())
+    assert sum(file["sha256_after"] is None for file in receipt["dataset"]["files"]) == 1
+    touched = {file["file"] for file in receipt["dataset"]["files"]}
+    assert all(left[name] == data for name, data in files.items() if name not in touched)
+    assert receipt["dataset"]["content_hash_after"] == shop.content_hash()
+    assert json.loads((tmp_path / "receipt.json").read_text()) == receipt
+    assert [data for name, data in left.items() if name.startswith("erasures/")] != []
+
+
+def test_no_byte_of_the_pseudonym_is_left_but_in_the_receipt(shop, settings):
+    name = Pseudonymiser.load(settings).of(RAW)
+    run("--pseudonym", name)
+    holders = [file for file, data in everything(shop).items() if name.encode() in data]
+    assert all(file.startswith("erasures/") for file in holders)
+
+
+def test_an_erasure_that_broke_off_is_finished_by_the_next(shop, settings, monkeypatch):
+    name = Pseudonymiser.load(settings).of(RAW)
+    wanted = shop.count("events") - 48
+    write, calls = type(shop.storage).write_bytes, []
+
+    def fails_at_the_first(self, *arguments):
+        calls.append(arguments)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(type(shop.storage), "write_bytes", fails_at_the_first)
+    with pytest.raises(OSError, match="full"):
+        erase_from_dataset(shop, [name])
+    monkeypatch.setattr(type(shop.storage), "write_bytes", write)
+    assert shop.count("events") >= wanted
+    erase_from_dataset(shop, [name])
+    assert shop.count("events") == wanted
+
+
+def test_the_new_version_equals_a_model_trained_without_the_viewer(shop, settings):
+    data = read_training_data(shop)
+    first = run_training(settings, "shop", "first", RecommenderTrainConfig(), use_ray=False).version
+    old = Recommender.from_bundle(Registry(settings).fetch(first))
+    receipt = run(RAW, "--model", "recommender@challenger")
+    assert receipt["model"] == {"from": "recommender/1", "to": "recommender/2"}
+    assert receipt["still_registered"] == ["recommender/1"]
+    version = Registry(settings).resolve("recommender@challenger")
+    new = Recommender.from_bundle(Registry(settings).fetch(version))
+    assert version.lineage["data_hash"] == shop.content_hash()
+
+    until = old.model.trained_until_ms
+    wanted = train(old.model.config, read_training_data(shop), preset_codes(), until_ms=until)
+    np.testing.assert_allclose(new.model.item_item_mm, wanted.item_item_mm, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(new.model.popularity_n, wanted.popularity_n, rtol=1e-6)
+    np.testing.assert_array_equal(new.model.viewers_n, wanted.viewers_n)
+    assert (old.model.viewers_n != wanted.viewers_n).any()
+    for history in list(histories(data.events).values())[:20]:
+        slates = [model.recommend(history, 10, until) for model in (new, Recommender(wanted))]
+        assert [item.product_id for item in slates[0]] == [item.product_id for item in slates[1]]
+        np.testing.assert_allclose(*([item.score for item in slate] for slate in slates), rtol=1e-5)
+
+
+def test_a_viewer_nobody_knows_leaves_everything_as_it_is(shop):
+    before = everything(shop)
+    receipt = run("nobody")
+    assert sum(receipt["dataset"]["rows_removed"].values()) == 0 and receipt["dataset"]["files"] == []
+    after = everything(shop)
+    assert {name: after[name] for name in before} == before
+
+
+def test_what_cannot_be_erased_is_refused(shop):
+    with pytest.raises(InputError, match="either the raw id or --pseudonym"):
+        run()
+    with pytest.raises(InputError, match="either the raw id or --pseudonym"):
+        run(RAW, "--pseudonym", "v1")
+    before = everything(shop)
+    with pytest.raises(NotFoundError, match="no model 'recommender'"):
+        run(RAW, "--model", "recommender@champion")
+    assert everything(shop) == before

@@ -1,0 +1,93 @@
+"""One erasure from request to receipt: the dataset is rewritten, a model without the viewer is registered."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.config import to_dict
+from cluster.errors import InputError
+from cluster.registry import ModelVersion, Registry
+from cluster.settings import Settings
+from cluster.storage import Storage
+from cluster.tracking import TrackedRun, code_version
+from trainables.bundle import read_bundle
+from trainables.data.dataset import Dataset
+from trainables.recommender.bundle import load_model, save_model
+from trainables.recommender.evaluation import evaluate
+from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
+from trainables.recommender.privacy.model_erasure import erased_model, without_viewers
+from trainables.recommender.recommender import Recommender
+from trainables.recommender.train import read_training_data
+
+MODEL = "recommender"
+RECEIPTS = "erasures"
+
+
+def run_erasure(
+    settings: Settings,
+    data_name: str,
+    viewer: str,
+    model_reference: str | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> dict[str, Any]:
+    """Erase a viewer (a pseudonym) from a dataset and, given a model, register a version of it without them.
+
+    Returns the receipt, which is also kept at `erasures/` below the dataset. The new version is a challenger: what
+    serves stays until it is promoted, and the receipt names every version trained on this dataset that is still there.
+    """
+    dataset = Dataset.open(Storage(settings.storage_root), data_name)
+    at = datetime.now(UTC)
+    version = Registry(settings).resolve(model_reference) if model_reference else None
+    if version is not None and version.name != MODEL:
+        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    on_step("rewriting the dataset")
+    erased = erase_from_dataset(dataset, [viewer])
+    renewed = None
+    if version is not None:
+        on_step(f"renewing {version.reference} without the viewer")
+        renewed = _renewed(settings, dataset, version, viewer, f"erasure-{at:%Y%m%d-%H%M%S-%f}")
+    receipt = {
+        "viewer": viewer,
+        "at": at.isoformat(timespec="seconds"),
+        "dataset": erased.to_dict(),
+        "model": None if renewed is None else {"from": version.reference, "to": renewed.reference},
+        "checksums": {} if renewed is None else renewed.checksums,
+        "still_registered": _others(settings, data_name, renewed),
+        "code_version": code_version(),
+    }
+    dataset.storage.write_json(dataset.folder(f"{RECEIPTS}/{at:%Y%m%d-%H%M%S-%f}.json"), receipt)
+    return receipt
+
+
+def _renewed(settings: Settings, dataset: Dataset, version: ModelVersion, viewer: str, run_name: str) -> ModelVersion:
+    from trainables.generator.restyle.presets import preset_codes
+
+    folder = Registry(settings).fetch(version)
+    card = read_bundle(folder, kind=MODEL).card
+    old = load_model(folder)
+    data = without_viewers(read_training_data(dataset), [viewer])
+    lineage = {"data_name": dataset.name, "data_hash": dataset.content_hash(), "code_version": code_version()}
+    tracked = TrackedRun(settings, run_name, kind=MODEL, params=to_dict(old.config), lineage=lineage)
+    with tracked as run, tempfile.TemporaryDirectory() as scratch:
+        model = erased_model(old, data, preset_codes(), [viewer])
+        metrics = evaluate(Recommender(model), data, model.trained_until_ms)
+        run.log_metrics(metrics, step=0)
+        changed = {"data_counts": model.counts, "lineage": lineage, "metrics": metrics}
+        save_model(model, Path(scratch), {**card, **changed, "erasures": card.get("erasures", 0) + 1})
+        return Registry(settings).register(MODEL, Path(scratch), run_id=run.run_id, metrics=metrics, lineage=lineage)
+
+
+def _others(settings: Settings, data_name: str, renewed: ModelVersion | None) -> list[str]:
+    """Versions trained on this dataset before the erasure: the viewer is in their statistics as long as they exist."""
+    registry = Registry(settings)
+    if MODEL not in registry.names():
+        return []
+    return [
+        version.reference + "".join(f" ({alias})" for alias in version.aliases)
+        for version in registry.versions(MODEL)
+        if version.lineage.get("data_name") == data_name and (renewed is None or version.version != renewed.version)
+    ]

@@ -1,0 +1,45 @@
+"""A trained recommender without some viewers, equal to one trained on a log they were never in.
+
+The item-item matrix follows by a low-rank update (see erasure.py). Everything else that training makes is made anew
+from what is left of the log, with the settings and the end of the training that made the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.recommender.model import ItemModel
+from trainables.recommender.train import Progress, TrainingData, train
+
+
+def without_viewers(data: TrainingData, viewers: Collection[str]) -> TrainingData:
+    """The same data without some viewers (pseudonyms)."""
+    names = pa.array(sorted(viewers), pa.string())
+    known = data.viewers
+    return replace(
+        data,
+        events=data.events.filter(pc.invert(pc.is_in(data.events["viewer_id"], value_set=names))),
+        viewers=None if known is None else known.filter(pc.invert(pc.is_in(known["viewer_id"], value_set=names))),
+    )
+
+
+def erased_model(
+    model: ItemModel,
+    data: TrainingData,
+    preset_codes: Mapping[str, np.ndarray],
+    viewers: Collection[str],
+    on_progress: Progress = lambda stage, done, total: None,
+) -> ItemModel:
+    """The model without some viewers; `data` still holds them or does not any more, the result is the same."""
+    return train(
+        model.config,
+        without_viewers(data, viewers),
+        preset_codes,
+        until_ms=model.trained_until_ms,
+        on_progress=on_progress,
+    )

@@ -1,0 +1,1 @@
+"""Attacks with planted profiles, and weights that take their influence away."""
