@@ -1,7 +1,7 @@
 """Golden losses: a change that must not alter the computation leaves these curves as they are.
 
-24 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that, so the
-terms are compared to 0.2 % or 2e-4. After a change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
+16 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that (a
+difference of 1e-7 in the luma of a frame is 0.2 % after 18 steps), so the terms are compared to 0.2 % or 2e-4. After a change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
 """
 
 import os
@@ -31,7 +31,7 @@ TERMS = (
 
 def test_the_losses_are_the_golden_ones(storage):
     sink = Recorder()
-    config = override(TINY, ["steps=24", "checkpoint_every=24", "adversarial.start=0.334"])
+    config = override(TINY, ["steps=16", "checkpoint_every=16", "adversarial.start=0.5"])
     train(config, Clips(), cpu_fabric(), sink=sink, checkpoints=Checkpoints(storage, "runs/golden"))
     rows = [[line.get(f"loss/{term}", 0.0) for term in TERMS] for line in sink.lines]
     if os.environ.get("SHOPREEL_WRITE_GOLDEN"):

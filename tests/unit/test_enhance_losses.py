@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from trainables.generator.enhance.judge import LEVELS, Judge, JudgeConfig
-from trainables.generator.enhance.losses import LossConfig, log_error, perceptual_loss, temporal_loss
+from trainables.generator.enhance.losses import LossConfig, log_error, perceptual_loss, structure_loss, temporal_loss
 from trainables.generator.features import CHANNELS
+from trainables.metrics.image import ssim
 
 
 def test_log_error_is_the_logarithm_of_each_clips_error():
@@ -27,6 +29,15 @@ def test_temporal_loss_sees_change_alone():
     flickering = clean + 0.1 * torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 1, 4, 1, 1)
     assert temporal_loss(flickering, clean).item() == pytest.approx(math.log(0.04 + 1e-4), rel=1e-3)
     assert temporal_loss(clean[:, :, :1], clean[:, :, :1]).item() == 0
+
+
+def test_structure_loss_is_one_less_the_ssim_that_is_measured():
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 256, (2, 20, 24, 3), np.uint8)
+    spoilt = np.clip(clean + rng.normal(0, 30, clean.shape), 0, 255).astype(np.uint8)
+    x, y = (torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1 for clip in (spoilt, clean))
+    assert structure_loss(x, y).item() == pytest.approx(1 - ssim(spoilt, clean), abs=1e-4)
+    assert structure_loss(y, y).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_perceptual_loss_of_known_vectors():

@@ -7,7 +7,7 @@ from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
 from trainables.generator.restyle.brushes import BRUSHES, NAMES, Brushes, backdrop_statistics
 from trainables.generator.restyle.discriminators import Discriminator, DiscriminatorConfig, luma_changes
-from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, nearness
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, StyleBlock, nearness
 from trainables.generator.restyle.palette import Oklab, clip_statistics, code_statistics, transport
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
@@ -68,9 +68,15 @@ def test_equal_frames_give_equal_pictures_and_windows_have_no_seam(network, clip
     restyled = network(still, code("neon"))
     assert torch.equal(restyled[:, :, 0], restyled[:, :, 2])
     whole = network(clip, code("neon"))
-    statistics = network.statistics(clip)
-    parts = torch.cat([network(clip[:, :, t : t + 1], code("neon"), statistics) for t in range(4)], 2)
+    prepared = network.prepare(code("neon"), network.statistics(clip))
+    parts = torch.cat([network.paint(clip[:, :, t : t + 1], prepared) for t in range(4)], 2)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+
+
+def test_a_style_in_the_weights_is_the_style_on_the_channels():
+    torch.manual_seed(0)
+    block, x_NCHW, z_BZ = StyleBlock(8, 8), torch.randn(3, 8, 6, 6), torch.randn(1, 8)
+    torch.testing.assert_close(block(x_NCHW, z_BZ), block(x_NCHW, z_BZ.expand(3, -1)))
 
 
 def test_a_wrong_shape_is_refused(network, clip):

@@ -47,12 +47,12 @@ class EnhanceTrainConfig(TrainConfig):
     """Windows in space and time of each clip, ≥ 1: spoiling a clip costs more than looking at it."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
-            learning_rate=1.5e-3,
+            learning_rate=8e-4,
             discriminator_learning_rate=1e-3,
             beta1=0.9,
             beta2=0.999,
             final_share=0.02,
-            clip_norm=1.0,
+            clip_norm=0.5,
         )
     )
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -1,4 +1,5 @@
-"""Enhancement losses, pure functions. Faithful: L_pixel + w_t·L_temp. Vivid: the same + w_p·L_perceptual + w_a·L_adv.
+"""Enhancement losses, pure functions. Faithful: L_pixel + w_s·L_structure + w_t·L_temp. Vivid: the same +
+w_p·L_perceptual + w_a·L_adv.
 
 L_pixel is the logarithm of each clip's mean squared error: its PSNR. Every clip then counts alike, however much or
 little was spoilt, and the weights say what may be traded for a decibel (0.23).
@@ -14,8 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.metrics.image import LUMA
+
 FLOOR = 1e-4
 """Squared error below which nothing is gained: 46 dB."""
+_RADIUS, _SIGMA = 5, 1.5
+"""SSIM's Gaussian window, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +29,13 @@ class LossConfig:
 
     temporal_weight: float = 0.1
     """w_t, ≥ 0: frames must change as the clean frames do."""
-    perceptual_weight: float = 3.0
+    structure_weight: float = 0.5
+    """w_s, ≥ 0: detail too faint to count as error is still drawn."""
+    perceptual_weight: float = 6.0
     """w_p, ≥ 0: of the vivid part."""
 
     def __post_init__(self) -> None:
-        for name in ("temporal_weight", "perceptual_weight"):
+        for name in ("temporal_weight", "structure_weight", "perceptual_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
 
@@ -36,6 +43,22 @@ class LossConfig:
 def log_error(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:
     """Mean over clips of ln(MSE + 1e-4); lower by 0.23 is better by 1 dB."""
     return ((enhanced_BCTHW - clean_BCTHW).square().flatten(1).mean(1) + FLOOR).log().mean()
+
+
+def structure_loss(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:
+    """1 − SSIM (Wang et al. 2004) of luma, averaged over frames where the 11 × 11 window fits; 0…2. Sides ≥ 11."""
+    weights = enhanced_BCTHW.new_tensor(LUMA).view(1, 3, 1, 1, 1)
+    x, y = (((clip * weights).sum(1) + 1).flatten(0, 1)[:, None] / 2 for clip in (enhanced_BCTHW, clean_BCTHW))
+    at = torch.arange(-_RADIUS, _RADIUS + 1, device=x.device, dtype=x.dtype)
+    line = torch.softmax(-at.square() / (2 * _SIGMA**2), 0)
+    moments = torch.cat([x, y, x * x, y * y, x * y], 1)
+    for kernel in (line.view(1, 1, 1, -1), line.view(1, 1, -1, 1)):
+        moments = F.conv2d(moments, kernel.expand(5, -1, -1, -1), groups=5)
+    mean_x, mean_y, square_x, square_y, product = moments.unbind(1)
+    c1, c2 = 0.01**2, 0.03**2
+    likeness = (2 * mean_x * mean_y + c1) * (2 * (product - mean_x * mean_y) + c2)
+    likeness = likeness / (mean_x**2 + mean_y**2 + c1)
+    return 1 - (likeness / (square_x - mean_x**2 + square_y - mean_y**2 + c2)).mean()
 
 
 def temporal_loss(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:

@@ -89,10 +89,15 @@ class EnhanceUpdates:
         enhanced_BCTHW = _clips(self.faithful(batch.evidence_NCHW, batch.scale_N)[0], batch)
         terms = {
             "pixel": losses.log_error(enhanced_BCTHW, batch.clean_BCTHW),
+            "structure": losses.structure_loss(enhanced_BCTHW, batch.clean_BCTHW),
             "temporal": losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW),
             "source": losses.log_error(_clips(batch.evidence_NCHW[:, :3], batch), batch.clean_BCTHW),
         }
-        terms["total"] = terms["pixel"] + weights.temporal_weight * terms["temporal"]
+        terms["total"] = (
+            terms["pixel"]
+            + weights.structure_weight * terms["structure"]
+            + weights.temporal_weight * terms["temporal"]
+        )
         return self._update(self.faithful, self.optimizer_f, terms, step, step)
 
     def _vivid_step(self, step: int, progress: float, batch: Batch) -> dict[str, float]:
@@ -111,10 +116,12 @@ class EnhanceUpdates:
         if adversarial:
             terms |= self._update_judge(real, fake)
         terms["pixel"] = losses.log_error(enhanced_BCTHW, batch.clean_BCTHW)
+        terms["structure"] = losses.structure_loss(enhanced_BCTHW, batch.clean_BCTHW)
         terms["temporal"] = losses.temporal_loss(enhanced_BCTHW, batch.clean_BCTHW)
         terms["perceptual"] = losses.perceptual_loss(fake, real)
         total = (
             terms["pixel"]
+            + weights.structure_weight * terms["structure"]
             + weights.temporal_weight * terms["temporal"]
             + weights.perceptual_weight * terms["perceptual"]
         )

@@ -61,7 +61,7 @@ class Brushes(nn.Module):
     def forward(self, frames_NCHW: Tensor, clip_ND: Tensor) -> Tensor:
         height, width = frames_NCHW.shape[-2:]
         mean_N, deviation_N = clip_ND[:, 0], clip_ND[:, 3]
-        light = (frames_NCHW * self.luma).sum(1, keepdim=True) + 0.5
+        light = F.conv2d(frames_NCHW, self.luma) + 0.5
         contrast = deviation_N.clamp(min=0.06).view(-1, 1, 1, 1)
         shade = torch.sigmoid((mean_N.view(-1, 1, 1, 1) - 0.5 * contrast - light) / (0.4 * contrast))
         slopes = F.conv2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), self.sobel)

@@ -3,12 +3,13 @@
 Frames are processed one by one and every clip-wide number comes from `clip_statistics`, so equal frames give equal
 pictures and a clip may be cut into windows without a seam.
 Dims: B batch, C = 3 channels, T frames, H height, W width, S style code, D clip statistics, Z modulation,
-N frames of a batch (B·T).
+N frames of a batch (B·T), I channels inside a block, K brushes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.restyle.brushes import BACKDROP_STATISTICS, BRUSHES, STRIPES, Brushes, backdrop_statistics
-from trainables.generator.restyle.palette import STATISTICS, Oklab, PaletteSkip, clip_statistics
+from trainables.generator.restyle.palette import STATISTICS, Grading, Oklab, PaletteSkip, clip_statistics
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
 MULTIPLE = 8
@@ -73,9 +74,27 @@ class StyleBlock(nn.Module):
             self.project.weight.mul_(0.3)
 
     def forward(self, x_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
-        scale, shift = self.style(z_NZ)[:, :, None, None].chunk(2, 1)
-        inner = F.relu(self.expand(x_NCHW) * (1 + scale) + shift)
-        return x_NCHW + self.project(F.relu(self.mix(inner)))
+        """`z_NZ` has a row a frame, or one row for all."""
+        scale_NI, shift_NI = self.style(z_NZ).chunk(2, 1)
+        if len(z_NZ) == 1:
+            # One style: scale and shift go into the weights, which spares two passes over the largest tensors.
+            scale_I = 1 + scale_NI[0]
+            weight, bias = self.expand.weight * scale_I.view(-1, 1, 1, 1), self.expand.bias * scale_I + shift_NI[0]
+            inner = F.conv2d(x_NCHW, weight, bias)
+        else:
+            inner = self.expand(x_NCHW) * (1 + scale_NI[:, :, None, None]) + shift_NI[:, :, None, None]
+        return x_NCHW + self.project(F.relu(self.mix(F.relu(inner, inplace=True)), inplace=True))
+
+
+class Prepared(NamedTuple):
+    """One style on one clip, for as many windows of frames as the clip has."""
+
+    grading: Grading
+    z_BZ: Tensor
+    colour_B3K: Tensor
+    """What each brush lays on, RGB."""
+    source_BD: Tensor
+    """`RestyleNetwork.statistics`."""
 
 
 class RestyleNetwork(nn.Module):
@@ -113,42 +132,51 @@ class RestyleNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def statistics(self, clip_BCTHW: Tensor) -> Tensor:
-        """Clip-wide numbers of palette and backdrop (B, 15); give them to `forward` where a clip is restyled in
-        windows.
-        """
+        """Clip-wide numbers of palette and backdrop (B, 15); a clip that is restyled in windows is measured once."""
         step = max(1, min(clip_BCTHW.shape[-2:]) // 48)
         few = clip_BCTHW[..., ::step, ::step].float()
         oklab: Oklab = self.palette.oklab
         palette_B9 = clip_statistics(oklab.from_rgb(few.reshape(len(few), 3, -1)))
         return torch.cat([palette_B9, backdrop_statistics(few)], -1)
 
-    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_BD: Tensor | None = None) -> Tensor:
-        batch, channels, frames, height, width = clip_BCTHW.shape
+    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor) -> Tensor:
+        batch, channels = clip_BCTHW.shape[:2]
         if channels != 3 or code_BS.shape != (batch, CODE_DIM):
             raise InputError(
                 f"restyling takes clips (B, 3, T, H, W) and codes (B, {CODE_DIM}),"
                 f" not {tuple(clip_BCTHW.shape)}, {tuple(code_BS.shape)}"
             )
-        with torch.autocast(clip_BCTHW.device.type, enabled=False):
-            clip_BCTHW, code_BS = clip_BCTHW.float(), code_BS.float()
-            source_BD = self.statistics(clip_BCTHW) if source_BD is None else source_BD
+        return self.paint(clip_BCTHW, self.prepare(code_BS, self.statistics(clip_BCTHW)))
+
+    def prepare(self, code_BS: Tensor, source_BD: Tensor) -> Prepared:
+        """All that does not depend on single frames, for clips with these `statistics`."""
+        with torch.autocast(code_BS.device.type, enabled=False):
+            code_BS = code_BS.float()
             near_BP = nearness(code_BS, self.anchors)
             condition_BX = torch.cat([0.3 * code_BS, near_BP, (source_BD - 0.3) / 0.3], -1)
-            graded = self.palette(clip_BCTHW, code_BS, source_BD[:, :STATISTICS], condition_BX)
+            grading = self.palette(code_BS, source_BD[:, :STATISTICS], condition_BX)
         z_BZ = self.embed(condition_BX)
-        z_NZ = z_BZ.repeat_interleave(frames, 0)
+        colour_B3K = self.lay_on(z_BZ).reshape(-1, 3, BRUSHES) * self.general
+        colour_B3K = colour_B3K + 4 * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
+        return Prepared(grading, z_BZ, colour_B3K, source_BD)
+
+    def paint(self, clip_BCTHW: Tensor, prepared: Prepared) -> Tensor:
+        """Restyle clips (B, 3, T, H, W), or a window of them in time."""
+        batch, _, frames, height, width = clip_BCTHW.shape
+        with torch.autocast(clip_BCTHW.device.type, enabled=False):
+            clip_BCTHW = clip_BCTHW.float()
+            graded = prepared.grading(clip_BCTHW)
+        z_NZ = prepared.z_BZ if batch == 1 else prepared.z_BZ.repeat_interleave(frames, 0)
         pair_NCHW = _frames(torch.cat([clip_BCTHW, graded], 1))
         # Convolutions see zeros beyond the border; a served picture's own border is kept away from them.
         edge = 0 if self.training else MARGIN
         pad = (edge, edge + -width % MULTIPLE, edge, edge + -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
         residual = self._residual(pair_NCHW, z_NZ)[..., edge : edge + height, edge : edge + width]
-        maps = self.brushes(_frames(clip_BCTHW), source_BD.repeat_interleave(frames, 0))
-        colour_B3K = self.lay_on(z_BZ).reshape(-1, 3, BRUSHES) * self.general
-        colour_B3K = colour_B3K + 4 * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
+        maps = self.brushes(_frames(clip_BCTHW), prepared.source_BD.repeat_interleave(frames, 0))
         # Gates only scale what the style lays on, so that no look can wear another one's brushes.
-        gated = (maps * (1 + residual[:, 3:])).flatten(2)
-        worn = (colour_B3K.repeat_interleave(frames, 0) @ gated).reshape(-1, 3, height, width)
+        gated = torch.addcmul(maps, maps, residual[:, 3:]).flatten(2)
+        worn = (prepared.colour_B3K.repeat_interleave(frames, 0) @ gated).reshape(-1, 3, height, width)
         painted = _frames(graded) + residual[:, :3] + worn
         painted_BCTHW = painted.reshape(batch, frames, 3, height, width).transpose(1, 2)
         # Cut off only where pictures leave: overshoot must keep its gradient while training.

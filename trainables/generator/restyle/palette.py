@@ -23,6 +23,8 @@ TABLE = 33
 _CHROMA_90 = 15
 """Place of the 90 % quantile of chroma in a style code."""
 _PAIRS = ((0, 1), (0, 2), (1, 2))
+Grading = Callable[[Tensor], Tensor]
+"""Clips (B, 3, T, H, W) in [-1, 1] → the same, graded."""
 
 
 class Oklab(nn.Module):
@@ -108,11 +110,11 @@ def _limit_chroma(ab_B2N: Tensor, code_BS: Tensor) -> Tensor:
     return ab_B2N * (limit / chroma) * torch.tanh(chroma / limit)
 
 
-def _table(grade: Callable[[Tensor], Tensor], like_BCTHW: Tensor) -> Tensor:
+def _table(grade: Grading, like_BX: Tensor) -> Tensor:
     """What a grading does to an even grid of colours, (B, 3, R, G, B)."""
-    levels = torch.linspace(-1, 1, TABLE, device=like_BCTHW.device, dtype=like_BCTHW.dtype)
+    levels = torch.linspace(-1, 1, TABLE, device=like_BX.device, dtype=like_BX.dtype)
     colours = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij"))
-    return grade(colours.expand(len(like_BCTHW), -1, -1, -1, -1))
+    return grade(colours.expand(len(like_BX), -1, -1, -1, -1))
 
 
 def _look_up(table_BCRGB: Tensor, clip_BCTHW: Tensor) -> Tensor:
@@ -123,7 +125,7 @@ def _look_up(table_BCRGB: Tensor, clip_BCTHW: Tensor) -> Tensor:
 
 
 class PaletteSkip(nn.Module):
-    """Grade a clip (B, 3, T, H, W) in [-1, 1] towards code (B, S): an affine map of Oklab, then a tone curve and split
+    """Makes the grading of a clip towards code (B, S): an affine map of Oklab, then a tone curve and split
     toning over lightness. The transport is fixed; a small network, zero at first, corrects map, shift and curves.
     """
 
@@ -137,8 +139,9 @@ class PaletteSkip(nn.Module):
         nn.init.zeros_(self.correct[-1].weight)
         nn.init.zeros_(self.correct[-1].bias)
 
-    def forward(self, clip_BCTHW: Tensor, code_BS: Tensor, source_B9: Tensor, condition_BX: Tensor) -> Tensor:
-        batch = len(clip_BCTHW)
+    def forward(self, code_BS: Tensor, source_B9: Tensor, condition_BX: Tensor) -> Grading:
+        """The grading of clips with these statistics (B, 9)."""
+        batch = len(code_BS)
         with torch.no_grad():
             target_B9 = code_statistics(code_BS)
             plan = transport(source_B9, target_B9, floor=0.025, least=0.08, most=2.6)
@@ -154,8 +157,9 @@ class PaletteSkip(nn.Module):
             return self._grade(rgb_BCX, matrix, shift, curves, source_B9, code_BS)
 
         if self.training or not self.tabulated:
-            return graded(clip_BCTHW)
-        return _look_up(_table(graded, clip_BCTHW), clip_BCTHW)
+            return graded
+        table_BCRGB = _table(graded, code_BS)
+        return lambda clip_BCTHW: _look_up(table_BCRGB, clip_BCTHW)
 
     def _grade(
         self, rgb_BCX: Tensor, matrix: Tensor, shift: Tensor, curves: Tensor, source_B9: Tensor, code_BS: Tensor

@@ -18,8 +18,9 @@ from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
 
-WINDOW_PIXELS = 24 * 128 * 128
-"""Pixels a forward pass takes at once: memory stays bounded, and frames do not depend on the window they are in."""
+WINDOW_PIXELS = 8 * 128 * 128
+"""Pixels a forward pass takes at once: about what a processor's cache holds. Frames do not depend on the window they
+are in."""
 LARGEST = 2048
 
 
@@ -56,17 +57,21 @@ class Restyler:
         shape = frames_THWC.shape
         if strength == 0:
             return frames_THWC.copy()
-        code_BS = torch.from_numpy(code_S)[None].to(self.device)
-        statistics_B9 = self._statistics(frames_THWC)
+        code_BS = torch.from_numpy(np.array(code_S))[None].to(self.device)
+        with self._autocast():
+            prepared = self.network.prepare(code_BS, self._statistics(frames_THWC))
         window = max(1, WINDOW_PIXELS // (shape[1] * shape[2]))
         parts = []
         for start in range(0, shape[0], window):
             part_BCTHW = self._tensor(frames_THWC[start : start + window])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                restyled = self.network(part_BCTHW, code_BS, statistics_B9).float().clamp(-1, 1)
+            with self._autocast():
+                restyled = self.network.paint(part_BCTHW, prepared).float()
             mixed = part_BCTHW + strength * (restyled - part_BCTHW)
             parts.append(((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy())
         return np.ascontiguousarray(np.concatenate(parts))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def _statistics(self, frames_THWC: np.ndarray) -> Tensor:
         """Clip-wide palette numbers from at most 16 evenly spaced frames."""

@@ -15,7 +15,7 @@ from trainables.generator.starter.training import starter_arguments, train_start
 
 TIMES = {"garments": 1, "turntables": 4, "groceries": 3, "sample": 1, "misc": 1}
 """How often a source's clips come up; photographs and turntables count more than rendered ones."""
-SETTINGS = ("steps=890", "vivid.start=0.7866", "checkpoint_every=25", "sheet_every=50")
+SETTINGS = ("steps=6000", "vivid.start=0.7", "checkpoint_every=100", "sheet_every=500")
 
 
 def main() -> None:
