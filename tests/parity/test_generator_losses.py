@@ -1,7 +1,8 @@
 """Golden losses: a change that must not alter the computation leaves these curves as they are.
 
 16 steps on one CPU thread, judges from step 8. Bits differ between CPUs, and an adversarial loop amplifies that (a
-difference of 1e-7 in the luma of a frame is 0.2 % after 18 steps), so the terms are compared to 0.2 % or 2e-4. After a change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
+difference of 1e-7 in the luma of a frame is 0.2 % after 18 steps), so the terms are compared to 0.2 % or 2e-4. After a
+change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
 """
 
 import os
