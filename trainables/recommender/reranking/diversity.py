@@ -1,0 +1,98 @@
+"""Variety in a slate: maximal marginal relevance and determinantal point processes, one place at a time.
+
+Both are asked the same way: `values(relevance)` says what each candidate is worth next, `add(i)` that i was taken.
+With diversity δ in 0…1, relevance r in 0…1 and S the cosine of content features:
+
+- MMR (Carbonell & Goldstein, SIGIR 1998): (1 − δ) r_i − δ · max over what was taken of S_ij;
+- greedy MAP of a DPP (Chen, Zhang & Zhou, NeurIPS 2018): the determinant of L = Diag(q) S' Diag(q) over the slate is
+  maximised greedily, q_i = exp((1 − δ) r_i / 2δ), S' = (1 − ε) S + ε I. A row of a Cholesky factor is added a step, so
+  a slate of k out of C candidates costs O(k² C). The value is (1 − δ) r_i + δ · log(what of S'_ii is left once the
+  taken ones have explained their part), which is δ times the gain of log det.
+
+A candidate without features is like nothing but itself.
+
+Dims: C candidates, D features, k places.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+JITTER = 0.05
+"""ε: equal products keep this much of their own, so that a slate may hold more products than there are features."""
+
+
+class Variety(Protocol):
+    """Remembers what was taken."""
+
+    nearest_C: np.ndarray
+    """Largest cosine with what was taken; −∞ before the first."""
+    like_C: np.ndarray
+    """Candidate that cosine is with; −1 before the first."""
+
+    def values(self, relevance_C: np.ndarray) -> np.ndarray:
+        """What each candidate is worth in the next place, (C,) float64."""
+        ...
+
+    def add(self, candidate: int) -> None:
+        """This one was taken."""
+        ...
+
+
+class _Taken:
+    def __init__(self, features_CD: np.ndarray, diversity: float) -> None:
+        self.features_CD, self.diversity = features_CD, diversity
+        self.nearest_C = np.full(len(features_CD), -np.inf)
+        self.like_C = np.full(len(features_CD), -1)
+
+    def add(self, candidate: int) -> None:
+        cosine_C = self._cosines(candidate)
+        closer_C = cosine_C > self.nearest_C
+        self.nearest_C[closer_C], self.like_C[closer_C] = cosine_C[closer_C], candidate
+
+    def _cosines(self, candidate: int) -> np.ndarray:
+        cosine_C = (self.features_CD @ self.features_CD[candidate]).astype(np.float64)
+        cosine_C[candidate] = 1
+        return cosine_C
+
+
+class MarginalRelevance(_Taken):
+    """MMR; `features_CD` are rows of length 1 or 0."""
+
+    def values(self, relevance_C: np.ndarray) -> np.ndarray:
+        alike_C = np.where(np.isfinite(self.nearest_C), self.nearest_C, 0)
+        return (1 - self.diversity) * relevance_C - self.diversity * alike_C
+
+
+class GreedyDeterminant(_Taken):
+    """Greedy MAP of a DPP; `features_CD` are rows of length 1 or 0."""
+
+    def __init__(self, features_CD: np.ndarray, diversity: float) -> None:
+        super().__init__(features_CD, diversity)
+        self.left_C = np.ones(len(features_CD))
+        """d²: what of S'_ii the taken ones leave unexplained."""
+        self._factor: list[np.ndarray] = []
+
+    def values(self, relevance_C: np.ndarray) -> np.ndarray:
+        return (1 - self.diversity) * relevance_C + self.diversity * np.log(np.maximum(self.left_C, 1e-12))
+
+    def add(self, candidate: int) -> None:
+        super().add(candidate)
+        kernel_C = (1 - JITTER) * self._cosines(candidate)
+        kernel_C[candidate] = 1
+        for row_C in self._factor:
+            kernel_C = kernel_C - row_C[candidate] * row_C
+        row_C = kernel_C / np.sqrt(max(self.left_C[candidate], 1e-12))
+        self._factor.append(row_C)
+        self.left_C = np.maximum(self.left_C - row_C**2, 0)
+
+
+def intra_list_similarity(features_kD: np.ndarray) -> float:
+    """Mean cosine over the pairs of a slate (rows of length 1 or 0); 0 for fewer than two products."""
+    k = len(features_kD)
+    if k < 2:
+        return 0.0
+    total = features_kD.sum(0)
+    return float((total @ total - (features_kD**2).sum()) / (k * (k - 1)))
