@@ -28,7 +28,7 @@ from trainables.data.importers.movielens import import_movielens
 from trainables.metrics import ranking
 from trainables.recommender import ease
 from trainables.recommender.feedback import Feedback
-from trainables.recommender.recommender import best
+from trainables.recommender.retrieval.candidates import best
 
 K = 10
 FOREVER_DAYS = 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,30 @@ from trainables.recommender.model import ItemModel
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
 
-_ARRAYS = ("item_item_mm", "item_rows", "content_nD", "viewers_n", "popularity_n", "style_codes_nS")
+_ARRAYS = ("item_item_mm", "item_rows", "content_nD", "viewers_n", "popularity_n", "trend_n", "style_codes_nS")
+RANKER = "ranker."
+"""Prefix of the tensors that belong to the ranker of impressions, where a bundle carries one."""
 
 
-def save_model(model: ItemModel, folder: Path, card: dict[str, Any]) -> None:
-    """Write a bundle folder; the card is for people, the rest brings the model back bit for bit."""
+def save_model(
+    model: ItemModel, folder: Path, card: dict[str, Any], ranker_parts: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write a bundle folder; the card is for people, the rest brings the model back bit for bit.
+
+    `ranker_parts` are the arrays of a ranker, by name, for a bundle that carries one.
+    """
     names = tuple(model.looks.preset_codes)
     tensors = {name: getattr(model, name) for name in _ARRAYS}
     tensors["preset_codes_PS"] = np.stack([np.asarray(model.looks.preset_codes[name], np.float32) for name in names])
     tensors["looks_mean_S"], tensors["looks_covariance_SS"] = model.looks.mean, model.looks.covariance
+    tensors |= {RANKER + name: array for name, array in (ranker_parts or {}).items()}
     config = {
         "product_ids": list(model.product_ids),
         "categories": list(model.categories),
         "presets": list(names),
         "content_scale": model.content_scale,
         "trained_until_ms": model.trained_until_ms,
+        "learned_until_ms": model.learned_until_ms,
         "counts": model.counts,
         "settings": to_dict(model.config),
     }
@@ -49,6 +59,7 @@ def load_model(folder: Path) -> ItemModel:
             looks=Looks(codes, tensors["looks_mean_S"], tensors["looks_covariance_SS"]),
             config=from_dict(RecommenderTrainConfig, config["settings"]),
             trained_until_ms=int(config["trained_until_ms"]),
+            learned_until_ms=int(config["learned_until_ms"]),
             counts=config["counts"],
         )
     except (KeyError, ValueError) as error:
@@ -56,3 +67,9 @@ def load_model(folder: Path) -> ItemModel:
     if len(model.popularity_n) != len(model.product_ids) or len(model.item_item_mm) != len(model.item_rows):
         raise InputError(f"bundle {folder}: its arrays and its product ids differ in length; fetch it again")
     return model
+
+
+def load_ranker_parts(folder: Path) -> dict[str, np.ndarray] | None:
+    """Arrays of the ranker in a bundle folder, by name; None where it carries none."""
+    tensors = read_bundle(folder, kind="recommender").tensors
+    return {name.removeprefix(RANKER): array for name, array in tensors.items() if name.startswith(RANKER)} or None

@@ -1,11 +1,13 @@
 """How good a recommender is on what viewers did next.
 
 The split is by time alone: the newest `HOLDOUT_SHARE` of a dataset's events is held out, and `training_boundary` is
-the moment it begins. Every recommender is trained on what lies before that moment *and is shipped as it was judged*,
-without a refit on the rest. So of any two bundles trained from a log, neither has seen the log's newest tenth, also
-when one is older than the other, and the gate's figure is that of the very model that would serve. The cost is small:
-live events reach a served model through the viewer's history, not through training. A bundle that did see a part of
-the slice (a log that shrank, or another one) is refused instead of being flattered.
+the moment it begins. A model is a recipe (settings, weights of its parts) and statistics (item-item matrix, popularity,
+trend). What is *learned*, the recipe, comes from before the boundary alone. The statistics are counted twice: up to the
+boundary, to be judged on what came next, and then, by the same recipe, from all events, for what ships; so a served
+model knows the newest days, and the figure beside it is that of its recipe. The gate does the same with any bundle: it
+counts the statistics of both anew up to the boundary of its dataset and compares recipe with recipe on the same slice.
+A recipe that was learned on a part of the slice (a log that shrank, or another one) is refused instead of being
+flattered.
 
 Known viewers with something relevant in the held-out slice are asked: relevant are products they watched to the end,
 liked or bought there and had not met before. All products are ranked, those met before left out.
@@ -23,10 +25,12 @@ from cluster.errors import InputError
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.metrics import ranking
+from trainables.recommender.bundle import load_model
 from trainables.recommender.feedback import FeedbackConfig, collect
 from trainables.recommender.history import HistoryEvent, histories
+from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import PastProducts, Recommender
-from trainables.recommender.train import TrainingData, read_training_data
+from trainables.recommender.train import TrainingData, read_training_data, rebuild
 
 HOLDOUT_SHARE = 0.1
 K = 10
@@ -118,17 +122,26 @@ def evaluate(recommender: Recommender, data: TrainingData, boundary_ms: int) -> 
 
 
 def evaluate_bundle(folder: Path, dataset: Dataset) -> dict[str, float]:
-    """Measures of a bundle on the dataset's held-out slice; InputError where the bundle was trained on a part of it."""
-    recommender = Recommender.from_bundle(folder)
-    data = read_training_data(dataset)
+    """Measures of a bundle's recipe on the dataset's held-out slice, see `evaluate_recipe`."""
+    try:
+        return evaluate_recipe(load_model(folder), read_training_data(dataset))
+    except InputError as error:
+        raise InputError(f"{folder} on dataset {dataset.name!r}: {error}") from error
+
+
+def evaluate_recipe(model: ItemModel, data: TrainingData) -> dict[str, float]:
+    """Measures of a model whose statistics are counted anew up to the boundary, on what came after it.
+
+    InputError where the recipe was learned on a part of what is held out.
+    """
     boundary_ms = training_boundary(data.events)
-    if recommender.model.trained_until_ms > boundary_ms:
+    if model.learned_until_ms > boundary_ms:
         raise InputError(
-            f"{folder} was trained on events that dataset {dataset.name!r} holds out (up to "
-            f"{recommender.model.trained_until_ms} ms, the slice begins at {boundary_ms} ms); its figure would not be "
-            "honest: train it again on this dataset"
+            f"its settings were learned on events that the dataset holds out (up to {model.learned_until_ms} ms, the "
+            f"slice begins at {boundary_ms} ms); its figure would not be honest: train it again on this dataset"
         )
-    return evaluate(recommender, data, boundary_ms)
+    at_boundary = model if model.trained_until_ms == boundary_ms else rebuild(model, data, boundary_ms)
+    return evaluate(Recommender(at_boundary), data, boundary_ms)
 
 
 def _ids(recommender: Recommender, past: PastProducts) -> list[str]:

@@ -1,6 +1,7 @@
 """Events → implicit feedback: how strongly each viewer took to each product, and when.
 
-One event is worth: a purchase more than a like, more than a watch to the end, more than a click; an impression nothing.
+One event is worth: a purchase more than a like, more than a watch to the end, more than a click; an impression nothing,
+or, where what is shown is chosen with the viewer in mind, `impression`: then even what was skipped tells who they are.
 A watch counts by the share watched, where `full_watch_seconds` of a long video are as good as its end. Of all that a
 viewer did with one product the strongest event counts, so that looping or clicking ten times is no vote of ten.
 
@@ -35,6 +36,8 @@ class FeedbackConfig:
     """Weight of a watch to the end, ≥ 0; a shorter one counts by its share."""
     click: float = 0.5
     """Weight, ≥ 0; also of a watch whose time is not known."""
+    impression: float = 0.0
+    """Least weight of whatever the viewer was shown, skipped or not, 0 ≤ w < 1; 0: what was skipped says nothing."""
     full_watch_seconds: float = 20.0
     """Seconds, > 0: watching this long counts as watching to the end, however long the video is."""
     max_products: int = 1000
@@ -44,6 +47,8 @@ class FeedbackConfig:
         for name in ("purchase", "like", "watch", "click"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"feedback.{name} is {getattr(self, name)}; set a weight of 0 or more")
+        if not 0 <= self.impression < 1:
+            raise ValueError(f"feedback.impression is {self.impression}; set 0 (off) or more, below 1")
         if not self.full_watch_seconds > 0:
             raise ValueError(f"feedback.full_watch_seconds is {self.full_watch_seconds}; set seconds above 0, e.g. 20")
         if self.max_products < 1:
@@ -101,7 +106,8 @@ def event_weights(type_E: np.ndarray, share_E: np.ndarray, config: FeedbackConfi
     worth[[CLICK, WATCH, LIKE, PURCHASE]] = config.click, config.watch, config.like, config.purchase
     weight = worth[type_E]
     watched = config.watch * share_E
-    return np.where(type_E == WATCH, np.where(np.isnan(share_E), config.click, watched), weight)
+    weight = np.where(type_E == WATCH, np.where(np.isnan(share_E), config.click, watched), weight)
+    return np.where(type_E >= IMPRESSION, np.maximum(weight, config.impression), 0.0)
 
 
 def collect(events: pa.Table, product_ids: Sequence[str], config: FeedbackConfig) -> Feedback:
@@ -118,8 +124,8 @@ def collect(events: pa.Table, product_ids: Sequence[str], config: FeedbackConfig
     share_E, bad_watch, bad_duration = watched_share(watch_E, duration_E, config.full_watch_seconds)
     weight_E = event_weights(type_E, share_E, config)
 
-    far = _far_future(at_ms_E)
-    keep = (type_E > IMPRESSION) & (product_E >= 0) & ~far
+    far = far_future(at_ms_E)
+    keep = (type_E > (IMPRESSION if config.impression == 0 else -1)) & (product_E >= 0) & ~far
     viewers, viewer_E = _viewer_rows(events["viewer_id"])
     viewer_N, product_N, at_ms_N, weight_N = strongest(viewer_E[keep], product_E[keep], at_ms_E[keep], weight_E[keep])
     newest = _newest(viewer_N, at_ms_N, config.max_products)
@@ -157,7 +163,7 @@ def _viewer_rows(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     return names[order], row_of[encoded.indices.to_numpy()]
 
 
-def _far_future(at_ms_E: np.ndarray) -> np.ndarray:
+def far_future(at_ms_E: np.ndarray) -> np.ndarray:
     """Events more than a year later than 99.9 % of the log: a wrong clock, which would make all the rest look stale."""
     if len(at_ms_E) == 0:
         return np.zeros(0, bool)

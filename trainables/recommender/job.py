@@ -17,10 +17,11 @@ from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
 from trainables.recommender.bundle import save_model
 from trainables.recommender.evaluation import evaluate, training_boundary
+from trainables.recommender.learning import learn
 from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
-from trainables.recommender.train import GramSum, Progress, read_training_data, sum_here, train
+from trainables.recommender.train import GramSum, Progress, end_of, read_training_data, rebuild, sum_here, train
 from trainables.trained import TrainedModel
 
 
@@ -34,7 +35,7 @@ def run_training(
     parent_run_id: str | None = None,
     on_progress: Progress = lambda stage, done, total: None,
 ) -> TrainedModel:
-    """Train on all but the newest events, measure on those, and register the model as challenger.
+    """Learn settings on all but the newest events, measure on those, count all of them, and register as challenger.
 
     Without Ray the model is the same to the last bit. The bundle is also kept under `runs/NAME/bundle`.
     """
@@ -54,12 +55,13 @@ def run_training(
     )
     with tracked as run, tempfile.TemporaryDirectory() as scratch:
         with ray_session(settings) if use_ray else nullcontext():
-            model = train(
-                config, data, preset_codes(), until_ms=until_ms, gram_sum=_gram_sum(use_ray), on_progress=on_progress
-            )
-        on_progress("held-out ranking", 0, 1)
-        metrics = evaluate(Recommender(model), data, until_ms)
-        on_progress("held-out ranking", 1, 1)
+            how = {"gram_sum": _gram_sum(use_ray), "on_progress": on_progress}
+            config = learn(config, data, until_ms=until_ms, **how)
+            judged = train(config, data, preset_codes(), until_ms=until_ms, **how)
+            on_progress("held-out ranking", 0, 1)
+            metrics = evaluate(Recommender(judged), data, until_ms)
+            on_progress("held-out ranking", 1, 1)
+            model = rebuild(judged, data, end_of(data.events), **how)
         run.log_metrics({**metrics, **{f"data_{name}": float(value) for name, value in model.counts.items()}}, step=0)
         folder = Path(scratch) / "bundle"
         save_model(model, folder, _card(model, lineage, metrics))
@@ -81,9 +83,11 @@ def _gram_sum(use_ray: bool) -> GramSum:
 
 def _card(model: ItemModel, lineage: dict[str, str], metrics: dict[str, float]) -> dict[str, Any]:
     return {
-        "model": "EASE with recency, content likeness for little-known products, popularity for unknown viewers",
+        "model": "EASE with recency and trend, content likeness for little-known products, popularity for new viewers",
         "trained_until": datetime.fromtimestamp(model.trained_until_ms / 1000, UTC).isoformat(),
-        "held_out": "the newest tenth of the events, by time; the metrics are of this very model on it",
+        "learned_until": datetime.fromtimestamp(model.learned_until_ms / 1000, UTC).isoformat(),
+        "held_out": "the newest tenth of the events, by time; the metrics are of the same settings with the statistics "
+        "of what came before it, the model itself has the statistics of all events",
         "products": len(model.product_ids),
         "products_in_matrix": len(model.item_rows),
         "data_counts": model.counts,

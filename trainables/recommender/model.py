@@ -1,11 +1,12 @@
 """The trained recommender as arrays, and the one formula that scores products.
 
-    score_i = Σ_j w_j · [ B_ji + γ · (c_i + c_j − c_i·c_j) · S_ji ] + π · popularity_i
+    score_i = Σ_j w_j · [ t_i · B_ji + γ · (c_i + c_j − c_i·c_j) · S_ji ] + π · popularity_i
 
-j runs over the viewer's past products, w_j is their faded feedback, B the item-item matrix (EASE), S the cosine of
-content features. c = m / (m + viewers) is how little is known of a product: 1 for a new one, near 0 for a well-known
-one; of a pair, content counts as far as either is unknown. γ brings S to the spread of B. Every term of the sum belongs
-to one past product, so the shares explain the score exactly; a viewer without history is left with popularity.
+j runs over the viewer's past products, w_j is their faded feedback, B the item-item matrix (EASE), t the trend of a
+product (see popularity.py), S the cosine of content features. c = m / (m + viewers) is how little is known of a
+product: 1 for a new one, near 0 for a well-known one; of a pair, content counts as far as either is unknown. γ brings S
+to the spread of B. Every term of the sum belongs to one past product, so the shares explain the score exactly; a viewer
+without history is left with popularity.
 
 Dims: n products, m products with a row in the item-item matrix, h past products, D content features, S style code.
 """
@@ -39,12 +40,16 @@ class ItemModel:
     """float32, viewers who took to each product in training."""
     popularity_n: np.ndarray
     """float32, 0…1."""
+    trend_n: np.ndarray
+    """float32, > 0; 1 for a product that does as well as ever."""
     style_codes_nS: np.ndarray
     """float32, NaN rows where a product has no clip."""
     looks: Looks
     config: RecommenderTrainConfig
     trained_until_ms: int
-    """No event at or after this moment was used."""
+    """No event at or after this moment is in the statistics."""
+    learned_until_ms: int
+    """No event at or after this moment had a say in the settings."""
     counts: dict[str, int] = field(default_factory=dict)
     """What training read, dropped and capped."""
 
@@ -67,6 +72,10 @@ class ItemModel:
         return np.float32(self.config.popularity_weight) * self.popularity_n
 
     @cached_property
+    def _trend_m(self) -> np.ndarray:
+        return self.trend_n[self.item_rows]
+
+    @cached_property
     def _column(self) -> np.ndarray:
         """Catalogue row → row of the matrix, −1 outside."""
         column = np.full(len(self.product_ids), -1)
@@ -81,7 +90,7 @@ class ItemModel:
         w, c = weights.astype(np.float32), self.unknownness_n
         column = self._column[rows]
         known = column >= 0
-        total[self.item_rows] += w[known] @ self.item_item_mm[column[known]]
+        total[self.item_rows] += self._trend_m * (w[known] @ self.item_item_mm[column[known]])
         if self.content_scale:
             features, unknown = self.content_nD[rows], c[rows]
             # Two products of a matrix and a vector: BLAS is five times slower with a matrix of two columns.
@@ -97,7 +106,7 @@ class ItemModel:
         """
         column, goal = self._column[rows], self._column[targets]
         past_hk = self.item_item_mm[np.ix_(column, goal)].astype(np.float64) if self.item_rows.size else 0.0
-        past_hk = np.where((column >= 0)[:, None] & (goal >= 0), past_hk, 0.0)
+        past_hk = np.where((column >= 0)[:, None] & (goal >= 0), past_hk * self.trend_n[targets], 0.0)
         c_past, c_goal = (self.unknownness_n[at].astype(np.float64) for at in (rows, targets))
         unknown_hk = c_goal + c_past[:, None] * (1 - c_goal)
         similar_hk = self.content_nD[rows].astype(np.float64) @ self.content_nD[targets].T

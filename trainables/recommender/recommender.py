@@ -18,6 +18,7 @@ from trainables.recommender.ease import fade
 from trainables.recommender.feedback import IMPRESSION, WATCH, event_weights, strongest, watched_share
 from trainables.recommender.history import HistoryEvent
 from trainables.recommender.model import ItemModel
+from trainables.recommender.retrieval.candidates import best, blended
 from trainables.recommender.taste import Look, viewer_look
 
 Source = Literal["history", "content", "popular", "fresh"]
@@ -44,6 +45,13 @@ class Recommendation:
     """Largest share first; empty without history."""
     popularity: float
     """The part of the score that everybody gets."""
+
+
+class Candidate(NamedTuple):
+    """A product to be ranked, with the score that retrieved it."""
+
+    product_id: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,7 @@ class Recommender:
         Events of products the model does not know are left out. An empty history gives what is popular.
         """
         past = self.fold(history, now_ms)
-        excluded = [self.model.row_of[product_id] for product_id in exclude if product_id in self.model.row_of]
-        rows = self.rank(past, k, np.array(excluded, np.int64))
+        rows = self.rank(past, k, self._known(exclude))
         slate = self._explained(past, rows)
         # Ranking adds in float32; the exact sums may swap neighbours that are equal to seven digits.
         return sorted(slate, key=lambda item: (-item.score, self.model.row_of[item.product_id]))
@@ -105,7 +112,6 @@ class Recommender:
         config, row_of = self.model.config, self.model.row_of
         known = [event for event in history if event.product_id in row_of and event.event_type in EVENT_TYPES]
         types = np.array([EVENT_TYPES.index(event.event_type) for event in known], np.int64)
-        acted = types > IMPRESSION
         watch, duration = (
             np.array([np.nan if value is None else value for value in values], float)
             for values in ([event.watch_seconds for event in known], [event.duration_seconds for event in known])
@@ -114,21 +120,46 @@ class Recommender:
             np.where(types == WATCH, watch, np.nan), duration, config.feedback.full_watch_seconds
         )
         weight = event_weights(types, share, config.feedback)
-        rows = np.array([row_of[event.product_id] for event in known], np.int64)[acted]
-        at_ms = np.array([event.at_ms for event in known], np.int64)[acted]
-        _, rows, at_ms, weight = strongest(np.zeros(len(rows), np.int64), rows, at_ms, weight[acted])
-        seen = rows
+        rows = np.array([row_of[event.product_id] for event in known], np.int64)
+        at_ms = np.array([event.at_ms for event in known], np.int64)
+        seen = np.unique(rows[types > IMPRESSION])
+        told = (types > IMPRESSION) | (weight > 0)
+        _, rows, at_ms, weight = strongest(np.zeros(int(told.sum()), np.int64), rows[told], at_ms[told], weight[told])
         newest = slice(max(0, len(rows) - config.feedback.max_products), None)
         rows, at_ms, weight = rows[newest], at_ms[newest], weight[newest]
         weight = weight * fade(at_ms, now_ms, config.history_half_life_days)
         return PastProducts(rows[weight > 0], weight[weight > 0], seen)
 
+    def retrieve(
+        self, history: Sequence[HistoryEvent], k: int, now_ms: int, exclude: Collection[str] = ()
+    ) -> list[Candidate]:
+        """Up to k candidates for a ranker, best first: products the viewer has not met, by score.
+
+        Some places are kept for what is popular now and for what nobody has met yet, see `retrieval.candidates`.
+        """
+        past = self.fold(history, now_ms)
+        scores = self.model.scores(past.rows, past.weights)
+        known = self._known(exclude)
+        scores[past.seen] = scores[known] = -np.inf
+        rows = blended(scores, self.model.popularity_n, self.model.viewers_n, _checked(k))
+        return [Candidate(self.model.product_ids[row], float(scores[row])) for row in rows]
+
     def rank(self, past: PastProducts, k: int, excluded: np.ndarray = np.zeros(0, np.int64)) -> np.ndarray:
         """Catalogue rows of the k best products that are neither seen nor excluded, best first."""
+        return self.scored(past, k, excluded)[0]
+
+    def scored(
+        self, past: PastProducts, k: int, excluded: np.ndarray = np.zeros(0, np.int64)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of `rank`, and their scores (float32)."""
         scores = self.model.scores(past.rows, past.weights)
-        scores[past.seen] = -np.inf
-        scores[excluded] = -np.inf
-        return best(scores, _checked(k))
+        scores[past.seen] = scores[excluded] = -np.inf
+        rows = best(scores, _checked(k))
+        return rows, scores[rows]
+
+    def _known(self, product_ids: Collection[str]) -> np.ndarray:
+        """Catalogue rows of those products the model knows."""
+        return np.array([self.model.row_of[i] for i in product_ids if i in self.model.row_of], np.int64)
 
     def _explained(self, past: PastProducts, rows: np.ndarray) -> list[Recommendation]:
         by_viewers_hk, by_content_hk = self.model.shares(past.rows, past.weights, rows)
@@ -156,15 +187,6 @@ class Recommender:
     def _style_codes(self) -> dict[str, np.ndarray]:
         codes = self.model.style_codes_nS
         return {self.model.product_ids[i]: codes[i] for i in np.flatnonzero(~np.isnan(codes).any(1))}
-
-
-def best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the k largest finite scores, largest first; equal scores in row order."""
-    k = min(k, len(scores))
-    # Everything at or above the k-th largest value, so that ties are cut by row and not by how partition left them.
-    least = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
-    rows = np.flatnonzero((scores >= least) & np.isfinite(scores))
-    return rows[np.argsort(-scores[rows], kind="stable")][:k]
 
 
 def _checked(k: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from trainables.recommender.content import ContentConfig
 from trainables.recommender.ease import EaseConfig
 from trainables.recommender.feedback import FeedbackConfig
+from trainables.recommender.learn_config import LearnConfig
 from trainables.recommender.popularity import PopularityConfig
 
 
@@ -26,6 +27,7 @@ class RecommenderTrainConfig:
     """Days, > 0: for the look, a finished watch this much older than the newest counts half."""
     popularity_weight: float = 0.02
     """Score of the most popular product for everybody, ≥ 0: what is added to a personal score."""
+    learn: LearnConfig = field(default_factory=LearnConfig)
     content_weight: float = 1.0
     """≥ 0; at 1, similarities of unknown products spread as widely as item-item weights of known ones."""
     content_prior_viewers: float = 5.0

@@ -16,9 +16,9 @@ from trainables.data.schemas import conform
 from trainables.data.style_code import CODE_DIM
 from trainables.recommender import ease
 from trainables.recommender.content import content_features
-from trainables.recommender.feedback import Feedback, collect
+from trainables.recommender.feedback import Feedback, collect, far_future
 from trainables.recommender.model import ItemModel
-from trainables.recommender.popularity import popularity
+from trainables.recommender.popularity import popularity, trend
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.watched_looks import watched_looks
 
@@ -85,17 +85,22 @@ def train(
     preset_codes: Mapping[str, np.ndarray],
     *,
     until_ms: int,
+    learned_until_ms: int | None = None,
     gram_sum: GramSum = sum_here,
     on_progress: Progress = lambda stage, done, total: None,
 ) -> ItemModel:
-    """Train on the events before `until_ms`; later ones are not looked at, whatever they say."""
+    """Train on the events before `until_ms`; later ones are not looked at, whatever they say.
+
+    `learned_until_ms` is the end of the events that the settings were chosen on; None: `until_ms`.
+    """
     at_ms = data.events["at"].cast(pa.int64()).to_numpy()
     events = data.events.filter(pa.array(at_ms < until_ms))
     product_ids = data.products["product_id"].to_pylist()
     feedback = collect(events, product_ids, config.feedback)
     liked = feedback.where(feedback.weight_N > 0)
     viewers_n = np.bincount(liked.product_N, minlength=len(product_ids)).astype(np.float32)
-    rows = _matrix_rows(viewers_n, config.ease.max_products)
+    shown = config.feedback.impression
+    rows = matrix_rows(viewers_n, config.ease.max_products)
     gram = gram_sum(liked, rows, config.ease, on_progress)
     on_progress("item-item matrix", 0, 1)
     item_item = ease.solve(gram, config.ease.l2)
@@ -110,16 +115,51 @@ def train(
         content_nD=content,
         content_scale=config.content_weight * _spread_ratio(item_item, content[rows]),
         viewers_n=viewers_n,
-        popularity_n=popularity(liked, len(product_ids), until_ms, config.popularity),
+        popularity_n=popularity(liked, len(product_ids), until_ms, config.popularity, shown),
+        trend_n=trend(liked, len(product_ids), until_ms, config.popularity, shown),
         style_codes_nS=style_codes,
         looks=watched_looks(events, product_ids, style_codes, preset_codes),
         config=config,
         trained_until_ms=until_ms,
+        learned_until_ms=until_ms if learned_until_ms is None else learned_until_ms,
         counts={**feedback.counts, "outside_matrix": int((viewers_n > 0).sum()) - len(rows)},
     )
 
 
-def _matrix_rows(viewers_n: np.ndarray, most: int) -> np.ndarray:
+def rebuild(
+    model: ItemModel,
+    data: TrainingData,
+    until_ms: int,
+    *,
+    gram_sum: GramSum = sum_here,
+    on_progress: Progress = lambda stage, done, total: None,
+) -> ItemModel:
+    """The same recipe (settings, presets) over statistics counted anew from the events before `until_ms`.
+
+    With the moment the model was trained until, it is the same model; with a later one, it has caught up with the log.
+    """
+    return train(
+        model.config,
+        data,
+        model.looks.preset_codes,
+        until_ms=until_ms,
+        learned_until_ms=model.learned_until_ms,
+        gram_sum=gram_sum,
+        on_progress=on_progress,
+    )
+
+
+def end_of(events: pa.Table) -> int:
+    """The first moment after all events, milliseconds since 1970; events of a wrong clock (a year ahead) do not count.
+
+    0 where there are none.
+    """
+    at_ms = events["at"].cast(pa.int64()).to_numpy()
+    at_ms = at_ms[~far_future(at_ms)]
+    return int(at_ms.max()) + 1 if len(at_ms) else 0
+
+
+def matrix_rows(viewers_n: np.ndarray, most: int) -> np.ndarray:
     """Catalogue rows with feedback, at most `most`, those with the most viewers; ascending."""
     order = np.argsort(-viewers_n, kind="stable")[:most]
     return np.sort(order[viewers_n[order] > 0])

@@ -17,10 +17,9 @@ from cluster.tracking import TrackedRun, code_version
 from trainables.bundle import read_bundle
 from trainables.data.dataset import Dataset
 from trainables.recommender.bundle import load_model, save_model
-from trainables.recommender.evaluation import evaluate
+from trainables.recommender.evaluation import evaluate_recipe
 from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
 from trainables.recommender.privacy.model_erasure import erased_model, without_viewers
-from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import read_training_data
 
 MODEL = "recommender"
@@ -74,7 +73,7 @@ def _renewed(settings: Settings, dataset: Dataset, version: ModelVersion, viewer
     tracked = TrackedRun(settings, run_name, kind=MODEL, params=to_dict(old.config), lineage=lineage)
     with tracked as run, tempfile.TemporaryDirectory() as scratch:
         model = erased_model(old, data, preset_codes(), [viewer])
-        metrics = evaluate(Recommender(model), data, model.trained_until_ms)
+        metrics = evaluate_recipe(model, data)
         run.log_metrics(metrics, step=0)
         changed = {"data_counts": model.counts, "lineage": lineage, "metrics": metrics}
         save_model(model, Path(scratch), {**card, **changed, "erasures": card.get("erasures", 0) + 1})

@@ -41,5 +41,6 @@ def erased_model(
         without_viewers(data, viewers),
         preset_codes,
         until_ms=model.trained_until_ms,
+        learned_until_ms=model.learned_until_ms,
         on_progress=on_progress,
     )

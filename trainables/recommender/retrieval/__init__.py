@@ -1,0 +1,1 @@
+"""Retrieval: candidates out of the whole catalogue."""
