@@ -65,13 +65,13 @@ class Brushes(nn.Module):
         contrast = deviation_N.clamp(min=0.06).view(-1, 1, 1, 1)
         shade = torch.sigmoid((mean_N.view(-1, 1, 1, 1) - 0.5 * contrast - light) / (0.4 * contrast))
         slopes = F.conv2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), self.sobel)
-        contour = torch.tanh(1.2 * (slopes.square().sum(1, keepdim=True) + 1e-6).sqrt() / contrast)
+        contour = torch.tanh(1.2 * (_dot(slopes, slopes) + 1e-6).sqrt() / contrast)
         glow = _spread(contour)
         screen = self._screen(height, width)
         grain, soft, hatch, cross, stripes = screen[:5, None].unbind(0)
         along = self._directions(slopes)
-        fine, broad = ((along * tiles).sum(1, keepdim=True) for tiles in screen[5:].split(DIRECTIONS))
-        blurred = F.avg_pool2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        fine, broad = (_dot(along, tiles[None]) for tiles in screen[5:].split(DIRECTIONS))
+        blurred = _softened(light)
         washed = _spread(light)
         v = torch.linspace(-1, 1, height, device=light.device)[:, None]
         u = torch.linspace(-1, 1, width, device=light.device)[None]
@@ -92,17 +92,17 @@ class Brushes(nn.Module):
         # A contour runs across its slope, hence the minus: the doubled angle of a perpendicular.
         tensor = -torch.cat([x.square() - y.square(), 2 * x * y], 1)
         smooth = _blurred_quarter(tensor) + tensor.new_tensor([2e-4, 0.0]).view(1, 2, 1, 1)
-        unit = smooth * torch.rsqrt(smooth.square().sum(1, keepdim=True) + 1e-10)
+        unit = smooth * torch.rsqrt(_dot(smooth, smooth) + 1e-10)
         weights = F.relu(F.conv2d(unit, self.doubled_angles))
-        return _enlarge(weights * torch.rsqrt(weights.square().sum(1, keepdim=True) + 1e-6), slopes_N2HW)
+        return _enlarge(weights * torch.rsqrt(_dot(weights, weights) + 1e-6), slopes_N2HW)
 
     @staticmethod
     def _backdrop(frames_NCHW: Tensor, border_ND: Tensor) -> Tensor:
         """How near a pixel's colour is to the border's, (N, 1, H, W) in 0…1, softened over three pixels."""
         mean, deviation = border_ND[:, :, None, None].split(3, 1)
         reach = 0.02 + deviation.square().sum(1, keepdim=True)
-        nearness = torch.exp(-0.5 * (frames_NCHW - mean).square().sum(1, keepdim=True) / reach)
-        return F.avg_pool2d(F.pad(nearness, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        away = frames_NCHW - mean
+        return _softened(torch.exp(-0.5 * _dot(away, away) / reach))
 
     def _screen(self, height: int, width: int) -> Tensor:
         repeats = (1, -(-height // TILE), -(-width // TILE))
@@ -125,10 +125,33 @@ def _spread(map_NCHW: Tensor) -> Tensor:
 
 
 def _blurred_quarter(map_NCHW: Tensor) -> Tensor:
-    small = F.avg_pool2d(map_NCHW, 4, ceil_mode=True, count_include_pad=False)
-    for _ in range(2):
-        small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return small
+    height, width = map_NCHW.shape[-2:]
+    short = (0, -width % 4, 0, -height % 4)
+    small = _box(F.pad(map_NCHW, short), 4, stride=4)
+    if any(short):  # the mean is over what there is
+        small = small / _box(F.pad(map_NCHW.new_ones(1, 1, height, width), short), 4, stride=4)
+    return _softened(_softened(small))
+
+
+def _softened(map_NCHW: Tensor) -> Tensor:
+    """Mean over 3 × 3 pixels."""
+    return _box(F.pad(map_NCHW, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+def _box(map_NCHW: Tensor, side: int, stride: int) -> Tensor:
+    # A convolution: pooling of a single channel takes a path on CPUs that is thirty times slower.
+    channels = map_NCHW.shape[1]
+    kernel = map_NCHW.new_full((channels, 1, side, side), 1 / side**2)
+    return F.conv2d(map_NCHW, kernel, stride=stride, groups=channels)
+
+
+def _dot(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
+    """Sum of the products over channels (N, 1, H, W), a channel at a time: no tensor of all products is made."""
+    first, *rest = zip(x_NCHW.split(1, 1), y_NCHW.split(1, 1), strict=True)
+    total = first[0] * first[1]
+    for x, y in rest:
+        total = torch.addcmul(total, x, y)
+    return total
 
 
 def _enlarge(small_NCHW: Tensor, like_NCHW: Tensor) -> Tensor:
