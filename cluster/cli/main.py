@@ -10,10 +10,12 @@ from rich.console import Console
 from cluster.cli import (
     clips,
     data,
+    erase,
     evaluate,
     importing,
     models,
     serve,
+    slates,
     submit,
     train_generator,
     train_recommender,
@@ -42,6 +44,8 @@ app.add_typer(tune.app, name="tune", help="Sweep settings with Ray Tune.")
 app.add_typer(clips.app, name="clips", help="Restyle, repair, enhance and generate clips in folders.")
 app.add_typer(evaluate.app, name="evaluate", help="Measure a model on clips it never saw.")
 app.add_typer(models.app, name="models", help="List, show, promote and roll back registered models.")
+app.command("slates")(slates.command)
+app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     submit.command
