@@ -4,8 +4,9 @@ A fifth of the products (at random, by seed) is held out with all that viewers d
 alignment and all settings see the rest only. Viewers who took to held-out products are asked: their history is what
 they took to among the others, the held-out products are ranked, relevant are those they took to (KuaiRand: a watch of
 0.8 or more, a like; MovieLens: any rating). `all` ranks the held-out products among the whole catalogue, what the
-viewer met left out. Settings of both sides are chosen on a fold of products of its own (another seed), the baseline's
-among feature sets, weights and numbers of neighbours. Intervals: paired bootstrap over viewers of the ratio of means.
+viewer met left out, each side's weights brought to the spread of the item-item matrix. Settings of both sides are
+chosen on held-out products of another seed, the baseline's among feature sets and numbers of neighbours. Intervals:
+paired bootstrap over viewers of the ratio of means.
 
     python -m benchmarks.recommender_cold [--kuairand DIR] [--wheel recbole-1.2.1-py3-none-any.whl] [--seeds 3]
 """
@@ -132,10 +133,9 @@ def neighbours(content_nD: np.ndarray, fold: Fold, most: int | None) -> np.ndarr
     return np.where(similar >= least, similar, 0)
 
 
-def neighbours_by_spread(content_nD: np.ndarray, fold: Fold) -> np.ndarray:
-    """The cosine brought to the spread of the item-item weights, so that cold and warm scores can be compared."""
-    similar = neighbours(content_nD, fold, None)
-    return similar * np.float32(fold.item_item_mm.std() / max(similar.std(), 1e-9))
+def at_spread(weights_mc: np.ndarray, fold: Fold) -> np.ndarray:
+    """Brought to the spread of the item-item weights, so that cold products compete with warm ones as equals."""
+    return weights_mc * np.float32(fold.item_item_mm.std() / max(weights_mc.std(), 1e-9))
 
 
 def aligned(log: Log, fold: Fold, config: AlignmentConfig) -> np.ndarray:
@@ -167,10 +167,11 @@ def run(log: Log, seeds: int) -> None:
         fold = Fold(log, seed)
         config = choose_l2(log.content["all"], fold.item_item_mm, fold.warm, log.liked_Vn, AlignmentConfig())
         weights = aligned(log, fold, config)
-        results["peer"].append(fold.ndcg(neighbours(log.content[chosen[0]], fold, chosen[1])))
+        peer = neighbours(log.content[chosen[0]], fold, chosen[1])
+        results["peer"].append(fold.ndcg(peer))
         results["ours"].append(fold.ndcg(weights))
-        results["peer_all"].append(fold.ndcg(neighbours_by_spread(log.content[chosen[0]], fold), whole=True))
-        results["ours_all"].append(fold.ndcg(weights, whole=True))
+        results["peer_all"].append(fold.ndcg(at_spread(peer, fold), whole=True))
+        results["ours_all"].append(fold.ndcg(at_spread(weights, fold), whole=True))
         chance = fold.ndcg(np.random.default_rng(seed).random(weights.shape)).mean()
         line = "  ".join(f"{name} {values[-1].mean():.4f}" for name, values in results.items())
         seconds = time.perf_counter() - started
