@@ -99,12 +99,14 @@ def _table(ids: pd.Series, product_ids: tuple[str, ...], viewer_N, row_N, score_
     import pandas as pd
 
     starts = np.searchsorted(viewer_N, viewer_N)  # viewers come one after another
-    return pd.DataFrame({
-        "user_id": _plain(ids.to_numpy()[viewer_N]),
-        "video_id": _plain(np.asarray(product_ids, dtype=object)[row_N]),
-        "rank": np.arange(len(viewer_N)) - starts + 1,
-        "score": score_N,
-    })
+    return pd.DataFrame(
+        {
+            "user_id": _plain(ids.to_numpy()[viewer_N]),
+            "video_id": _plain(np.asarray(product_ids, dtype=object)[row_N]),
+            "rank": np.arange(len(viewer_N)) - starts + 1,
+            "score": score_N,
+        }
+    )
 
 
 def _plain(ids) -> pd.Series:

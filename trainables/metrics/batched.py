@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+SAMPLED_SLATES = 500
+
 
 def top_k(scores_Vn: np.ndarray, k: int) -> np.ndarray:
     """Rows (V, k) of the k largest scores, largest first; −1 where fewer are finite. Of equal scores any may be cut."""
@@ -50,3 +52,23 @@ def ndcg(hit_Vk: np.ndarray, relevant_V: np.ndarray) -> np.ndarray:
     discount_k = 1 / np.log2(np.arange(2, hit_Vk.shape[1] + 2))
     ideal_k = np.cumsum(discount_k)
     return hit_Vk @ discount_k / ideal_k[np.minimum(relevant_V, hit_Vk.shape[1]) - 1]
+
+
+def intra_list_similarity(slate_Vk: np.ndarray, met_Un: sparse.csr_array) -> float:
+    """Mean cosine between two products of one slate, over who met them (Ziegler et al. 2005); 0 without two products.
+
+    `met_Un` are any viewers and the products they met, whatever its values. Of many slates, evenly spaced ones.
+    """
+    slate_Vk = slate_Vk[np.linspace(0, len(slate_Vk) - 1, min(len(slate_Vk), SAMPLED_SLATES)).astype(int)]
+    x_Un = sparse.csr_array(met_Un.astype(bool).astype(np.float64))
+    length_n = np.sqrt(np.maximum(np.asarray(x_Un.sum(0)).ravel(), 1))
+    unit_nU = sparse.csr_array((x_Un / length_n).T)
+    viewer, place = np.nonzero(slate_Vk >= 0)
+    chosen = sparse.csr_array((np.ones(len(viewer)), (viewer, slate_Vk[viewer, place])), (len(slate_Vk), x_Un.shape[1]))
+    count_V = np.asarray(chosen.sum(1)).ravel()
+    pairs_V = count_V * (count_V - 1)
+    # |Σ unit vectors|² = Σ of all cosines; a product that somebody met has cosine 1 with itself.
+    total = (chosen @ unit_nU).power(2).sum(1)
+    alone = chosen @ np.asarray(unit_nU.power(2).sum(1)).ravel()
+    mean_V = (np.asarray(total).ravel() - alone) / np.maximum(pairs_V, 1)
+    return float(mean_V[pairs_V > 0].mean()) if (pairs_V > 0).any() else 0.0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.recommender.ease import fade
-from trainables.recommender.feedback import collect, rows_in
+from trainables.recommender.feedback import Feedback, collect, rows_in
 from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import PastProducts, Recommender
 from trainables.recommender.train import TrainingData, end_of, rebuild
@@ -19,6 +21,38 @@ def caught_up(model: ItemModel, data: TrainingData) -> ItemModel:
     """The model with the statistics of all events of the data; itself where the data has no newer ones."""
     end_ms = end_of(data.events)
     return rebuild(model, data, end_ms) if end_ms > model.trained_until_ms else model
+
+
+@dataclass(frozen=True)
+class Pasts:
+    """Histories of many viewers, ready to be scored."""
+
+    feedback: Feedback
+    weight_N: np.ndarray
+    """Faded until now."""
+    met_viewer: np.ndarray
+    met_row: np.ndarray
+    """Pairs with an event of any kind, by row of `feedback.viewers`."""
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        return {viewer: row for row, viewer in enumerate(self.feedback.viewers.tolist())}
+
+    def of(self, viewer: str) -> PastProducts:
+        """A viewer's history; `seen` is whatever they met, be it only shown. Empty for a viewer without events."""
+        row = self.row_of.get(viewer, -1)
+        part = slice(*np.searchsorted(self.feedback.viewer_N, (row, row + 1)))
+        met = slice(*np.searchsorted(self.met_viewer, (row, row + 1)))
+        known = self.weight_N[part] > 0
+        return PastProducts(self.feedback.product_N[part][known], self.weight_N[part][known], self.met_row[met])
+
+
+def pasts(model: ItemModel, events: pa.Table, viewers: Sequence[str], now_ms: int) -> Pasts:
+    """Histories of viewers (pseudonyms), weighed as the model weighs them."""
+    own = events.filter(pc.is_in(events["viewer_id"], value_set=pa.array(sorted(set(viewers)), pa.string())))
+    feedback = collect(own, model.product_ids, model.config.feedback)
+    weight = feedback.weight_N * fade(feedback.at_ms_N, now_ms, model.config.history_half_life_days)
+    return Pasts(feedback, weight, *_met(own, model.product_ids, feedback.viewers))
 
 
 def slates(
@@ -33,25 +67,28 @@ def slates(
 
     Whatever a viewer met in `events`, be it only shown, is left out. A viewer without events gets what is popular.
     """
-    recommender = Recommender(model)
-    own = events.filter(pc.is_in(events["viewer_id"], value_set=pa.array(sorted(set(viewers)), pa.string())))
-    feedback = collect(own, model.product_ids, model.config.feedback)
-    weight = feedback.weight_N * fade(feedback.at_ms_N, now_ms, model.config.history_half_life_days)
-    met_viewer, met_row = _met(own, model.product_ids, feedback.viewers)
-    row_of = {viewer: row for row, viewer in enumerate(feedback.viewers.tolist())}
+    recommender, past = Recommender(model), pasts(model, events, viewers, now_ms)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for place, viewer in enumerate(viewers):
-        row = row_of.get(viewer, -1)
-        part = slice(*np.searchsorted(feedback.viewer_N, (row, row + 1)))
-        known = weight[part] > 0
-        met = met_row[slice(*np.searchsorted(met_viewer, (row, row + 1)))]
-        past = PastProducts(feedback.product_N[part][known], weight[part][known], met)
-        rows, scores = recommender.scored(past, k)
+        rows, scores = recommender.scored(past.of(viewer), k)
         found.append((np.full(len(rows), place), rows, scores))
         on_viewer(place + 1)
     empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     columns = zip(*found, strict=True) if found else ([part] for part in empty)
     return tuple(np.concatenate(column) for column in columns)
+
+
+def dense_scorer(
+    model: ItemModel, events: pa.Table, viewers: Sequence[str], now_ms: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Scores (a, n) float32 of all products for rows (a,) of `viewers`: what `slates` ranks by, nothing left out."""
+    past = pasts(model, events, viewers, now_ms)
+
+    def scores(rows: np.ndarray) -> np.ndarray:
+        of = [past.of(viewers[row]) for row in rows.tolist()]
+        return np.stack([model.scores(one.rows, one.weights) for one in of])
+
+    return scores
 
 
 def _met(events: pa.Table, product_ids: Sequence[str], viewers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

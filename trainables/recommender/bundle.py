@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
@@ -15,7 +16,8 @@ from trainables.recommender.model import ItemModel
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
 
-_ARRAYS = ("item_item_mm", "item_rows", "content_nD", "viewers_n", "popularity_n", "trend_n", "style_codes_nS")
+_ARRAYS = ("item_rows", "content_nD", "viewers_n", "popularity_n", "trend_n", "style_codes_nS")
+_SPARSE = ("item_item_data", "item_item_indices", "item_item_indptr")
 RANKER = "ranker."
 """Prefix of the tensors that belong to the ranker of impressions, where a bundle carries one."""
 
@@ -29,6 +31,7 @@ def save_model(
     """
     names = tuple(model.looks.preset_codes)
     tensors = {name: getattr(model, name) for name in _ARRAYS}
+    tensors |= _matrix_tensors(model.item_item_mm)
     tensors["preset_codes_PS"] = np.stack([np.asarray(model.looks.preset_codes[name], np.float32) for name in names])
     tensors["looks_mean_S"], tensors["looks_covariance_SS"] = model.looks.mean, model.looks.covariance
     tensors |= {RANKER + name: array for name, array in (ranker_parts or {}).items()}
@@ -53,6 +56,7 @@ def load_model(folder: Path) -> ItemModel:
         codes = dict(zip(config["presets"], tensors["preset_codes_PS"], strict=True))
         model = ItemModel(
             **{name: tensors[name] for name in _ARRAYS},
+            item_item_mm=_matrix(tensors),
             product_ids=tuple(config["product_ids"]),
             categories=tuple(config["categories"]),
             content_scale=float(config["content_scale"]),
@@ -64,7 +68,7 @@ def load_model(folder: Path) -> ItemModel:
         )
     except (KeyError, ValueError) as error:
         raise InputError(f"bundle {folder}: {error} is missing or wrong; train again") from error
-    if len(model.popularity_n) != len(model.product_ids) or len(model.item_item_mm) != len(model.item_rows):
+    if len(model.popularity_n) != len(model.product_ids) or model.item_item_mm.shape[0] != len(model.item_rows):
         raise InputError(f"bundle {folder}: its arrays and its product ids differ in length; fetch it again")
     return model
 
@@ -73,3 +77,16 @@ def load_ranker_parts(folder: Path) -> dict[str, np.ndarray] | None:
     """Arrays of the ranker in a bundle folder, by name; None where it carries none."""
     tensors = read_bundle(folder, kind="recommender").tensors
     return {name.removeprefix(RANKER): array for name, array in tensors.items() if name.startswith(RANKER)} or None
+
+
+def _matrix_tensors(matrix: np.ndarray | sparse.csr_array) -> dict[str, np.ndarray]:
+    if sparse.issparse(matrix):
+        return dict(zip(_SPARSE, (matrix.data, matrix.indices, matrix.indptr), strict=True))
+    return {"item_item_mm": matrix}
+
+
+def _matrix(tensors: Mapping[str, np.ndarray]) -> np.ndarray | sparse.csr_array:
+    if "item_item_mm" in tensors:
+        return tensors["item_item_mm"]
+    data, indices, indptr = (tensors[name] for name in _SPARSE)
+    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))

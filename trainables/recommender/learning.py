@@ -28,7 +28,7 @@ from trainables.recommender.evaluation import RELEVANT_FEEDBACK, training_bounda
 from trainables.recommender.feedback import Feedback, FeedbackConfig, collect
 from trainables.recommender.popularity import popularity, trend
 from trainables.recommender.settings import RecommenderTrainConfig
-from trainables.recommender.train import GramSum, Progress, TrainingData, matrix_rows, sum_here
+from trainables.recommender.train import GramSum, Progress, TrainingData, item_item_of, matrix_rows, sum_here
 
 PLACES = 20
 IMPRESSIONS = (0.0, 0.3, 0.6)
@@ -173,12 +173,12 @@ def _blend_settings(
 ) -> RecommenderTrainConfig:
     n, now_ms = len(product_ids), chosen_on.boundary_ms
     liked = _liked(chosen_on.events, product_ids, config)
-    rows = matrix_rows(np.bincount(liked.product_N, minlength=n), config.ease.max_products)
-    matrix_mm = ease.solve(gram_sum(liked, rows, config.ease, lambda stage, done, total: None), config.ease.l2)
+    rows, matrix_mm = item_item_of(liked, np.bincount(liked.product_N, minlength=n), config, gram_sum)
 
     def personal(setting: RecommenderTrainConfig) -> np.ndarray:
         past_Vn = history(liked, chosen_on.viewers_V, n, now_ms, setting.history_half_life_days)
-        return past_Vn[:, rows] @ matrix_mm
+        found = past_Vn[:, rows] @ matrix_mm
+        return found.toarray() if sparse.issparse(found) else found
 
     def gain(setting: RecommenderTrainConfig, personal_Vm: np.ndarray) -> np.ndarray:
         shown = setting.feedback.impression

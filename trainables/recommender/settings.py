@@ -11,6 +11,7 @@ from trainables.recommender.ease import EaseConfig
 from trainables.recommender.feedback import FeedbackConfig
 from trainables.recommender.learn_config import LearnConfig
 from trainables.recommender.popularity import PopularityConfig
+from trainables.recommender.retrieval.sparse_item_item import SparseConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class RecommenderTrainConfig:
     """Days, > 0: for the look, a finished watch this much older than the newest counts half."""
     popularity_weight: float = 0.02
     """Score of the most popular product for everybody, ≥ 0: what is added to a personal score."""
+    sparse: SparseConfig = field(default_factory=SparseConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     content_weight: float = 1.0
     """≥ 0; at 1, similarities of unknown products spread as widely as item-item weights of known ones."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from trainables.data.dataset import Dataset
 from trainables.data.schemas import conform
@@ -17,8 +18,9 @@ from trainables.data.style_code import CODE_DIM
 from trainables.recommender import ease
 from trainables.recommender.content import content_features
 from trainables.recommender.feedback import Feedback, collect, far_future
-from trainables.recommender.model import ItemModel
+from trainables.recommender.model import ItemModel, dense_block
 from trainables.recommender.popularity import popularity, trend
+from trainables.recommender.retrieval.sparse_item_item import sparse_item_item
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.watched_looks import watched_looks
 
@@ -28,6 +30,8 @@ GramSum = Callable[[Feedback, np.ndarray, ease.EaseConfig, Progress], np.ndarray
 """Dense Gram matrix (m, m) of a feedback over catalogue rows; here or on a cluster."""
 
 SPREAD_SAMPLE = 2000
+LARGE_CONTENT_DIMS = 64
+"""Content features of a product in a catalogue of more than ease.DENSE_LIMIT."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,11 @@ def train(
     liked = feedback.where(feedback.weight_N > 0)
     viewers_n = np.bincount(liked.product_N, minlength=len(product_ids)).astype(np.float32)
     shown = config.feedback.impression
-    rows = matrix_rows(viewers_n, config.ease.max_products)
-    gram = gram_sum(liked, rows, config.ease, on_progress)
-    on_progress("item-item matrix", 0, 1)
-    item_item = ease.solve(gram, config.ease.l2)
-    on_progress("item-item matrix", 1, 1)
+    rows, item_item = item_item_of(liked, viewers_n, config, gram_sum, on_progress)
     style_codes = _code_rows(product_ids, data.style_codes)
     content = content_features(data.products, style_codes, config.content)
+    if len(product_ids) > ease.DENSE_LIMIT:
+        content = reduced(content, LARGE_CONTENT_DIMS)
     return ItemModel(
         product_ids=tuple(product_ids),
         categories=tuple(data.products["category"].to_pylist()),
@@ -124,6 +126,39 @@ def train(
         learned_until_ms=until_ms if learned_until_ms is None else learned_until_ms,
         counts={**feedback.counts, "outside_matrix": int((viewers_n > 0).sum()) - len(rows)},
     )
+
+
+def item_item_of(
+    liked: Feedback,
+    viewers_n: np.ndarray,
+    config: RecommenderTrainConfig,
+    gram_sum: GramSum = sum_here,
+    on_progress: Progress = lambda stage, done, total: None,
+) -> tuple[np.ndarray, np.ndarray | sparse.csr_array]:
+    """Catalogue rows (m,) of the item-item matrix, and the matrix (m, m): EASE, or a sparse one past DENSE_LIMIT."""
+    if int((viewers_n > 0).sum()) > ease.DENSE_LIMIT:
+        rows = np.flatnonzero(viewers_n)
+
+        def on_step(done: int, total: int) -> None:
+            on_progress("item-item matrix", done, total)
+
+        return rows, sparse_item_item(liked, rows, config.sparse, config.ease, on_step)
+    rows = matrix_rows(viewers_n, config.ease.max_products)
+    gram = gram_sum(liked, rows, config.ease, on_progress)
+    on_progress("item-item matrix", 0, 1)
+    item_item = ease.solve(gram, config.ease.l2)
+    on_progress("item-item matrix", 1, 1)
+    return rows, item_item
+
+
+def reduced(features_nD: np.ndarray, dims: int) -> np.ndarray:
+    """Features on their leading principal directions, rows of length 1 again: a large catalogue is scanned by these."""
+    if features_nD.shape[1] <= dims:
+        return features_nD
+    _, directions = np.linalg.eigh(features_nD.T @ features_nD)
+    found = features_nD @ directions[:, -dims:]
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.where(length > 1e-6, found / np.maximum(length, 1e-6), 0).astype(np.float32)
 
 
 def rebuild(
@@ -180,5 +215,5 @@ def _spread_ratio(item_item_mm: np.ndarray, content_mD: np.ndarray) -> float:
         return 1.0
     apart = ~np.eye(len(chosen), dtype=bool)
     similar = float((content_mD[chosen] @ content_mD[chosen].T)[apart].std())
-    weights = float(item_item_mm[np.ix_(chosen, chosen)][apart].std())
+    weights = float(dense_block(item_item_mm, chosen, chosen)[apart].std())
     return weights / similar if similar > 1e-6 and weights > 0 else 1.0

@@ -1,0 +1,68 @@
+"""A blend of members: each brought to spread 1 a viewer, added up with weights found on validation.
+
+Starting from equal weights, one weight at a time is moved by a half, then by a quarter, as long as NDCG rises by more
+than noise would; weights stay at 0 or above. Members are fitted with the same settings on validation and on test.
+
+Dims: V viewers, n products, k places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trainables.recommender.protocols import baselines, members
+from trainables.recommender.protocols.baselines import Fit, Scorer, standardised
+from trainables.recommender.protocols.measure import ndcg_of
+from trainables.recommender.protocols.splits import Question
+
+STEPS = (0.5, 0.25)
+LEAST_GAIN = 5e-4
+"""Rise in NDCG below which a move is taken for noise."""
+
+
+def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
+    """Members for a protocol: only those of order where the split keeps the order."""
+    taste: dict[str, Fit] = {
+        "EASE": baselines.ease_r(350),
+        "EASE on values": members.ease_on_values(200),
+        "EASE over viewers": members.ease_over_viewers(500),
+        "iALS": baselines.implicit_als(32, 30, 4, seed=seed, starts=3),
+        "iALS on values": baselines.implicit_als(48, 25, 5, rated=True, seed=seed, starts=3),
+    }
+    if protocol in ("A", "M"):
+        return taste
+    order: dict[str, Fit] = {
+        "EASE with recency": members.ease_with_recency(350, 10),
+        "next item": members.next_item_ridge(100, 5, 10),
+        "next item, long memory": members.next_item_ridge(300, 15, 20),
+    }
+    return {**taste, **order}
+
+
+def fit_weights(fits: Mapping[str, Fit], question: Question, k: int) -> dict[str, float]:
+    """Weights of the members by NDCG@k on a validation question; members of weight 0 are left out."""
+    parts = {name: standardised(fit(question.fit)(question.asked)) for name, fit in fits.items()}
+    weights = dict.fromkeys(parts, 1.0)
+    total = sum(parts.values())
+    best = ndcg_of(total, question, k)
+    for step in STEPS:
+        moved = True
+        while moved:
+            moved = False
+            for name, part in parts.items():
+                for change in (step, -step):
+                    if weights[name] + change < 0:
+                        continue
+                    gain = ndcg_of(total + change * part, question, k)
+                    if gain > best + LEAST_GAIN:
+                        total, best, moved = total + change * part, gain, True
+                        weights[name] += change
+    return {name: weight for name, weight in weights.items() if weight > 0}
+
+
+def blend(fits: Mapping[str, Fit], weights: Mapping[str, float]) -> Fit:
+    def fit(log) -> Scorer:
+        scorers = {name: fits[name](log) for name in weights}
+        return lambda rows: sum(weights[name] * standardised(scorer(rows)) for name, scorer in scorers.items())
+
+    return fit
