@@ -66,6 +66,10 @@ class AppArgs(_Strict):
     )
     ingress_replicas: int = Field(1, ge=1, description="Replicas of the HTTP ingress.")
     recommender_replicas: int = Field(1, ge=1, description="Replicas of the recommender.")
+    trend_refresh_s: float = Field(
+        60.0, gt=0, description="Seconds between two counts of what is popular and trending."
+    )
+    rebuild_s: float = Field(900.0, gt=0, description="Seconds between two rebuilds of the item-item statistics.")
     history_events: int = Field(
         200, ge=1, le=5000, description="Newest events of a viewer that a recommendation reads."
     )

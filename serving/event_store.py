@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cluster.errors import InputError, StorageError
+from trainables.data import schemas
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
 
@@ -111,6 +112,18 @@ class EventStore:
         with self._engine.connect() as connection:
             rows = connection.execute(newest).all()
         return [HistoryEvent(**row._mapping) for row in reversed(rows)]
+
+    def since(self, at_ms: int) -> pa.Table:
+        """Everybody's events from a moment on, as a table of `trainables.data.schemas.EVENTS`."""
+        copied = [field.name for field in schemas.EVENTS if field.name in _EVENTS.c]
+        columns = [*(_EVENTS.c[name] for name in copied), _EVENTS.c.at_ms]
+        query = sa.select(*columns).where(_EVENTS.c.at_ms >= at_ms).order_by(_EVENTS.c.sequence)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        values = dict(zip([*copied, "at"], zip(*rows, strict=True), strict=True)) if rows else {"at": ()}
+        at = pa.array(values.pop("at"), pa.int64()).cast(schemas.EVENTS.field("at").type)
+        table = pa.table({name: pa.array(values.get(name, ()), schemas.EVENTS.field(name).type) for name in copied})
+        return schemas.conform(table.append_column("at", at), "events", "event store")
 
     def count(self, viewer_id: str | None = None) -> int:
         """Stored events, of one viewer or of all."""

@@ -10,25 +10,30 @@ from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving.args import AppArgs
 from serving.contracts import Answer
+from serving.event_store import EventStore
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
 
 
 class RecommenderReplica:
-    """Holds one model version; the arithmetic runs in a thread, so that a large catalogue never stalls the replica."""
+    """Holds one model version, kept up to date; the arithmetic runs in a thread, so that a large catalogue never stalls
+    the replica.
+    """
 
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
-        from trainables.recommender.recommender import Recommender
+        from serving.live_model import LiveModel
+        from trainables.recommender.bundle import load_model
 
         settings = args.settings()
-        self._recommender = Recommender.from_bundle(Registry(settings).fetch(version))
-        clips = Dataset.open(Storage(settings.storage_root), args.data).arrow("clips", ["product_id"])
-        shown = set(clips["product_id"].to_pylist())
-        self._unshown = tuple(product_id for product_id in self._recommender.products if product_id not in shown)
-        if len(self._unshown) == len(self._recommender.products):
+        dataset = Dataset.open(Storage(settings.storage_root), args.data)
+        model = load_model(Registry(settings).fetch(version))
+        self._shown = frozenset(dataset.arrow("clips", ["product_id"])["product_id"].to_pylist())
+        if self._shown.isdisjoint(model.product_ids):
             raise InputError(
                 f"{version.reference} knows no product of dataset {args.data!r} that has a clip; train it on it"
             )
+        self._live = LiveModel(model, dataset, EventStore(args.event_store_url))
+        self._live.start(args.trend_refresh_s, args.rebuild_s)
 
     async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products that have a clip for this history, and the look to show them in."""
@@ -36,8 +41,10 @@ class RecommenderReplica:
 
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity."""
-        return await asyncio.to_thread(self._recommender.similar, product_id, k)
+        return await asyncio.to_thread(self._live.recommender.similar, product_id, k)
 
     def _recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
-        slate = self._recommender.recommend(history, k, now_ms, exclude=self._unshown)
-        return Answer(slate, self._recommender.look(history, now_ms).weights)
+        recommender = self._live.recommender
+        unshown = [product_id for product_id in recommender.products if product_id not in self._shown]
+        slate = recommender.recommend(history, k, now_ms, exclude=unshown)
+        return Answer(slate, recommender.look(history, now_ms).weights)

@@ -6,7 +6,7 @@ Dims: n products, m products in the item-item matrix, S style code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -181,6 +181,22 @@ def rebuild(
         learned_until_ms=model.learned_until_ms,
         gram_sum=gram_sum,
         on_progress=on_progress,
+    )
+
+
+def recount(model: ItemModel, events: pa.Table, until_ms: int) -> ItemModel:
+    """The model with viewers, popularity and trend counted anew from the events before `until_ms`; the item-item matrix
+    and all that hangs on it stay as they are. A second for a million events.
+    """
+    config, products = model.config, len(model.product_ids)
+    at_ms = events["at"].cast(pa.int64()).to_numpy()
+    feedback = collect(events.filter(pa.array(at_ms < until_ms)), model.product_ids, config.feedback)
+    liked, shown = feedback.where(feedback.weight_N > 0), config.feedback.impression
+    return replace(
+        model,
+        viewers_n=np.bincount(liked.product_N, minlength=products).astype(np.float32),
+        popularity_n=popularity(liked, products, until_ms, config.popularity, shown),
+        trend_n=trend(liked, products, until_ms, config.popularity, shown),
     )
 
 

@@ -1,0 +1,95 @@
+"""A recommender that keeps up with the shop while it serves: trends by the minute, the item-item matrix by the quarter.
+
+What is counted are the dataset's log and the store's events from behind its end, so a restart loses nothing: the first
+refresh counts them again. Time in which nobody did anything does not fade what was there before: a shop that opens its
+doors months after its log was written starts from the log's last day. A refresh works on copies and swaps one reference
+at its end; requests never wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from serving.event_store import EventStore
+from trainables.data.dataset import Dataset
+from trainables.recommender.feedback import DAY_MS
+from trainables.recommender.model import ItemModel
+from trainables.recommender.recommender import Recommender
+from trainables.recommender.train import TrainingData, end_of, read_training_data, rebuild, recount
+
+logger = logging.getLogger("ray.serve")
+
+
+class LiveModel:
+    """One model version whose statistics move with the events; its recipe (settings, weights) stays."""
+
+    def __init__(self, model: ItemModel, dataset: Dataset, events: EventStore) -> None:
+        self._dataset, self._events = dataset, events
+        self._counted = model.trained_until_ms
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.recommender = Recommender(model)
+        """Answers for the newest statistics; take it once a request."""
+
+    def follow_trends(self) -> None:
+        """Count popularity, trend and viewers anew where there are new events; the item-item matrix stays."""
+        everything = self._everything()
+        if (end_ms := end_of(everything.events)) > self._counted:
+            self._swap(recount(self.recommender.model, everything.events, end_ms))
+            self._counted = end_ms
+
+    def rebuild(self) -> None:
+        """Count everything anew where there are new events, products that joined the dataset included."""
+        everything = self._everything()
+        if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
+            self._swap(rebuild(self.recommender.model, everything, end_ms))
+            self._counted = end_ms
+
+    def start(self, trend_s: float, rebuild_s: float) -> None:
+        """Refresh in the background, at once and then at these intervals (seconds)."""
+        self._thread = threading.Thread(target=self._keep_up, args=(trend_s, rebuild_s), daemon=True, name="live-model")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background refresh; returns when it has ended."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _keep_up(self, trend_s: float, rebuild_s: float) -> None:
+        rebuilt, due = -rebuild_s, 0.0
+        while not self._stop.wait(due):
+            started = time.monotonic()
+            whole = started - rebuilt >= rebuild_s
+            try:
+                self.rebuild() if whole else self.follow_trends()
+            except Exception:  # noqa: BLE001 - a thread without a caller: said in the log, served as before, tried again
+                logger.exception("the recommender's statistics could not be refreshed; the last ones go on serving")
+            rebuilt = started if whole else rebuilt
+            due = max(0.0, trend_s - (time.monotonic() - started))
+
+    def _everything(self) -> TrainingData:
+        logged = read_training_data(self._dataset)
+        end_ms = end_of(logged.events)
+        live = self._events.since(end_ms)
+        if live.num_rows:
+            pause = int(pc.min(live["at"].cast(pa.int64())).as_py()) - end_ms
+            logged = replace(logged, events=_later(logged.events, max(0, pause - DAY_MS)))
+        return replace(logged, events=pa.concat_tables([logged.events, live]))
+
+    def _swap(self, model: ItemModel) -> None:
+        fresh = Recommender(model)
+        fresh.recommend([], 1, model.trained_until_ms)  # its caches are filled before the first request needs them
+        self.recommender = fresh
+
+
+def _later(events: pa.Table, by_ms: int) -> pa.Table:
+    place = events.schema.get_field_index("at")
+    at = pc.add(events["at"].cast(pa.int64()), by_ms).cast(events.schema.field(place).type)
+    return events.set_column(place, events.schema.field(place), at)
