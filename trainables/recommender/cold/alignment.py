@@ -32,14 +32,14 @@ K = 20
 class AlignmentConfig:
     """How content is aligned."""
 
-    l2: float = 3.0
+    l2: float = 1.0
     """λ, > 0: how many products a feature must be seen on before it is believed. 0.3…10 suit most catalogues."""
     rank: int = 256
     """R, factors a product, 1…1024; a quarter of it ranks about a tenth worse and costs a quarter."""
 
     def __post_init__(self) -> None:
         if not 0 < self.l2 < np.inf:
-            raise ValueError(f"alignment.l2 is {self.l2}; set a value above 0, e.g. 3")
+            raise ValueError(f"alignment.l2 is {self.l2}; set a value above 0, e.g. 1")
         if not 1 <= self.rank <= 1024:
             raise ValueError(f"alignment.rank is {self.rank}; set 1…1024, e.g. 256")
 
