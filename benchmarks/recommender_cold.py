@@ -31,6 +31,7 @@ from trainables.data.dataset import Dataset
 from trainables.data.importers.kuairand import import_kuairand
 from trainables.data.importers.movielens import import_movielens
 from trainables.generator.text.embedding import text_embedder
+from trainables.metrics import batched
 from trainables.recommender import ease
 from trainables.recommender.cold.alignment import AlignmentConfig, aligned_content, choose_l2
 from trainables.recommender.features.attributes import catalogue_blocks, choices, soft_bins
@@ -107,21 +108,15 @@ class Fold:
         gains = []
         for first in range(0, len(self.viewers), 500):
             viewers = self.viewers[first : first + 500]
-            past, wanted = self.past_Vm[viewers], self.new_Vc[viewers].toarray() > 0
+            past, wanted = self.past_Vm[viewers], self.new_Vc[viewers]
             scores = past @ weights_mc
             if whole:
-                among = np.where(past.toarray() > 0, -np.inf, past @ self.item_item_mm)
-                scores = np.concatenate([scores, among], axis=1)
-                wanted = np.concatenate([wanted, np.zeros(among.shape, bool)], axis=1)
-            gains.append(_ndcg(scores, wanted))
+                warm = batched.masked(past @ self.item_item_mm, past)
+                scores = np.concatenate([scores, warm], axis=1)
+                wanted = sparse.csr_array((wanted.data, wanted.indices, wanted.indptr), shape=scores.shape)
+            hits = batched.hits(batched.top_k(scores, K), wanted)
+            gains.append(batched.ndcg(hits, np.diff(wanted.indptr)))
         return np.concatenate(gains)
-
-
-def _ndcg(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    top = np.argpartition(-scores, K, axis=1)[:, :K]
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), 1, kind="stable"), 1)
-    discount = 1 / np.log2(np.arange(2, K + 2))
-    return (np.take_along_axis(wanted, top, 1) @ discount) / np.cumsum(discount)[np.minimum(wanted.sum(1), K) - 1]
 
 
 def neighbours(content_nD: np.ndarray, fold: Fold, most: int | None) -> np.ndarray:

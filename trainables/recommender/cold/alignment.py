@@ -24,6 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg, sparse
 
+from trainables.metrics import batched
+
 K = 20
 """Places of the slate that `choose_l2` looks at."""
 
@@ -130,25 +132,17 @@ def choose_l2(
     if len(item_rows) < 10 or len(asked) == 0:
         return config
     asked = asked[np.linspace(0, len(asked) - 1, min(most_viewers, len(asked))).astype(int)]
-    past, wanted = past[asked], relevant[asked].toarray() > 0
+    past, relevant = past[asked], relevant[asked].tocsr()
     among = item_item_mm[np.ix_(others, others)]
     gains = []
     for step, l2 in enumerate(grid):
         on_progress(step, len(grid))
         aligned = aligned_content(content_nD, among, other_rows, replace(config, l2=l2))
         scores = (past @ aligned.past_nR[other_rows]) @ aligned.target_nR[new_rows].T
-        gains.append(_mean_ndcg(scores, wanted))
+        hits = batched.hits(batched.top_k(scores, K), relevant)
+        gains.append(float(batched.ndcg(hits, np.diff(relevant.indptr)).mean()))
     on_progress(len(grid), len(grid))
     return replace(config, l2=grid[int(np.argmax(gains))])
-
-
-def _mean_ndcg(scores_Vk: np.ndarray, wanted_Vk: np.ndarray) -> float:
-    """NDCG@20 with binary gain over dense scores; a vectorised `trainables.metrics.ranking.ndcg`."""
-    k = min(K, scores_Vk.shape[1])
-    top = np.argsort(-scores_Vk, axis=1, kind="stable")[:, :k]
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discount)[np.minimum(wanted_Vk.sum(1), k) - 1]
-    return float(((np.take_along_axis(wanted_Vk, top, 1) @ discount) / ideal).mean())
 
 
 def _with_constant(content_nD: np.ndarray) -> np.ndarray:
