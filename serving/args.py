@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cluster.config import from_dict
 from cluster.errors import InputError
 from cluster.settings import Settings
+from trainables.recommender.reranking.rerank import RerankConfig
+from trainables.recommender.reranking.rules import Rules
 
 
 class _Strict(BaseModel):
@@ -70,6 +75,12 @@ class AppArgs(_Strict):
         60.0, gt=0, description="Seconds between two counts of what is popular and trending."
     )
     rebuild_s: float = Field(900.0, gt=0, description="Seconds between two rebuilds of the item-item statistics.")
+    rules: dict[str, Any] = Field(
+        default_factory=dict, description="What the shop pins, blocks and boosts; see `shopreel serve --rules`."
+    )
+    rerank: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of variety, caps and boosts, as in RerankConfig."
+    )
     history_events: int = Field(
         200, ge=1, le=5000, description="Newest events of a viewer that a recommendation reads."
     )
@@ -96,7 +107,10 @@ class AppArgs(_Strict):
     def parse(cls, args: dict) -> AppArgs:
         """Check a plain mapping; an error names every field at fault."""
         try:
-            return cls.model_validate(args)
+            checked = cls.model_validate(args)
+            Rules.parse(checked.rules, "serving arguments: rules")
+            checked.reranking()
+            return checked
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'args'}: {e['msg']}" for e in error.errors())
             raise InputError(f"serving arguments: {faults}") from error
@@ -113,6 +127,10 @@ class AppArgs(_Strict):
                 **fields,
             }
         )
+
+    def reranking(self) -> RerankConfig:
+        """How slates are put together; InputError for settings that are not known or out of range."""
+        return from_dict(RerankConfig, self.rerank)
 
     def settings(self) -> Settings:
         """The installation as a replica sees it."""

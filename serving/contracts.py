@@ -56,6 +56,8 @@ class Answer:
     recommendations: list[Recommendation]
     weights: dict[str, float]
     """The viewer's look as shares of presets."""
+    moves: Sequence[tuple[str, ...]] = ()
+    """Why each product stands where it does, where that is not its score alone; empty or one entry a product."""
 
 
 class RecommenderClient(Protocol):

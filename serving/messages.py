@@ -187,6 +187,7 @@ class Recommended(BaseModel):
     source: str = Field(description="history, content, popular or fresh.")
     reasons: list[Reason] = Field(description="Up to 3 products that speak for it, strongest first.")
     why: str = Field(description="The source in words.")
+    moves: list[str] = Field(description="Why it stands here and not where its score puts it: rules, variety, caps.")
 
 
 class FeedItem(Recommended):

@@ -22,7 +22,9 @@ class RecommenderReplica:
 
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
         from serving.live_model import LiveModel
+        from serving.slates import SlateMaker
         from trainables.recommender.bundle import load_model
+        from trainables.recommender.reranking.rules import Rules
 
         settings = args.settings()
         dataset = Dataset.open(Storage(settings.storage_root), args.data)
@@ -34,6 +36,9 @@ class RecommenderReplica:
             )
         self._live = LiveModel(model, dataset, EventStore(args.event_store_url))
         self._live.start(args.trend_refresh_s, args.rebuild_s)
+        self._slates = SlateMaker(
+            dataset.arrow("products"), Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
+        )
 
     async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products that have a clip for this history, and the look to show them in."""
@@ -46,5 +51,5 @@ class RecommenderReplica:
     def _recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         recommender = self._live.recommender
         unshown = [product_id for product_id in recommender.products if product_id not in self._shown]
-        slate = recommender.recommend(history, k, now_ms, exclude=unshown)
-        return Answer(slate, recommender.look(history, now_ms).weights)
+        slate, moves = self._slates.make(recommender, history, k, now_ms, unshown)
+        return Answer(slate, recommender.look(history, now_ms).weights, moves)

@@ -109,7 +109,10 @@ class Shop:
         look = styles.personal(answer.weights, self.presets)
         return Slate(
             request_id=uuid.uuid4().hex,
-            items=[self._recommended(item) for item in answer.recommendations],
+            items=[
+                self._recommended(item, answer.moves[place] if answer.moves else ())
+                for place, item in enumerate(answer.recommendations)
+            ],
             look=LookOut(style=look.name, weights=look.weights, text=look.describe()),
             models=self.models,
             latency_ms={"recommend": _milliseconds_since(started)},
@@ -318,7 +321,7 @@ class Shop:
 
         return Rendered(key, await self._flights.run(key, render_and_keep), cached=False)
 
-    def _recommended(self, item: Recommendation) -> Recommended:
+    def _recommended(self, item: Recommendation, moves: Sequence[str]) -> Recommended:
         reasons = [self._reason(reason, item.score) for reason in item.reasons if reason.share > 0]
         return Recommended(
             product=self.catalogue[item.product_id].product,
@@ -326,6 +329,7 @@ class Shop:
             source=item.source,
             reasons=[reason for reason in reasons if reason is not None][:MAX_REASONS],
             why=SOURCE_TEXTS[item.source],
+            moves=list(moves),
         )
 
     def _reason(self, reason: PastProduct, score: float) -> Reason | None:

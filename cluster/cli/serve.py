@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,12 @@ def command(
     viewer: Annotated[
         list[str] | None, typer.Option(help="Viewer offered by the storefront, ID or ID=LABEL; repeat for more.")
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="YAML or JSON with what the shop pins, blocks and boosts in slates.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="How slates are put together, e.g. most_of_category=3.")
+    ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking and registry URI.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to serve on; starts Ray here without it.")] = None,
 ) -> None:
@@ -39,18 +46,26 @@ def command(
     Examples:
       shopreel serve --data shop
       shopreel serve --data shop --viewer mia --viewer tom="Tom, likes neon" --port 9000
+      shopreel serve --data shop --rules rules.yaml --set diversity=0.1 --set most_of_creator=2
       shopreel serve --data shop --generator generator/3 --gpus-per-replica 0.5 --max-replicas 4
     """
+    from cluster.config import override, to_dict
     from serving.args import AppArgs
     from serving.run import serve_app
+    from trainables.recommender.reranking.rerank import RerankConfig
+    from trainables.recommender.reranking.rules import Rules
 
     settings = Settings.load(tracking_uri=tracking_uri)
+    if rules is not None:
+        Rules.load(rules)  # a fault is named with its file
     args = AppArgs.for_settings(
         settings,
         data,
         generator=generator,
         recommender=recommender,
         generator_replicas={"num_gpus": gpus_per_replica, "max_replicas": max_replicas},
+        rules=Rules.read(rules) if rules else {},
+        rerank=to_dict(override(RerankConfig(), set_ or ())),
         demo_viewers=[_viewer(text) for text in viewer or ()],
     )
     stop = threading.Event()

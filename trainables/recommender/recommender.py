@@ -94,6 +94,12 @@ class Recommender:
         # Ranking adds in float32; the exact sums may swap neighbours that are equal to seven digits.
         return sorted(slate, key=lambda item: (-item.score, self.model.row_of[item.product_id]))
 
+    def explain(
+        self, history: Sequence[HistoryEvent], product_ids: Collection[str], now_ms: int
+    ) -> list[Recommendation]:
+        """What single products would score for this history and why, met before or not; unknown ones are left out."""
+        return self._explained(self.fold(history, now_ms), self._known(product_ids))
+
     def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """The k products nearest to one, best first: taken to by the same viewers, or alike where few are known."""
         if product_id not in self.model.row_of:

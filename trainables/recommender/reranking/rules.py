@@ -74,7 +74,12 @@ class Rules:
 
     @classmethod
     def load(cls, path: Path) -> Rules:
-        """Read a YAML or JSON file; InputError names the file, the rule and the field."""
+        """The rules of a YAML or JSON file; InputError names the file, the rule and the field."""
+        return cls.parse(cls.read(path), str(path))
+
+    @staticmethod
+    def read(path: Path) -> Any:
+        """The plain data of a YAML or JSON file, for `parse`; InputError names the file."""
         try:
             text = Path(path).read_text(encoding="utf-8")
             content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
@@ -84,7 +89,7 @@ class Rules:
             raise InputError(
                 f"{path} is not valid {'JSON' if Path(path).suffix == '.json' else 'YAML'}: {error}"
             ) from error
-        return cls.parse(content, str(path))
+        return content
 
     @classmethod
     def parse(cls, content: Any, source: str = "rules") -> Rules:
