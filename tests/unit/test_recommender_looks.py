@@ -48,10 +48,10 @@ def test_choices_follow_their_propensities_and_explore_bounds_them() -> None:
     assert chance.sum() == pytest.approx(1)
     assert chance.min() >= 0.05
     rng = np.random.default_rng(1)
-    choices = [bandit.choose(context, rng) for _ in range(4000)]
+    choices = [bandit.choose(context, rng) for _ in range(1500)]
     for style, expected in zip(STYLES, chance, strict=True):
         share = np.mean([choice.style == style for choice in choices])
-        assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
+        assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 1500)
     assert all(choice.propensity == choice.propensities[choice.style] for choice in choices)
 
 
@@ -114,7 +114,7 @@ def test_regret_is_well_below_that_of_chance_and_of_taste_alone() -> None:
     rng = np.random.default_rng(2)
     regret = {"bandit": 0.0, "chance": 0.0, "taste": 0.0}
     bandit = LookBandit(STYLES, BanditConfig(explore=0.02))
-    for _ in range(5000):
+    for _ in range(4000):
         taste = int(rng.integers(4))
         reward = true_reward(taste)
         context = bandit.context({STYLES[taste]: 1.0})
@@ -124,7 +124,7 @@ def test_regret_is_well_below_that_of_chance_and_of_taste_alone() -> None:
         regret["bandit"] += reward.max() - reward[shown]
         regret["chance"] += reward.max() - reward.mean()
         regret["taste"] += reward.max() - reward[taste]
-    assert regret["bandit"] < 0.4 * regret["chance"]
+    assert regret["bandit"] < 0.2 * regret["chance"]
     assert regret["bandit"] < 0.7 * regret["taste"]
 
 
