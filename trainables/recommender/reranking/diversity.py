@@ -73,7 +73,7 @@ class GreedyDeterminant(_Taken):
         super().__init__(features_CD, diversity)
         self.left_C = np.ones(len(features_CD))
         """d²: what of S'_ii the taken ones leave unexplained."""
-        self._factor: list[np.ndarray] = []
+        self._factor_kC = np.zeros((0, len(features_CD)))
 
     def values(self, relevance_C: np.ndarray) -> np.ndarray:
         return (1 - self.diversity) * relevance_C + self.diversity * np.log(np.maximum(self.left_C, 1e-12))
@@ -82,10 +82,9 @@ class GreedyDeterminant(_Taken):
         super().add(candidate)
         kernel_C = (1 - JITTER) * self._cosines(candidate)
         kernel_C[candidate] = 1
-        for row_C in self._factor:
-            kernel_C = kernel_C - row_C[candidate] * row_C
+        kernel_C -= self._factor_kC[:, candidate] @ self._factor_kC
         row_C = kernel_C / np.sqrt(max(self.left_C[candidate], 1e-12))
-        self._factor.append(row_C)
+        self._factor_kC = np.vstack([self._factor_kC, row_C])
         self.left_C = np.maximum(self.left_C - row_C**2, 0)
 
 

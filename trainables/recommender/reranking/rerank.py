@@ -162,13 +162,12 @@ def rerank(candidates: Candidates, k: int, *, rules: Rules, config: RerankConfig
 def _blocked(candidates: Candidates, rules: list[Rule]) -> dict[str, str]:
     """Product → why it is never shown."""
     blocked = {}
-    pieces = candidates.pieces if candidates.pieces is not None else np.full(len(candidates.product_ids), np.nan)
-    for i, product_id in enumerate(candidates.product_ids):
-        rule = next((rule for rule in rules if _matches(rule, candidates, i)), None)
-        if rule is not None:
-            blocked[product_id] = f"blocked by {rule}"
-        elif pieces[i] <= 0:
-            blocked[product_id] = "out of stock"
+    if candidates.pieces is not None:
+        blocked.update({candidates.product_ids[i]: "out of stock" for i in np.flatnonzero(candidates.pieces <= 0)})
+    for rule in reversed(rules):  # of several, the first one written is named
+        for i, product_id in enumerate(candidates.product_ids):
+            if _matches(rule, candidates, i):
+                blocked[product_id] = f"blocked by {rule}"
     return blocked
 
 
@@ -214,15 +213,13 @@ def _pinned(candidates: Candidates, pins: dict[int, str], free_C: np.ndarray, k:
 def _cause(
     candidates: Candidates, chosen: int, within_C: np.ndarray, relevance_C: np.ndarray, variety: Variety, caps: Caps
 ) -> Callable[[int], str]:
-    """Why a candidate was passed by, as things stood when `chosen` was taken."""
-    like_C, nearest_C = variety.like_C.copy(), variety.nearest_C.copy()
-    full = {} if within_C.all() else {i: caps.reason(i) for i in np.flatnonzero(~within_C & ~caps.open_C)}
+    """Why a candidate is passed by, as things stand while `chosen` is taken."""
 
     def cause(i: int) -> str:
-        if i in full:
-            return full[i]
-        if relevance_C[chosen] > relevance_C[i] or like_C[i] < 0:
+        if not within_C[i]:
+            return caps.reason(i)
+        if relevance_C[chosen] > relevance_C[i] or variety.like_C[i] < 0:
             return "below a boosted product"
-        return f"like {candidates.product_ids[like_C[i]]} above (cosine {nearest_C[i]:.2f})"
+        return f"like {candidates.product_ids[variety.like_C[i]]} above (cosine {variety.nearest_C[i]:.2f})"
 
     return cause
