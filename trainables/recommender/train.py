@@ -31,7 +31,7 @@ GramSum = Callable[[Feedback, np.ndarray, ease.EaseConfig, Progress], np.ndarray
 
 SPREAD_SAMPLE = 2000
 LARGE_CONTENT_DIMS = 64
-"""Content features of a product in a catalogue of more than ease.DENSE_LIMIT."""
+"""Content features of a product in a large catalogue, see SparseConfig.above."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def train(
     rows, item_item = item_item_of(liked, viewers_n, config, gram_sum, on_progress)
     style_codes = _code_rows(product_ids, data.style_codes)
     content = content_features(data.products, style_codes, config.content)
-    if len(product_ids) > ease.DENSE_LIMIT:
+    if len(product_ids) > config.sparse.above:
         content = reduced(content, LARGE_CONTENT_DIMS)
     return ItemModel(
         product_ids=tuple(product_ids),
@@ -135,8 +135,8 @@ def item_item_of(
     gram_sum: GramSum = sum_here,
     on_progress: Progress = lambda stage, done, total: None,
 ) -> tuple[np.ndarray, np.ndarray | sparse.csr_array]:
-    """Catalogue rows (m,) of the item-item matrix, and the matrix (m, m): EASE, or a sparse one past DENSE_LIMIT."""
-    if int((viewers_n > 0).sum()) > ease.DENSE_LIMIT:
+    """Catalogue rows (m,) of the item-item matrix, and the matrix (m, m): EASE, or a sparse one for a large catalogue."""
+    if len(viewers_n) > config.sparse.above:
         rows = np.flatnonzero(viewers_n)
 
         def on_step(done: int, total: int) -> None:

@@ -1,6 +1,6 @@
 """A blend of members: each brought to spread 1 a viewer, added up with weights found on validation.
 
-Starting from equal weights, one weight at a time is moved by a half, then by a quarter, as long as NDCG rises by more
+Starting from `start_weights`, one weight at a time is moved by a half, then by a quarter, as long as NDCG rises by more
 than noise would; weights stay at 0 or above. Members are fitted with the same settings on validation and on test.
 
 Dims: V viewers, n products, k places.
@@ -16,7 +16,7 @@ from trainables.recommender.protocols.measure import ndcg_of
 from trainables.recommender.protocols.splits import Question
 
 STEPS = (0.5, 0.25)
-LEAST_GAIN = 5e-4
+LEAST_GAIN = 1e-3
 """Rise in NDCG below which a move is taken for noise."""
 
 
@@ -33,17 +33,25 @@ def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
         return taste
     order: dict[str, Fit] = {
         "EASE with recency": members.ease_with_recency(350, 10),
-        "next item": members.next_item_ridge(100, 5, 10),
-        "next item, long memory": members.next_item_ridge(300, 15, 20),
+        "EASE on windows": members.ease_on_windows(100, 20, 5),
+        "next item": members.next_item_ridge(300, 5, 10),
     }
     return {**taste, **order}
 
 
-def fit_weights(fits: Mapping[str, Fit], question: Question, k: int) -> dict[str, float]:
-    """Weights of the members by NDCG@k on a validation question; members of weight 0 are left out."""
+def start_weights(fits: Mapping[str, Fit], protocol: str) -> dict[str, float]:
+    """1 each; where the very next product is asked for, 0 for members that know no order."""
+    unordered = blend_members("A", 0) if protocol == "loo" else {}
+    return {name: 0.0 if name in unordered else 1.0 for name in fits}
+
+
+def fit_weights(
+    fits: Mapping[str, Fit], question: Question, k: int, start: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Weights of the members by NDCG@k on a validation question, from `start` on (None: 1 each); without those of 0."""
     parts = {name: standardised(fit(question.fit)(question.asked)) for name, fit in fits.items()}
-    weights = dict.fromkeys(parts, 1.0)
-    total = sum(parts.values())
+    weights = dict(start) if start is not None else dict.fromkeys(parts, 1.0)
+    total = sum(weights[name] * part for name, part in parts.items())
     best = ndcg_of(total, question, k)
     for step in STEPS:
         moved = True

@@ -45,7 +45,8 @@ def run_cold(data: TrainingData, seeds: int, on_step: Callable[[str], None] = la
     blocks = catalogue_blocks(data.products)
     if not blocks:
         raise InputError("the catalogue says nothing of its products (tags, creator, attributes); there is no content")
-    sets = {name: joined({name: block}) for name, block in blocks.items()} | {"all": joined(blocks)}
+    sets = {name: joined({name: blocks[name]}) for name in ("category", "tags", "creator") if name in blocks}
+    sets["all"] = joined(blocks)
     neighbours = _neighbours(sets)
     on_step("content neighbours: choosing")
     question, cold = _question(liked, SETTINGS_SEED)

@@ -2,6 +2,7 @@
 
 - EASE on values: what was liked more weighs more.
 - EASE over viewers: each product's audience predicted from like-minded viewers (the same ridge on the transpose).
+- windows: EASE whose rows are runs of a viewer's rows instead of whole viewers: what is taken to in one sitting.
 - recency: the history counts by how many rows ago it was, 0.5^(rows / half-life).
 - next item: a ridge regression from faded histories to what came next, over all positions of all viewers,
   B = (Σ hᵀh + λI)⁻¹ Σ hᵀy: what follows upon what, where co-occurrence knows no order.
@@ -44,6 +45,22 @@ def recent(log: Log, half_life_rows: float) -> sparse.csr_array:
 def ease_with_recency(l2: float, half_life_rows: float) -> Fit:
     def fit(log: Log) -> Scorer:
         return from_history(recent(log, half_life_rows), ease.solve(gram(log.matrix()), l2))
+
+    return fit
+
+
+def ease_on_windows(l2: float, rows: int, half_life_rows: float) -> Fit:
+    """Windows of so many rows, every second one shifted by half a window so that no neighbours are cut apart twice."""
+
+    def fit(log: Log) -> Scorer:
+        place = np.arange(len(log.viewer_N)) - np.searchsorted(log.viewer_N, log.viewer_N)
+        total_nn = np.zeros((log.products, log.products))
+        for shift in (0, rows // 2):
+            windows = np.stack([log.viewer_N, (place + shift) // rows], axis=1)
+            found, window_N = np.unique(windows, axis=0, return_inverse=True)
+            entries = (np.ones(len(window_N)), (window_N.ravel(), log.product_N))
+            total_nn += gram(sparse.csr_array(entries, shape=(len(found), log.products)))
+        return from_history(recent(log, half_life_rows), ease.solve(total_nn, l2))
 
     return fit
 

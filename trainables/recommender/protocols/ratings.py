@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainables.recommender.protocols.baselines import Method, Scorer, baselines
-from trainables.recommender.protocols.blend import blend, blend_members, fit_weights
+from trainables.recommender.protocols.blend import blend, blend_members, fit_weights, start_weights
 from trainables.recommender.protocols.log import Log
 from trainables.recommender.protocols.measure import measure, ndcg_of
 from trainables.recommender.protocols.result import Result, Row, summarise
@@ -41,7 +41,7 @@ def run_ratings(
         on_step(f"seed {seed}: {OURS}")
         started = time.perf_counter()
         fits = blend_members(protocol, seed)
-        weights = fit_weights(fits, split.validation, K)
+        weights = fit_weights(fits, split.validation, K, start_weights(fits, protocol))
         setting = " + ".join(f"{weight:g} {name}" for name, weight in weights.items())
         rows.append(_row(OURS, seed, setting, blend(fits, weights)(split.test.fit), split, started))
     return summarise(rows, protocol=protocol, k=K, ours=OURS)

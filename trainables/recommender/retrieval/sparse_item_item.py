@@ -26,6 +26,8 @@ ROWS_A_STEP = 4096
 class SparseConfig:
     """Settings of the sparse item-item model."""
 
+    above: int = 20_000
+    """Products, ≥ 1: a catalogue with more of them gets this model and a shortened content vector."""
     neighbours: int = 100
     """Products kept of each column, ≥ 1."""
     shrink: float = 10.0
@@ -34,7 +36,7 @@ class SparseConfig:
     """Products of one viewer that enter, newest first, ≥ 1: pairs grow with its square."""
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "most_a_viewer"):
+        for name in ("above", "neighbours", "most_a_viewer"):
             if getattr(self, name) < 1:
                 raise ValueError(f"sparse.{name} is {getattr(self, name)}; set 1 or more")
         if not self.shrink >= 0:
