@@ -1,11 +1,14 @@
 """Large catalogues: the sparse item-item model, the product index, a bundle of both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from tests.recommender_log import DAY_MS, START_MS, preset_codes, two_tastes
 from trainables.recommender import ease
+from trainables.recommender import model as model_module
 from trainables.recommender import train as training
 from trainables.recommender.bundle import load_model, load_ranker_parts, save_model
 from trainables.recommender.feedback import FeedbackConfig, collect
@@ -115,3 +118,14 @@ def test_places_are_kept_for_popular_and_fresh_products():
     assert {90, 95} <= set(chosen)
     assert chosen[:38] == list(range(38))
     assert blended(np.full(5, -np.inf), popularity[:5], viewers[:5], 40).tolist() == []
+
+
+def test_a_catalogue_too_large_to_scan_ranks_as_one_that_is_scanned(sparse_model, monkeypatch):
+    """Here the nearest 20 of 60 by inverted lists; who shares viewers with the history is scored in full anyway."""
+    history = liked("p00", "p02", "p04")
+    scanned = Recommender(replace(sparse_model)).recommend(history, 10, END)
+    monkeypatch.setattr(model_module, "CONTENT_NEIGHBOURS", 20)
+    monkeypatch.setattr(model_module, "ProductIndex", lambda content: ProductIndex(content, exact_limit=10))
+    searched = Recommender(replace(sparse_model)).recommend(history, 10, END)
+    assert [item.product_id for item in searched] == [item.product_id for item in scanned]
+    assert [item.score for item in searched] == pytest.approx([item.score for item in scanned])

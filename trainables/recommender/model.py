@@ -19,8 +19,12 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from trainables.recommender.retrieval.index import ProductIndex
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
+
+CONTENT_NEIGHBOURS = 1000
+"""Products near in content that are scored where the catalogue is too large for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,10 @@ class ItemModel:
         return np.bincount(to, share, matrix.shape[1]).astype(np.float32)
 
     @cached_property
+    def _content_index(self) -> ProductIndex:
+        return ProductIndex(self.content_nD)
+
+    @cached_property
     def _content_across(self) -> np.ndarray:
         return np.ascontiguousarray(self.content_nD.T)
 
@@ -100,7 +108,11 @@ class ItemModel:
         return column
 
     def scores(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Scores (n,) float32 of all products for past products `rows` (h,) with faded feedback `weights` (h,)."""
+        """Scores (n,) float32 of all products for past products `rows` (h,) with faded feedback `weights` (h,).
+
+        In a catalogue too large to be scanned (see retrieval/index.py), content counts for products that share viewers
+        with the history and for the `CONTENT_NEIGHBOURS` nearest to it; for the rest it is taken to be 0.
+        """
         total = self.prior_n.copy()
         if len(rows) == 0:
             return total
@@ -112,9 +124,18 @@ class ItemModel:
             features, unknown = self.content_nD[rows], c[rows]
             # Two wide rows: BLAS is ten times slower with a tall matrix of two columns.
             halves = np.stack([(w * (1 - unknown)) @ features, (w * unknown) @ features])
-            among_known_n, to_unknown_n = halves @ self._content_across
-            total += np.float32(self.content_scale) * (c * among_known_n + to_unknown_n)
+            if self._content_index.exact:
+                among_known_n, to_unknown_n = halves @ self._content_across
+                total += np.float32(self.content_scale) * (c * among_known_n + to_unknown_n)
+            else:
+                near = np.unique(np.concatenate([np.flatnonzero(total != self.prior_n), self._near(halves)]))
+                among_known, to_unknown = halves @ self.content_nD[near].T
+                total[near] += np.float32(self.content_scale) * (c[near] * among_known + to_unknown)
         return total
+
+    def _near(self, halves_2D: np.ndarray) -> np.ndarray:
+        """Catalogue rows whose content comes next to either half of the history."""
+        return np.concatenate([self._content_index.nearest(half, CONTENT_NEIGHBOURS) for half in halves_2D])
 
     def shares(self, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The terms of some products' scores, float64 (h, k) each: through the item-item matrix, and through content.
