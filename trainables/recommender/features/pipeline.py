@@ -109,9 +109,11 @@ def _stream(dataset: Dataset, shown: set[str]) -> Iterator[dict[str, Any]]:
     wanted = ray.put(pa.array(sorted(shown), pa.string()))
     with ray.data.DataContext.current(context):
         clips = ray.data.read_parquet(dataset.files("clips"), filesystem=dataset.storage.filesystem)
-        rows = clips.select_columns(CLIP_COLUMNS).map_batches(
+        due = clips.select_columns(CLIP_COLUMNS).map_batches(
+            _kept, batch_size=None, batch_format="pyarrow", zero_copy_batch=True, fn_kwargs={"wanted": wanted}
+        )
+        rows = due.map_batches(
             _Worker,
-            fn_constructor_args=(wanted,),
             batch_size=CLIPS_A_BATCH,
             batch_format="pyarrow",
             zero_copy_batch=True,
@@ -122,19 +124,26 @@ def _stream(dataset: Dataset, shown: set[str]) -> Iterator[dict[str, Any]]:
                 yield {name: np.asarray(v, np.float32) if isinstance(v, list) else v for name, v in row.items()}
 
 
+def _kept(block: pa.Table, *, wanted: Any) -> pa.Table:
+    """The clips that are due: one a product."""
+    import ray
+
+    return block.filter(
+        pc.is_in(block["clip_id"], value_set=ray.get(wanted) if isinstance(wanted, ray.ObjectRef) else wanted)
+    )
+
+
 class _Worker:
     """One actor: its own trunk, batch after batch."""
 
-    def __init__(self, wanted: Any) -> None:
-        import ray
+    def __init__(self) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self._wanted = ray.get(wanted) if isinstance(wanted, ray.ObjectRef) else wanted
         self._extractor = Extractor()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        rows = batch.filter(pc.is_in(batch["clip_id"], value_set=self._wanted)).to_pylist()
+        rows = batch.to_pylist()
         made = self._extractor.footage([_footage(row) for row in rows]) if rows else []
         columns = {"product_id": pa.array([row["product_id"] for row in rows], pa.string())}
         for name in FROM_CLIP:
