@@ -80,6 +80,19 @@ def test_without_known_products_or_content_everything_is_zero() -> None:
     assert empty.scores(np.array([2]), np.ones(1)).tolist() == [0, 0, 0, 0]
 
 
+def test_a_sparse_item_item_matrix_gives_the_same_factors() -> None:
+    content_nD, liked = planted(products=60)
+    dense = np.where(np.abs(item_item(liked)) > 0.01, item_item(liked), 0)
+    rows = np.arange(60)
+    one = aligned_content(content_nD, dense, rows, AlignmentConfig())
+    other = aligned_content(content_nD, sparse.csr_array(dense), rows, AlignmentConfig())
+    np.testing.assert_allclose(one.past_nR @ one.target_nR.T, other.past_nR @ other.target_nR.T, atol=1e-5)
+    matrix = sparse.csr_array(dense)
+    assert choose_l2(content_nD, matrix, rows, liked, AlignmentConfig()) == choose_l2(
+        content_nD, dense, rows, liked, AlignmentConfig()
+    )
+
+
 def test_l2_is_chosen_by_ranking_known_products_as_new() -> None:
     content_nD, liked = planted(products=200)
     config = AlignmentConfig(l2=7.0)

@@ -74,7 +74,10 @@ class AlignedContent:
 
 
 def aligned_content(
-    content_nD: np.ndarray, item_item_mm: np.ndarray, item_rows: np.ndarray, config: AlignmentConfig
+    content_nD: np.ndarray,
+    item_item_mm: np.ndarray | sparse.csr_array,
+    item_rows: np.ndarray,
+    config: AlignmentConfig,
 ) -> AlignedContent:
     """Learn the alignment of a trained item-item matrix (row j → what feedback on j adds) with content features.
 
@@ -107,7 +110,7 @@ def aligned_content(
 
 def choose_l2(
     content_nD: np.ndarray,
-    item_item_mm: np.ndarray,
+    item_item_mm: np.ndarray | sparse.csr_array,
     item_rows: np.ndarray,
     liked_Vn: sparse.csr_array,
     config: AlignmentConfig,
