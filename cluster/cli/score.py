@@ -1,0 +1,153 @@
+"""`shopreel score`: chances and watch times of impressions in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cluster.errors import InputError
+from cluster.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cluster.pseudonym import Pseudonymiser
+    from trainables.recommender.ranking.ranker import Shown
+
+IDS = ("user_id", "video_id")
+NUMBERS = ("time_ms", "tab", "duration_ms")
+COLUMNS = (*IDS, *NUMBERS)
+MODEL = "recommender"
+
+
+def command(
+    model: Annotated[str, typer.Option(help="recommender@ALIAS or recommender/VERSION.")],
+    data: Annotated[str, typer.Option(help="Dataset with the viewers' log, see `shopreel data list`.")],
+    impressions: Annotated[Path, typer.Option(help="What is or was shown: .parquet, .csv or .csv.gz.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
+) -> None:
+    """Score impressions: chance of a click, of a long view, and the watch time to expect.
+
+    \b
+    The file has the columns user_id, video_id, time_ms (since 1970), tab and duration_ms (0 where unknown); others are
+    ignored. A row's score rests on the data's events before its time and on which earlier rows of the file were shown,
+    never on later ones. Unknown viewers and videos get what is usual for the rest of what is known.
+    Columns of the result, one row an impression in the order of the file: user_id, video_id, time_ms, p_click,
+    p_long_view, watch_seconds.
+    Examples:
+      shopreel score --model recommender@champion --data shop --impressions today.csv.gz --out scores.parquet
+    """
+    from cluster.pseudonym import Pseudonymiser
+    from cluster.registry import Registry
+    from cluster.storage import Storage
+    from trainables.data.dataset import Dataset
+    from trainables.recommender.bundle import load_ranker_parts
+    from trainables.recommender.ranking.bundle_parts import from_tensors
+    from trainables.recommender.train import read_training_data
+
+    settings = Settings.load(tracking_uri=tracking_uri)
+    if out.suffix != ".parquet":
+        raise InputError(f"--out is {out}; name a file that ends in .parquet")
+    table = read_impressions(impressions)
+    dataset = Dataset.open(Storage(settings.storage_root), data)
+    version = Registry(settings).resolve(model)
+    if version.name != MODEL:
+        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    console = Console(stderr=True)
+    with console.status("reading the model and the log …"):
+        parts = load_ranker_parts(Registry(settings).fetch(version))
+        if parts is None:
+            raise InputError(
+                f"{version.reference} has no ranker: the log it was trained on has too few impressions; "
+                "train it on a log with events of type impression"
+            )
+        ranker, past = from_tensors(parts), read_training_data(dataset)
+    shown = to_shown(table, Pseudonymiser.load(settings))
+    columns = (TextColumn("impressions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("impressions", total=len(table))
+        scores = ranker.score(past, shown, lambda done: progress.update(task, completed=done))
+    found = table[["user_id", "video_id", "time_ms"]].assign(
+        p_click=scores.click_N, p_long_view=scores.long_view_N, watch_seconds=scores.watch_seconds_N
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found.to_parquet(out, index=False)
+    Console().print(f"{len(found):,} impressions → {out}", highlight=False)
+
+
+def read_impressions(path: Path) -> pd.DataFrame:
+    """The five columns, checked; ids as the file has them, numbers as int64. Errors name file, column and row."""
+    import pandas as pd
+
+    from trainables.data.importers.tables import filled, numbers
+
+    if not path.is_file():
+        raise InputError(f"--impressions: there is no file {path}")
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif path.name.endswith((".csv", ".csv.gz")):
+            wanted = dict.fromkeys(COLUMNS, "str")
+            table = pd.read_csv(path, dtype=wanted, keep_default_na=False, usecols=lambda name: name in COLUMNS)
+        else:
+            raise InputError(f"--impressions is {path}; give a file that ends in .parquet, .csv or .csv.gz")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, OSError, EOFError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"--impressions: {path} cannot be read: {str(error).strip()}") from error
+    for column in COLUMNS:
+        if column not in table:
+            raise InputError(
+                f"{path}: column {column!r} is missing; the file has: {', '.join(map(str, table.columns))}"
+            )
+    table = table[list(COLUMNS)].reset_index(drop=True)
+    for column in NUMBERS:
+        filled(path, column, table[column], first_row=1)
+        values = numbers(path, column, table[column], first_row=1, minimum=0)
+        _whole(path, column, values)
+        table[column] = values.astype("int64")
+    for column in IDS:
+        text = filled(path, column, table[column], first_row=1)
+        table[column] = _plain(text)
+    return table
+
+
+def to_shown(table: pd.DataFrame, pseudonymiser: Pseudonymiser) -> Shown:
+    """Rows as the ranker takes them; raw viewer ids become pseudonyms, as at import."""
+    import pyarrow as pa
+
+    from trainables.data.importers.eventlog import pseudonyms
+    from trainables.recommender.ranking.ranker import Shown
+
+    return Shown(
+        viewer_ids=pa.array(pseudonyms(table["user_id"].astype(str), pseudonymiser).tolist(), pa.string()),
+        product_ids=pa.array(table["video_id"].astype(str).tolist(), pa.string()),
+        at_ms=table["time_ms"].to_numpy(),
+        surfaces=pa.array(("tab-" + table["tab"].astype(str)).tolist(), pa.string()),
+        seconds=table["duration_ms"].to_numpy() / 1000,
+    )
+
+
+def _whole(path: Path, column: str, values: pd.Series) -> None:
+    from trainables.data.importers.tables import bad_cell
+
+    bad = ~(values < 2**53) | (values % 1 != 0)
+    if bad.any():
+        raise bad_cell(path, column, values, bad, 1, "a whole number below 2^53")
+
+
+def _plain(ids: pd.Series) -> pd.Series:
+    """Whole numbers where every id is written as one, so that the result joins with the file it came from."""
+    import pandas as pd
+
+    parsed = pd.to_numeric(ids, errors="coerce")
+    if len(ids) and parsed.notna().all() and (parsed % 1 == 0).all() and (parsed.abs() < 2**53).all():
+        whole = parsed.astype("int64")
+        if (whole.astype(str).to_numpy() == ids.astype(str).to_numpy()).all():
+            return whole
+    return ids.astype("str")

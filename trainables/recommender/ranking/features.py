@@ -1,0 +1,58 @@
+"""All that is known of an impression before it happens, as one table of numbers.
+
+Outcomes come as of a moment `known_ms`, strictly before the impression; exposures (that something was shown, when and
+where) as of the impression itself. Dims: N impressions, D features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.recommender.ranking.exposures import exposure_features
+from trainables.recommender.ranking.facts import Facts
+from trainables.recommender.ranking.log import Impressions
+from trainables.recommender.ranking.past import Past
+from trainables.recommender.ranking.units import DAY_MS, HOUR_MS, length_bucket
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Named columns of equal length."""
+
+    names: tuple[str, ...]
+    values_ND: np.ndarray
+    """float32; NaN where nothing is known."""
+
+
+def features(
+    rows: Impressions, known_ms_N: np.ndarray, past: Past, facts: Facts, exposures: Impressions
+) -> FeatureTable:
+    """Features of `rows`; of `exposures` only those strictly before a row say anything about it."""
+    length_N = length_bucket(rows.seconds_N)
+    columns = {
+        "surface": rows.surface_N,
+        "log_seconds": np.log1p(rows.seconds_N),
+        "length": length_N,
+        "hour": rows.at_ms_N // HOUR_MS % 24,
+        "weekday": rows.at_ms_N // DAY_MS % 7,
+        "age_of_knowledge": np.log1p(np.minimum((rows.at_ms_N - known_ms_N) / HOUR_MS, 24 * 30)),
+        **facts.features(rows),
+        **past.features(rows, known_ms_N),
+        **exposure_features(rows, exposures, facts),
+    }
+    values = np.empty((len(rows), len(columns)), np.float32)
+    for place, column in enumerate(columns.values()):
+        values[:, place] = column
+    return FeatureTable(tuple(columns), values)
+
+
+def known_until(at_ms_N: np.ndarray, newest_ms: int) -> np.ndarray:
+    """At scoring: everything in the log that lies before the row."""
+    return np.minimum(at_ms_N, newest_ms + 1)
+
+
+def lagged(at_ms_N: np.ndarray, longest_days: int, rng: np.random.Generator) -> np.ndarray:
+    """At training: the start of the row's day, or of one of the days before, by chance."""
+    return (at_ms_N // DAY_MS - rng.integers(0, longest_days + 1, len(at_ms_N))) * DAY_MS
