@@ -27,6 +27,7 @@ def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
         "EASE on values": members.ease_on_values(200),
         "EASE over viewers": members.ease_over_viewers(500),
         "iALS": baselines.implicit_als(32, 30, 4, seed=seed, starts=3),
+        "iALS, wide": baselines.implicit_als(64, 30, 4, seed=seed, starts=3),
         "iALS on values": baselines.implicit_als(48, 25, 5, rated=True, seed=seed, starts=3),
     }
     if protocol in ("A", "M"):
@@ -40,9 +41,12 @@ def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
 
 
 def start_weights(fits: Mapping[str, Fit], protocol: str) -> dict[str, float]:
-    """1 each; where the very next product is asked for, 0 for members that know no order."""
-    unordered = blend_members("A", 0) if protocol == "loo" else {}
-    return {name: 0.0 if name in unordered else 1.0 for name in fits}
+    """1 each, 2 for iALS of either kind, of which there are fewer than of EASE; where the very next product is asked
+    for, 0 for members that know no order."""
+    unordered = blend_members("A", 0)
+    if protocol == "loo":
+        return {name: float(name not in unordered) for name in fits}
+    return {name: 2.0 if name in ("iALS", "iALS on values") else 1.0 for name in fits}
 
 
 def fit_weights(
