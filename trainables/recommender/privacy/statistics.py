@@ -57,9 +57,7 @@ def item_statistics(
     appeal_n, viewers_n = product_sums(feedback, products, config, now_ms)
     if rows is None:
         rows = matrix_rows(viewers_n, config.ease.max_products)
-    return ItemStatistics(
-        rows=rows, gram_mm=gram(feedback, rows, config.ease), appeal_n=appeal_n, viewers_n=viewers_n
-    )
+    return ItemStatistics(rows=rows, gram_mm=gram(feedback, rows, config.ease), appeal_n=appeal_n, viewers_n=viewers_n)
 
 
 def product_sums(
