@@ -18,3 +18,5 @@ class TrainedModel:
     """None for sweep trials, which register nothing."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Final training and held-out metrics."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of it, a line each."""

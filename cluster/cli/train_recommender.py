@@ -53,6 +53,10 @@ def command(
         trained = run_training(settings, data, run, resolved, use_ray=ray, on_progress=on_progress)
     console = Console()
     console.print(_comparison(trained.metrics))
+    if ranked := _ranker_table(trained.metrics):
+        console.print(ranked)
+    for note in trained.notes:
+        console.print(note, highlight=False)
     console.print(f"run {trained.run_name} → [bold]{trained.version.reference}[/] (challenger)", highlight=False)
 
 
@@ -64,4 +68,17 @@ def _comparison(metrics: dict[str, float]) -> Table:
     for name, value in metrics.items():
         if f"popularity_{name}" in metrics:
             table.add_row(name, f"{value:.4f}", f"{metrics[f'popularity_{name}']:.4f}")
+    return table
+
+
+def _ranker_table(metrics: dict[str, float]) -> Table | None:
+    """What the ranker of impressions reached on the newest of them; None without one."""
+    measures = {name.removeprefix("ranker_"): value for name, value in metrics.items() if name.startswith("ranker_")}
+    if not measures:
+        return None
+    table = Table(title="newest impressions, by a ranker kept from them", title_style="bold")
+    table.add_column("measure")
+    table.add_column("ranker", justify="right")
+    for name, value in measures.items():
+        table.add_row(name, f"{value:.4f}")
     return table

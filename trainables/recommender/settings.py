@@ -11,6 +11,7 @@ from trainables.recommender.ease import EaseConfig
 from trainables.recommender.feedback import FeedbackConfig
 from trainables.recommender.learn_config import LearnConfig
 from trainables.recommender.popularity import PopularityConfig
+from trainables.recommender.ranking.config import RankerConfig
 from trainables.recommender.retrieval.sparse_item_item import SparseConfig
 
 
@@ -30,6 +31,7 @@ class RecommenderTrainConfig:
     """Score of the most popular product for everybody, ≥ 0: what is added to a personal score."""
     sparse: SparseConfig = field(default_factory=SparseConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
     content_weight: float = 1.0
     """≥ 0; at 1, similarities of unknown products spread as widely as item-item weights of known ones."""
     content_prior_viewers: float = 5.0
