@@ -48,9 +48,12 @@ def features(
     return FeatureTable(tuple(columns), values)
 
 
-def known_until(at_ms_N: np.ndarray, newest_ms: int) -> np.ndarray:
-    """At scoring: everything in the log that lies before the row."""
-    return np.minimum(at_ms_N, newest_ms + 1)
+def known_until(at_ms_N: np.ndarray, moments_E: np.ndarray) -> np.ndarray:
+    """At scoring: just after the log's newest event before the row; `moments_E` are its times, ascending."""
+    if not len(moments_E):
+        return np.zeros_like(at_ms_N)
+    newest = np.searchsorted(moments_E, at_ms_N, side="left") - 1
+    return np.where(newest >= 0, moments_E[newest] + 1, moments_E[0])
 
 
 def lagged(at_ms_N: np.ndarray, longest_days: int, rng: np.random.Generator) -> np.ndarray:

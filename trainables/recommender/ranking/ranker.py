@@ -80,13 +80,12 @@ class Ranker:
     def score(self, past: TrainingData, rows: Shown, on_rows: Callable[[int], None] = lambda done: None) -> Scores:
         """Outcomes count from the events strictly before a row's time, exposures also from earlier rows of `rows`."""
         known, facts, log_past, exposures = open_log(past, rows, self.surfaces, self.encoders, self.config)
-        newest_ms = known.log_until_ms
         place_n = self.places(pa.array(past.products["product_id"]))
         found = [np.empty(len(known.rows)) for _ in range(ANSWERS)]
         for start in range(0, len(known.rows), ROWS_AT_ONCE):
             part = np.arange(start, min(start + ROWS_AT_ONCE, len(known.rows)))
             chunk = known.rows.take(part)
-            table = features(chunk, known_until(chunk.at_ms_N, newest_ms), log_past, facts, exposures)
+            table = features(chunk, known_until(chunk.at_ms_N, known.moments_E), log_past, facts, exposures)
             for column, values in zip(found, self.predict(table, chunk, place_n), strict=True):
                 column[part] = values
             on_rows(int(part[-1]) + 1)
@@ -139,7 +138,8 @@ class Known:
     """Rows to be scored, coded beside the log."""
 
     rows: Impressions
-    log_until_ms: int
+    moments_E: np.ndarray
+    """Times of the log's impressions and watches, ascending."""
 
 
 def open_log(
@@ -155,9 +155,8 @@ def open_log(
         codes.viewer(rows.viewer_ids), codes.product(rows.product_ids), codes.surface(rows.surfaces),
         rows.at_ms.astype(np.int64), np.nan_to_num(rows.seconds.astype(float)),
     )  # fmt: skip
-    moments = [log.impressions.at_ms_N, log.watches.at_ms_W]
-    until = max((int(part.max()) for part in moments if len(part)), default=0)
-    return Known(coded, until), facts, Past(log, facts, config.half_life_days), _once(log.impressions, coded)
+    moments_E = np.sort(np.concatenate([log.impressions.at_ms_N, log.watches.at_ms_W]))
+    return Known(coded, moments_E), facts, Past(log, facts, config.half_life_days), _once(log.impressions, coded)
 
 
 def _once(*parts: Impressions) -> Impressions:
