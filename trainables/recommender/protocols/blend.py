@@ -23,8 +23,8 @@ LEAST_GAIN = 1e-3
 def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
     """Members for a protocol: only those of order where the split keeps the order."""
     taste: dict[str, Fit] = {
-        "EASE": baselines.ease_r(350),
-        "EASE on values": members.ease_on_values(200),
+        "EASE with dropout": members.ease_with_dropout(300, 0.4),
+        "EASE on values": members.ease_with_dropout(150, 0.4, on_values=True),
         "EASE over viewers": members.ease_over_viewers(500),
         "iALS": baselines.implicit_als(32, 30, 4, seed=seed, starts=3),
         "iALS, wide": baselines.implicit_als(64, 30, 4, seed=seed, starts=3),
@@ -41,12 +41,13 @@ def blend_members(protocol: str, seed: int) -> dict[str, Fit]:
 
 
 def start_weights(fits: Mapping[str, Fit], protocol: str) -> dict[str, float]:
-    """1 each, 2 for iALS of either kind, of which there are fewer than of EASE; where the very next product is asked
-    for, 0 for members that know no order."""
-    unordered = blend_members("A", 0)
+    """1 each, 2 for members of which there is no second one like them, half for the wide iALS beside the narrow one;
+    where the very next product is asked for, 0 for members that know no order."""
     if protocol == "loo":
+        unordered = blend_members("A", 0)
         return {name: float(name not in unordered) for name in fits}
-    return {name: 2.0 if name in ("iALS", "iALS on values") else 1.0 for name in fits}
+    given = {"EASE over viewers": 2.0, "iALS": 2.0, "iALS on values": 2.0, "iALS, wide": 0.5}
+    return {name: given.get(name, 1.0) for name in fits}
 
 
 def fit_weights(

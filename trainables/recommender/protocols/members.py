@@ -1,6 +1,6 @@
 """What the item-item side can be made of beyond one EASE: the members of the blend.
 
-- EASE on values: what was liked more weighs more.
+- EASE with dropout, which trusts well-known products less blindly; on values: what was liked more weighs more.
 - EASE over viewers: each product's audience predicted from like-minded viewers (the same ridge on the transpose).
 - windows: EASE whose rows are runs of a viewer's rows instead of whole viewers: what is taken to in one sitting.
 - recency: the history counts by how many rows ago it was, 0.5^(rows / half-life).
@@ -20,10 +20,15 @@ from trainables.recommender.protocols.baselines import Fit, Scorer, from_history
 from trainables.recommender.protocols.log import Log
 
 
-def ease_on_values(l2: float) -> Fit:
+def ease_with_dropout(l2: float, share: float, *, on_values: bool = False) -> Fit:
+    """EASE against rows of which a `share` is dropped at random, in expectation (EDLAE, Steck, NeurIPS 2020):
+    λ grows by share / (1 − share) of each product's own weight."""
+
     def fit(log: Log) -> Scorer:
-        x_Vn = log.matrix(log.value_N)
-        return from_history(x_Vn, ease.solve(gram(x_Vn), l2))
+        x_Vn = log.matrix(log.value_N if on_values else None)
+        gram_nn = gram(x_Vn)
+        gram_nn[np.diag_indices(log.products)] *= 1 + share / (1 - share)
+        return from_history(x_Vn, ease.solve(gram_nn, l2))
 
     return fit
 
