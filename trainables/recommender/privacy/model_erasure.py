@@ -1,7 +1,7 @@
 """A trained recommender without some viewers, equal to one trained on a log they were never in.
 
-The item-item matrix follows by a low-rank update (see erasure.py). Everything else that training makes is made anew
-from what is left of the log, with the settings and the end of the training that made the model.
+It is trained anew on what is left of the log, with the settings and the end of the training that made the model: not
+all that training makes is a sum over viewers. The item-item matrix and popularity are: erasure.py downdates them.
 """
 
 from __future__ import annotations
