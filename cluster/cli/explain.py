@@ -191,7 +191,7 @@ def _show(found: Explanation, viewer: str, reference: str) -> None:
 
     title = f" ({found.title})" if found.title else ""
     say(f"product {found.product_id}{title} for viewer {viewer}, {reference}")
-    say(f"score {found.score:.6f}, rank {found.rank:,} of {found.ranked_products:,} products, mostly {found.source}")
+    say(f"score {found.score:.6f}, rank {found.rank:,} of {found.ranked_products:,} products, source: {found.source}")
     if found.met:
         say(f"the viewer has met it ({', '.join(found.met)}), so slates leave it out; the rank is as if it were new")
     if not found.history_events:

@@ -115,7 +115,7 @@ def left_out(segment_P: np.ndarray, viewer_P: np.ndarray, segments: int, k: int)
     out = viewers < k
     for segment in np.argsort(viewers, kind="stable")[int(out.sum()) :].tolist():
         together = len(np.unique(viewer_P[out[segment_P]]))
-        if not out.any() or (out.sum() > 1 and together >= k):
+        if not out.any() or together >= k:  # one segment alone has fewer than k
             break
         out[segment] = True
     return out
