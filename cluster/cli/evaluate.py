@@ -1,4 +1,4 @@
-"""`shopreel evaluate`: a model's figures on held-out clips, beside baselines and floors."""
+"""`shopreel evaluate generator`: its figures on held-out clips, beside baselines and floors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ notes = Console(stderr=True)
 
 @app.callback()
 def evaluate() -> None:
-    """Measure a model on clips it never saw."""
+    """Measure a model on data it never saw."""
 
 
 @app.command("generator")

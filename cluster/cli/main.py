@@ -12,8 +12,11 @@ from cluster.cli import (
     data,
     erase,
     evaluate,
+    evaluate_recommender,
+    features,
     importing,
     models,
+    score,
     serve,
     slates,
     submit,
@@ -42,9 +45,12 @@ app.add_typer(data.app, name="data", help="List datasets and look into one.")
 app.add_typer(train, name="train")
 app.add_typer(tune.app, name="tune", help="Sweep settings with Ray Tune.")
 app.add_typer(clips.app, name="clips", help="Restyle, repair, enhance and generate clips in folders.")
-app.add_typer(evaluate.app, name="evaluate", help="Measure a model on clips it never saw.")
+evaluate.app.command("recommender")(evaluate_recommender.command)
+app.add_typer(evaluate.app, name="evaluate", help="Measure a model on data it never saw.")
 app.add_typer(models.app, name="models", help="List, show, promote and roll back registered models.")
+app.add_typer(features.app, name="features", help="Multimodal features of products.")
 app.command("slates")(slates.command)
+app.command("score")(score.command)
 app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
