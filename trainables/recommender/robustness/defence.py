@@ -12,8 +12,8 @@ Four things give a planted profile away, and none of them needs to know the atta
    Real profiles are odd in one of the two at most: a niche taste is coherent. Both are brought to spreads from what is
    usual at the profile's size (a robust line over the logarithm of the size) and added up: the *oddness*.
 4. *A product that odd profiles gather around.* One odd profile is an odd taste, many that share a product that few
-   others took to are a campaign for it: the oddness of a product's viewers, summed and divided by the root of their
-   number (Stouffer's z). A profile is held against by the worst product it holds.
+   others took to are a campaign for it: the mean oddness of a product's viewers, drawn towards 0 where they are few.
+   A profile is held against by the worst product it holds.
 
 Dims: V viewers, n products looked at, g groups of viewers of like size, c viewers of a chunk.
 """
@@ -31,6 +31,8 @@ from trainables.recommender.feedback import Feedback
 NORMAL_SPREAD = 1.4826
 """Standard deviation of a normal distribution / its median absolute deviation."""
 GROUPS, FITTING_STEPS = 30, 30
+USUAL = 5
+"""Viewers of no oddness added to every product's: a handful of odd viewers is no campaign."""
 STEEPNESS = 10
 """A tenth above a limit halves the weight."""
 
@@ -45,8 +47,8 @@ class DefenceConfig:
     """Products a profile, ≥ 2: a shorter one says too little to be judged, and can do little."""
     odd: float = 5.0
     """Oddness in spreads, > 0, above which a profile loses weight whatever it holds."""
-    campaign: float = 5.0
-    """Stouffer's z of a product's viewers, > 0, above which its odd viewers lose weight."""
+    campaign: float = 1.2
+    """Mean oddness of a product's viewers in spreads (see `campaigns`), > 0, above which its odd ones lose weight."""
     campaign_odd: float = 1.0
     """Oddness in spreads, > 0, above which a viewer of such a product is one of the odd ones."""
     max_products: int = 10_000
@@ -167,12 +169,12 @@ def below_usual(value_V: np.ndarray, size_V: np.ndarray, judged_V: np.ndarray) -
 
 
 def campaigns(x_Vn: sparse.csr_array, odd_V: np.ndarray) -> np.ndarray:
-    """The worst product of each profile: Stouffer's z of the oddness (±3 at most) of its viewers, (V,) float64."""
-    count_n = np.maximum(np.asarray(x_Vn.sum(axis=0)).ravel(), 1)
-    z_n = np.asarray(x_Vn.T @ np.clip(odd_V, -3, 3)) / np.sqrt(count_n)
+    """The worst product of each profile: mean oddness (±3 at most) of its viewers and of `USUAL` usual ones, (V,)."""
+    count_n = np.asarray(x_Vn.sum(axis=0)).ravel()
+    mean_n = np.asarray(x_Vn.T @ np.clip(odd_V, -3, 3)) / (count_n + USUAL)
     worst_V = np.full(x_Vn.shape[0], -np.inf)
     viewer = np.repeat(np.arange(x_Vn.shape[0]), np.diff(x_Vn.indptr))
-    np.maximum.at(worst_V, viewer, z_n[x_Vn.indices])
+    np.maximum.at(worst_V, viewer, mean_n[x_Vn.indices])
     return worst_V
 
 
