@@ -13,6 +13,8 @@ from cluster.cli import (
     erase,
     evaluate,
     evaluate_recommender,
+    explain,
+    export,
     features,
     importing,
     models,
@@ -51,6 +53,8 @@ app.add_typer(models.app, name="models", help="List, show, promote and roll back
 app.add_typer(features.app, name="features", help="Multimodal features of products.")
 app.command("slates")(slates.command)
 app.command("score")(score.command)
+app.command("explain")(explain.command)
+app.add_typer(export.app, name="export", help="Take numbers out of a dataset that say nothing about a single viewer.")
 app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(

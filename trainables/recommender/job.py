@@ -6,9 +6,7 @@ import tempfile
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from cluster.config import to_dict
 from cluster.registry import Registry
@@ -21,13 +19,12 @@ from trainables.recommender.bundle import save_model
 from trainables.recommender.evaluation import evaluate, training_boundary
 from trainables.recommender.learning import learn
 from trainables.recommender.model import ItemModel
-from trainables.recommender.ranking.config import RankerConfig
+from trainables.recommender.ranking.shipping import ranker_parts
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.train import (
     GramSum,
     Progress,
-    TrainingData,
     end_of,
     read_training_data,
     rebuild,
@@ -35,10 +32,6 @@ from trainables.recommender.train import (
     train,
 )
 from trainables.trained import TrainedModel
-
-RANKER_NOTE = (
-    "learned from all impressions; metrics with the prefix ranker_ are of one that was kept from the newest of them"
-)
 
 
 def run_training(
@@ -78,7 +71,7 @@ def run_training(
             metrics = evaluate(Recommender(judged), data, until_ms)
             on_progress("held-out ranking", 1, 1)
             model = rebuild(judged, data, end_of(data.events), **how)
-            ranker = _ranker(config.ranker, data, on_progress)
+            ranker = ranker_parts(config.ranker, data, on_progress)
         metrics |= {f"ranker_{name}": value for name, value in ranker.metrics.items()}
         run.log_metrics({**metrics, **{f"data_{name}": float(value) for name, value in model.counts.items()}}, step=0)
         folder = Path(scratch) / "bundle"
@@ -90,27 +83,6 @@ def run_training(
         )
         notes = () if ranker.parts else (ranker.note,)
         return TrainedModel(run_name=run_name, run_id=run.run_id, version=version, metrics=metrics, notes=notes)
-
-
-class _Ranked(NamedTuple):
-    """A ranker of impressions as a bundle keeps it, or why there is none."""
-
-    parts: dict[str, np.ndarray] | None
-    metrics: dict[str, float]
-    note: str
-
-
-def _ranker(config: RankerConfig, data: TrainingData, on_progress: Progress) -> _Ranked:
-    from trainables.recommender.ranking.bundle_parts import to_tensors
-    from trainables.recommender.ranking.train import TooFewImpressionsError, train_ranker
-
-    if not config.enabled:
-        return _Ranked(None, {}, "no ranker of impressions: ranker.enabled is false")
-    try:
-        ranker = train_ranker(config, data, until_ms=end_of(data.events), on_progress=on_progress)
-    except TooFewImpressionsError as error:
-        return _Ranked(None, {}, f"no ranker of impressions: {error}")
-    return _Ranked(to_tensors(ranker), ranker.metrics, RANKER_NOTE)
 
 
 def _gram_sum(use_ray: bool) -> GramSum:

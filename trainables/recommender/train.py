@@ -135,7 +135,7 @@ def item_item_of(
     gram_sum: GramSum = sum_here,
     on_progress: Progress = lambda stage, done, total: None,
 ) -> tuple[np.ndarray, np.ndarray | sparse.csr_array]:
-    """Catalogue rows (m,) of the item-item matrix, and the matrix (m, m): EASE, or a sparse one for a large catalogue."""
+    """Catalogue rows (m,) of the item-item matrix, and the matrix (m, m): EASE, or a sparse one for a large one."""
     if len(viewers_n) > config.sparse.above:
         rows = np.flatnonzero(viewers_n)
 

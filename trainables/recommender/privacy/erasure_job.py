@@ -20,6 +20,7 @@ from trainables.recommender.bundle import load_model, save_model
 from trainables.recommender.evaluation import evaluate_recipe
 from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
 from trainables.recommender.privacy.model_erasure import erased_model, without_viewers
+from trainables.recommender.ranking.shipping import ranker_parts
 from trainables.recommender.train import read_training_data
 
 MODEL = "recommender"
@@ -75,8 +76,11 @@ def _renewed(settings: Settings, dataset: Dataset, version: ModelVersion, viewer
         model = erased_model(old, data, preset_codes(), [viewer])
         metrics = evaluate_recipe(model, data)
         run.log_metrics(metrics, step=0)
-        changed = {"data_counts": model.counts, "lineage": lineage, "metrics": metrics}
-        save_model(model, Path(scratch), {**card, **changed, "erasures": card.get("erasures", 0) + 1})
+        ranker = ranker_parts(old.config.ranker, data)
+        metrics |= {f"ranker_{name}": value for name, value in ranker.metrics.items()}
+        changed = {"data_counts": model.counts, "lineage": lineage, "metrics": metrics, "ranker": ranker.note}
+        card = {**card, **changed, "erasures": card.get("erasures", 0) + 1}
+        save_model(model, Path(scratch), card, ranker.parts)
         return Registry(settings).register(MODEL, Path(scratch), run_id=run.run_id, metrics=metrics, lineage=lineage)
 
 
