@@ -9,6 +9,8 @@ install: $(VENV)/.installed
 
 # torch first and pinned: a looser range would pull a CUDA build of several GB.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@ldconfig -p | grep -q libgomp.so.1 || (apt-get update -qq && apt-get install -y -qq libgomp1) \
+	  || echo "libgomp.so.1 is missing and cannot be installed here; LightGBM and implicit need it (Debian: libgomp1)"
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "shopreel needs Python 3.11 or newer; run make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=25"
