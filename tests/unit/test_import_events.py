@@ -140,6 +140,12 @@ def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop:
     assert [row["reason"] for row in aside()] == ["unknown event type"]
 
 
+def test_a_negative_watch_time_is_set_aside_and_the_rest_imported(shop: Dataset, tmp_path: Path) -> None:
+    report = run(shop, written(tmp_path, GOOD + "a,p1,watch,2024-05-01,-2,3\na,p2,watch,2024-05-01,2,3\n"))
+    assert report.added == {"events": 1}
+    assert [(item.reason, item.count) for item in report.set_aside] == [("negative watch time (first: '-2.0')", 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -147,7 +153,6 @@ def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop:
         ("viewer_id,event_type,at\na,click,1\n", r"no column for product"),
         ("viewer_id,product_id,event_type\na,p1,click\n", r"no column for time"),
         (GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n", r"'watch_seconds', row 2: 'long' is not"),
-        (GOOD + "a,p1,watch,2024-05-01,-2,3\n", r"'watch_seconds', row 1: '-2'"),
         (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time"),
         (GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not a number"),
         (GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in"),

@@ -71,6 +71,13 @@ def test_rows_become_events(storage: Storage, tmp_path: Path) -> None:
     assert (shown["is_random"], shown["surface"], shown["event_type"]) == (True, "tab-4", "impression")
 
 
+def test_a_negative_play_time_is_set_aside_and_counted(storage: Storage, tmp_path: Path) -> None:
+    folder = kuairand(tmp_path / "kr", ROWS + "9,100,20220425,0,1650812934999,0,0,0,-10,900,0,1\n")
+    report = import_kuairand(storage, "log", folder, PSEUDONYMS, history=False)
+    assert [(item.reason, item.count) for item in report.set_aside] == [("negative play time (first: -10 ms)", 1)]
+    assert PSEUDONYMS.of("9") not in Dataset.open(storage, "log").arrow("events")["viewer_id"].to_pylist()
+
+
 def test_videos_become_products(storage: Storage, tmp_path: Path) -> None:
     folder = kuairand(tmp_path / "kr", ROWS + "9,400,20220425,0,1650812934999,0,0,0,10,900,0,1\n")
     import_kuairand(storage, "log", folder, PSEUDONYMS)
@@ -115,7 +122,7 @@ def test_long_watches_that_reach_farther_back_come_first() -> None:
     [
         (ROWS + "x,1,20220425,0,soon,0,0,0,0,1,0,1\n", r"log_test\.csv\.gz: column 'time_ms', row 5: 'soon'"),
         (ROWS + "x,1,20220425,0,,0,0,0,0,1,0,1\n", r"log_test\.csv\.gz: column 'time_ms', row 5"),
-        (ROWS + "x,1,20220425,0,5,0,0,0,-3,1,0,1\n", r"'play_time_ms', row 5: '-3'"),
+        (ROWS + "x,1,20220425,0,5,0,0,0,3,-1,0,1\n", r"'duration_ms', row 5: '-1'"),
     ],
 )
 def test_a_bad_value_is_refused_by_file_column_and_row(

@@ -76,9 +76,10 @@ def import_events(
 ) -> ImportReport:
     """Append the log's events to an existing dataset; viewer ids are replaced by pseudonyms before anything is kept.
 
-    Events of unknown products or of unknown type are set aside (`set_aside.csv` beside the dataset). The file is read
-    through once before anything is stored: a missing column or a wrong value raises InputError with file, column and
-    first bad row, and leaves the dataset as it was. `on_progress` is told the rows stored so far.
+    Events of unknown products or type and those with a negative watch time are set aside (`set_aside.csv` beside the
+    dataset). The file is read through once before anything is stored: a missing column or a wrong value raises
+    InputError with file, column and first bad row, and leaves the dataset as it was. `on_progress` is told the rows
+    stored so far.
     """
     file = Path(file)
     dataset = Dataset.open(storage, name)
@@ -95,14 +96,18 @@ def import_events(
     for events in reader.chunks():
         unknown_type = ~events["event_type"].isin(EVENT_TYPES)
         unknown_product = ~events["product_id"].isin(products) & ~unknown_type
+        negative = pd.Series(False, index=events.index)
+        if "watch_seconds" in events:
+            negative = (events["watch_seconds"] < 0) & ~unknown_type & ~unknown_product
         for mask, column, what in (
             (unknown_type, "event_type", "unknown event type"),
             (unknown_product, "product_id", "unknown product"),
+            (negative, "watch_seconds", "negative watch time"),
         ):
             if mask.any():
                 kept.append(_rows_aside(events[mask], file, what))
                 report.set_aside.append(_group_aside(events[mask], file, column, what))
-        store(writer, events[~unknown_type & ~unknown_product], report)
+        store(writer, events[~unknown_type & ~unknown_product & ~negative], report)
         done += len(events)
         if on_progress is not None:
             on_progress(done)
@@ -118,7 +123,7 @@ def _rows_aside(events: pd.DataFrame, file: Path, what: str) -> pd.DataFrame:
 
 def _group_aside(events: pd.DataFrame, file: Path, column: str, what: str) -> SetAside:
     first = events.iloc[0]
-    return SetAside(f"{file.name}, from row {first['row']}", f"{what} (first: {first[column]!r})", len(events))
+    return SetAside(f"{file.name}, from row {first['row']}", f"{what} (first: {str(first[column])!r})", len(events))
 
 
 class _LogReader:
@@ -174,7 +179,7 @@ class _LogReader:
         def text(name: str) -> pd.Series:
             return filled(self._file, self._columns[name], raw[self._columns[name]], first_row=first_row)
 
-        def number(name: str, minimum: float) -> pd.Series:
+        def number(name: str, minimum: float | None) -> pd.Series:
             column = self._columns[name]
             return numbers(self._file, column, raw[column], first_row=first_row, minimum=minimum)
 
@@ -191,7 +196,7 @@ class _LogReader:
             "at_ms": self._times(raw[self._columns["time"]], first_row),
         })
         if "watch" in self._columns:
-            events["watch_seconds"] = number("watch", 0)
+            events["watch_seconds"] = number("watch", None)
         if "duration" in self._columns:
             # 0 is how many logs write "unknown".
             events["duration_seconds"] = number("duration", 0).replace(0, float("nan"))

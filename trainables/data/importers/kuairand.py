@@ -25,7 +25,7 @@ from cluster.storage import Storage
 from trainables.data import schemas
 from trainables.data.dataset import Dataset, TableWriter, check_name
 from trainables.data.importers.eventlog import keys_of, pseudonyms, store
-from trainables.data.importers.report import ImportReport
+from trainables.data.importers.report import ImportReport, SetAside
 from trainables.data.importers.tables import filled, numbers
 
 ROWS_A_CHUNK = 500_000
@@ -46,7 +46,8 @@ def import_kuairand(
     """Import every `log_*.csv[.gz]` of `folder`, the videos as products, the users' features as viewers and, with
     `history`, earlier histories.
 
-    Exact duplicate rows are dropped and counted. `on_progress` is told the rows read so far.
+    Exact duplicate rows are dropped and counted, rows with a negative play time set aside and counted. `on_progress` is
+    told the rows read so far.
     """
     check_name(name)
     folder = Path(folder)
@@ -71,7 +72,11 @@ def import_kuairand(
         repeated = key.duplicated() | key.isin(seen)
         report.duplicates += int(repeated.sum())
         seen.update(key)
-        rows, key = rows[~repeated], key[~repeated]
+        negative = ~repeated & (rows["play_time_ms"] < 0)
+        if negative.any():
+            what = f"negative play time (first: {rows.loc[negative, 'play_time_ms'].iloc[0]} ms)"
+            report.set_aside.append(SetAside(str(folder), what, int(negative.sum())))
+        rows, key = rows[~repeated & ~negative], key[~repeated & ~negative]
         done += len(repeated)
         unlisted = sorted(set(rows["video_id"]) - set(videos["video_id"]))
         if unlisted:
@@ -115,7 +120,8 @@ def _rows(logs: list[Path], pseudonymiser: Pseudonymiser | None) -> Iterator[pd.
         first_row = 1
         for rows in _chunks(path):
             for column in REQUIRED[2:]:
-                rows[column] = _whole_numbers(path, column, rows[column], first_row)
+                least = None if column == "play_time_ms" else 0
+                rows[column] = _whole_numbers(path, column, rows[column], first_row, least)
             for column in ("user_id", "video_id"):
                 rows[column] = filled(path, column, rows[column], first_row=first_row).astype("str")
             first_row += len(rows)
@@ -131,11 +137,11 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path} cannot be read: {str(error).strip()}") from error
 
 
-def _whole_numbers(path: Path, column: str, values: pd.Series, first_row: int) -> pd.Series:
-    if values.dtype.kind in "iu" and not (values < 0).any():
+def _whole_numbers(path: Path, column: str, values: pd.Series, first_row: int, least: int | None) -> pd.Series:
+    if values.dtype.kind in "iu" and (least is None or not (values < least).any()):
         return values
     filled(path, column, values, first_row=first_row)
-    return numbers(path, column, values, first_row=first_row, minimum=0).astype("int64")
+    return numbers(path, column, values, first_row=first_row, minimum=least).astype("int64")
 
 
 def _videos(folder: Path) -> pd.DataFrame:
