@@ -104,12 +104,17 @@ class Registry:
                 client.set_registered_model_alias(name, CHALLENGER, created.version)
         return self.resolve(f"{name}/{created.version}")
 
-    def resolve(self, reference: str) -> ModelVersion:
-        """The version a reference names. An alias may move; the version that is returned never does."""
+    def resolve(self, reference: str, only: str | None = None) -> ModelVersion:
+        """The version a reference names. An alias may move; the version that is returned never does.
+
+        `only`: the one model that will do; InputError for a reference to another.
+        """
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise InputError(f"{reference!r} names no model; write it as generator@champion or generator/3")
         name, alias, number = match.group("name", "alias", "version")
+        if only is not None and name != only:
+            raise InputError(f"{reference} is no {only}; give {only}@champion or {only}/N")
         aliases = self._aliases(name)
         if alias is not None and alias not in aliases:
             raise NotFoundError(f"{name} has no alias {alias!r}; {self._existing(name, aliases)}")

@@ -113,6 +113,11 @@ class EventStore:
             rows = connection.execute(newest).all()
         return [HistoryEvent(**row._mapping) for row in reversed(rows)]
 
+    def last_sequence(self) -> int:
+        """Grows with every stored event; 0 before the first."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence))).scalar_one() or 0
+
     def since(self, at_ms: int) -> pa.Table:
         """Everybody's events from a moment on, as a table of `trainables.data.schemas.EVENTS`."""
         copied = [field.name for field in schemas.EVENTS if field.name in _EVENTS.c]

@@ -24,6 +24,7 @@ from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import TrainingData, end_of, read_training_data, rebuild, recount
 
 logger = logging.getLogger("ray.serve")
+_State = tuple[tuple[str, ...], int]
 
 
 class LiveModel:
@@ -31,7 +32,8 @@ class LiveModel:
 
     def __init__(self, model: ItemModel, dataset: Dataset, events: EventStore) -> None:
         self._dataset, self._events = dataset, events
-        self._counted = model.trained_until_ms
+        self._recounted: _State | None = None
+        self._rebuilt: _State | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.recommender = Recommender(model)
@@ -39,17 +41,21 @@ class LiveModel:
 
     def follow_trends(self) -> None:
         """Count popularity, trend and viewers anew where there are new events; the item-item matrix stays."""
+        if (state := self._state()) in (self._recounted, self._rebuilt):
+            return
         everything = self._everything()
-        if (end_ms := end_of(everything.events)) > self._counted:
+        if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
             self._swap(recount(self.recommender.model, everything.events, end_ms))
-            self._counted = end_ms
+        self._recounted = state
 
     def rebuild(self) -> None:
         """Count everything anew where there are new events, products that joined the dataset included."""
+        if (state := self._state()) == self._rebuilt:
+            return
         everything = self._everything()
         if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
             self._swap(rebuild(self.recommender.model, everything, end_ms))
-            self._counted = end_ms
+        self._rebuilt = state
 
     def start(self, trend_s: float, rebuild_s: float) -> None:
         """Refresh in the background, at once and then at these intervals (seconds)."""
@@ -73,6 +79,10 @@ class LiveModel:
                 logger.exception("the recommender's statistics could not be refreshed; the last ones go on serving")
             rebuilt = started if whole else rebuilt
             due = max(0.0, trend_s - (time.monotonic() - started))
+
+    def _state(self) -> _State:
+        """What there is to count, told without reading it."""
+        return tuple(self._dataset.files("events") + self._dataset.files("products")), self._events.last_sequence()
 
     def _everything(self) -> TrainingData:
         logged = read_training_data(self._dataset)

@@ -29,15 +29,15 @@ class RecommenderReplica:
         settings = args.settings()
         dataset = Dataset.open(Storage(settings.storage_root), args.data)
         model = load_model(Registry(settings).fetch(version))
-        self._shown = frozenset(dataset.arrow("clips", ["product_id"])["product_id"].to_pylist())
-        if self._shown.isdisjoint(model.product_ids):
+        shown = frozenset(dataset.arrow("clips", ["product_id"])["product_id"].to_pylist())
+        if shown.isdisjoint(model.product_ids):
             raise InputError(
                 f"{version.reference} knows no product of dataset {args.data!r} that has a clip; train it on it"
             )
         self._live = LiveModel(model, dataset, EventStore(args.event_store_url))
         self._live.start(args.trend_refresh_s, args.rebuild_s)
         self._slates = SlateMaker(
-            dataset.arrow("products"), Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
+            dataset.arrow("products"), shown, Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
         )
 
     async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
@@ -50,6 +50,5 @@ class RecommenderReplica:
 
     def _recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         recommender = self._live.recommender
-        unshown = [product_id for product_id in recommender.products if product_id not in self._shown]
-        slate, moves = self._slates.make(recommender, history, k, now_ms, unshown)
+        slate, moves = self._slates.make(recommender, history, k, now_ms)
         return Answer(slate, recommender.look(history, now_ms).weights, moves)

@@ -22,8 +22,10 @@ DEPTH, LEAST = 5, 50
 class SlateMaker:
     """One shop's rules and settings; knows the creators and tags that the recommender does not."""
 
-    def __init__(self, products: pa.Table, rules: Rules, config: RerankConfig) -> None:
-        self._rules, self._config = rules, config
+    def __init__(self, products: pa.Table, shown: Collection[str], rules: Rules, config: RerankConfig) -> None:
+        """`shown`: products that have a clip; others never enter a slate."""
+        self._rules, self._config, self._shown = rules, config, frozenset(shown)
+        self._hidden_of: tuple[Recommender | None, frozenset[str]] = (None, frozenset())
         columns = (products[name].to_pylist() for name in ("product_id", "creator", "tags"))
         self._facts = {product_id: (creator, tags or ()) for product_id, creator, tags in zip(*columns, strict=True)}
 
@@ -33,13 +35,12 @@ class SlateMaker:
         history: Sequence[HistoryEvent],
         k: int,
         now_ms: int,
-        unshown: Collection[str],
     ) -> tuple[list[Recommendation], list[tuple[str, ...]]]:
         """The slate, and why each of its products stands where it does (empty: by its score)."""
-        found = recommender.recommend(history, max(DEPTH * k, LEAST), now_ms, exclude=unshown)
-        there = {item.product_id for item in found}
-        hidden = frozenset(unshown)
-        pinned = [i for i in self._rules.pinned(now_ms).values() if i not in there and i not in hidden]
+        hidden = self._hidden(recommender)
+        found = recommender.recommend(history, max(DEPTH * k, LEAST), now_ms, exclude=hidden)
+        there = hidden | {item.product_id for item in found}
+        pinned = [product_id for product_id in self._rules.pinned(now_ms).values() if product_id not in there]
         found += recommender.explain(history, pinned, now_ms)
         if not found:
             return [], []
@@ -56,3 +57,11 @@ class SlateMaker:
         )
         slate = rerank(candidates, k, rules=self._rules, config=self._config, now_ms=now_ms)
         return [found[place.candidate] for place in slate.places], [place.reasons for place in slate.places]
+
+    def _hidden(self, recommender: Recommender) -> frozenset[str]:
+        """Known products without a clip; looked for once a model, not once a request."""
+        of, hidden = self._hidden_of
+        if of is not recommender:
+            hidden = frozenset(recommender.products) - self._shown
+            self._hidden_of = (recommender, hidden)
+        return hidden

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RATINGS = ("A", "M", "loo", "time")
 BY_TIME = ("kuairand", "cold")
-MODEL = "recommender"
 
 
 def command(
@@ -111,9 +110,7 @@ def _model(reference: str | None, settings: Settings):
     from cluster.registry import Registry
     from trainables.recommender.bundle import load_model
 
-    version = Registry(settings).resolve(reference)
-    if version.name != MODEL:
-        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    version = Registry(settings).resolve(reference, "recommender")
     return load_model(Registry(settings).fetch(version))
 
 

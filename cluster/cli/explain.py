@@ -14,14 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster.errors import InputError, NotFoundError
+from cluster.errors import NotFoundError
 from cluster.settings import Settings
 
 if TYPE_CHECKING:
     from trainables.recommender.history import HistoryEvent
     from trainables.recommender.model import ItemModel
 
-MODEL = "recommender"
 SHOWN = 20
 """Past products in the printed table; the others are summed in one row."""
 ROUNDING = 1e-4
@@ -106,9 +105,7 @@ def command(
 
     settings = Settings.load(tracking_uri=tracking_uri)
     dataset = Dataset.open(Storage(settings.storage_root), data)
-    version = Registry(settings).resolve(model)
-    if version.name != MODEL:
-        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    version = Registry(settings).resolve(model, "recommender")
     notes = Console(stderr=True)
     with notes.status("reading the model and the log …") as status:
         trained = load_model(Registry(settings).fetch(version))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cluster.cli.result_files import check_parquet, plain_ids, write_parquet
 from cluster.errors import InputError
 from cluster.settings import Settings
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 IDS = ("user_id", "video_id")
 NUMBERS = ("time_ms", "tab", "duration_ms")
 COLUMNS = (*IDS, *NUMBERS)
-MODEL = "recommender"
 
 
 def command(
@@ -51,13 +51,10 @@ def command(
     from trainables.recommender.train import read_training_data
 
     settings = Settings.load(tracking_uri=tracking_uri)
-    if out.suffix != ".parquet":
-        raise InputError(f"--out is {out}; name a file that ends in .parquet")
+    check_parquet(out)
     table = read_impressions(impressions)
     dataset = Dataset.open(Storage(settings.storage_root), data)
-    version = Registry(settings).resolve(model)
-    if version.name != MODEL:
-        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    version = Registry(settings).resolve(model, "recommender")
     console = Console(stderr=True)
     with console.status("reading the model and the log …"):
         parts = load_ranker_parts(Registry(settings).fetch(version))
@@ -75,8 +72,7 @@ def command(
     found = table[["user_id", "video_id", "time_ms"]].assign(
         p_click=scores.click_N, p_long_view=scores.long_view_N, watch_seconds=scores.watch_seconds_N
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    found.to_parquet(out, index=False)
+    write_parquet(found, out)
     Console().print(f"{len(found):,} impressions → {out}", highlight=False)
 
 
@@ -113,7 +109,7 @@ def read_impressions(path: Path) -> pd.DataFrame:
         table[column] = values.astype("int64")
     for column in IDS:
         text = filled(path, column, table[column], first_row=1)
-        table[column] = _plain(text)
+        table[column] = plain_ids(text)
     return table
 
 
@@ -139,15 +135,3 @@ def _whole(path: Path, column: str, values: pd.Series) -> None:
     bad = ~(values < 2**53) | (values % 1 != 0)
     if bad.any():
         raise bad_cell(path, column, values, bad, 1, "a whole number below 2^53")
-
-
-def _plain(ids: pd.Series) -> pd.Series:
-    """Whole numbers where every id is written as one, so that the result joins with the file it came from."""
-    import pandas as pd
-
-    parsed = pd.to_numeric(ids, errors="coerce")
-    if len(ids) and parsed.notna().all() and (parsed % 1 == 0).all() and (parsed.abs() < 2**53).all():
-        whole = parsed.astype("int64")
-        if (whole.astype(str).to_numpy() == ids.astype(str).to_numpy()).all():
-            return whole
-    return ids.astype("str")

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cluster.cli.result_files import check_parquet, plain_ids, write_parquet
 from cluster.errors import InputError
 from cluster.settings import Settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VIEWER_COLUMN = "user_id"
-MODEL = "recommender"
 
 
 def command(
@@ -46,12 +46,9 @@ def command(
 
     settings = Settings.load(tracking_uri=tracking_uri)
     ids = read_viewers(viewers)
-    if out.suffix != ".parquet":
-        raise InputError(f"--out is {out}; name a file that ends in .parquet")
+    check_parquet(out)
     dataset = Dataset.open(Storage(settings.storage_root), data)
-    version = Registry(settings).resolve(model)
-    if version.name != MODEL:
-        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    version = Registry(settings).resolve(model, "recommender")
     console = Console(stderr=True)
     with console.status("reading the model and the log …"):
         trained = load_model(Registry(settings).fetch(version))
@@ -71,8 +68,7 @@ def command(
             lambda done: progress.update(task, completed=done),
         )
     found = _table(ids, current.product_ids, *places)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    found.to_parquet(out, index=False)
+    write_parquet(found, out)
     Console().print(f"{len(ids):,} viewers, {len(found):,} places → {out}", highlight=False)
 
 
@@ -101,19 +97,9 @@ def _table(ids: pd.Series, product_ids: tuple[str, ...], viewer_N, row_N, score_
     starts = np.searchsorted(viewer_N, viewer_N)  # viewers come one after another
     return pd.DataFrame(
         {
-            "user_id": _plain(ids.to_numpy()[viewer_N]),
-            "video_id": _plain(np.asarray(product_ids, dtype=object)[row_N]),
+            "user_id": plain_ids(ids.to_numpy()[viewer_N]),
+            "video_id": plain_ids(np.asarray(product_ids, dtype=object)[row_N]),
             "rank": np.arange(len(viewer_N)) - starts + 1,
             "score": score_N,
         }
     )
-
-
-def _plain(ids) -> pd.Series:
-    """Whole numbers where every id is written as one, so that the file joins with the log it came from; else text."""
-    import pandas as pd
-
-    numbers = pd.to_numeric(pd.Series(ids, dtype=object), errors="coerce")
-    if len(numbers) and numbers.notna().all() and (numbers.astype("int64").astype(str) == ids).all():
-        return numbers.astype("int64")
-    return pd.Series(ids, dtype="str")

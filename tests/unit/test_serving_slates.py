@@ -29,9 +29,10 @@ def recommender(data: TrainingData) -> Recommender:
 def slate(
     data: TrainingData, recommender: Recommender, rules: dict, unshown: tuple[str, ...] = (), **settings: object
 ) -> tuple[list[str], list[tuple[str, ...]]]:
-    maker = SlateMaker(data.products, Rules.parse(rules), RerankConfig(**settings))
+    shown = set(data.products["product_id"].to_pylist()) - set(unshown)
+    maker = SlateMaker(data.products, shown, Rules.parse(rules), RerankConfig(**settings))
     now_ms = end_of(data.events)
-    items, moves = maker.make(recommender, [HistoryEvent("p00", "like", now_ms)], 4, now_ms, unshown)
+    items, moves = maker.make(recommender, [HistoryEvent("p00", "like", now_ms)], 4, now_ms)
     return [item.product_id for item in items], moves
 
 

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from cluster.cli import slates
+from cluster.cli.result_files import plain_ids
 from cluster.errors import InputError
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import Registry
@@ -87,6 +88,6 @@ def test_what_is_wrong_with_a_request_is_named(shop: Path, tmp_path: Path):
 
 
 def test_ids_that_are_not_whole_numbers_stay_text():
-    assert slates._plain(["1", "02"]).tolist() == ["1", "02"]
-    assert slates._plain(["1", "b"]).tolist() == ["1", "b"]
-    assert slates._plain(["7", "12"]).tolist() == [7, 12]
+    assert plain_ids(["1", "02"]).tolist() == ["1", "02"]
+    assert plain_ids(["1", "b"]).tolist() == ["1", "b"]
+    assert plain_ids(["7", "12"]).tolist() == [7, 12]

@@ -22,6 +22,8 @@ from trainables.data.schemas import EVENT_TYPES
 IMPRESSION, CLICK, WATCH, LIKE, PURCHASE = range(len(EVENT_TYPES))
 MAX_WATCH_SECONDS = 24 * 3600
 DAY_MS = 86_400_000
+LONG_VIEW_SECONDS = 18.0
+"""Watching this long of anything longer is a long view."""
 
 
 @dataclass(frozen=True, kw_only=True)

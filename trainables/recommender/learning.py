@@ -28,7 +28,15 @@ from trainables.recommender.evaluation import RELEVANT_FEEDBACK, training_bounda
 from trainables.recommender.feedback import Feedback, FeedbackConfig, collect
 from trainables.recommender.popularity import popularity, trend
 from trainables.recommender.settings import RecommenderTrainConfig
-from trainables.recommender.train import GramSum, Progress, TrainingData, item_item_of, matrix_rows, sum_here
+from trainables.recommender.train import (
+    GramSum,
+    Progress,
+    TrainingData,
+    events_before,
+    item_item_of,
+    matrix_rows,
+    sum_here,
+)
 
 PLACES = 20
 IMPRESSIONS = (0.0, 0.3, 0.6)
@@ -78,8 +86,7 @@ def learn(
 
 def newest_slice(config: RecommenderTrainConfig, data: TrainingData, until_ms: int) -> Slice | None:
     """The newest tenth of the events before `until_ms`; None where too few viewers took to anything new in it."""
-    at_ms = data.events["at"].cast(pa.int64()).to_numpy()
-    events = data.events.filter(pa.array(at_ms < until_ms))
+    events = events_before(data.events, until_ms)
     try:
         boundary_ms = training_boundary(events)
     except InputError:  # a log of one moment has no order in time to learn from

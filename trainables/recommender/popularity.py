@@ -44,16 +44,25 @@ def appeal(
     feedback: Feedback, products: int, now_ms: int, half_life_days: float, impression: float = 0.0
 ) -> np.ndarray:
     """Faded feedback summed over viewers, float64 (n,); `impression` is what the feedback gives for mere showing."""
+    return np.bincount(feedback.product_N, appeal_of_pairs(feedback, now_ms, half_life_days, impression), products)
+
+
+def appeal_of_pairs(feedback: Feedback, now_ms: int, half_life_days: float, impression: float = 0.0) -> np.ndarray:
+    """What each pair of viewer and product adds to the appeal, float64 (N,)."""
     liked = np.maximum(feedback.weight_N - impression, 0) / (1 - impression)
-    return np.bincount(feedback.product_N, liked * fade(feedback.at_ms_N, now_ms, half_life_days), products)
+    return liked * fade(feedback.at_ms_N, now_ms, half_life_days)
+
+
+def scaled(appeal_n: np.ndarray) -> np.ndarray:
+    """Appeal brought to a maximum of 1, float32."""
+    return (appeal_n / max(appeal_n.max(initial=0), np.finfo(float).tiny)).astype(np.float32)
 
 
 def popularity(
     feedback: Feedback, products: int, now_ms: int, config: PopularityConfig, impression: float = 0.0
 ) -> np.ndarray:
     """Appeal, float32 (n,), scaled to a maximum of 1; 0 for what nobody took to."""
-    total = appeal(feedback, products, now_ms, config.half_life_days, impression)
-    return (total / max(total.max(initial=0), np.finfo(float).tiny)).astype(np.float32)
+    return scaled(appeal(feedback, products, now_ms, config.half_life_days, impression))
 
 
 def trend(

@@ -97,13 +97,12 @@ def train(
 
     `learned_until_ms` is the end of the events that the settings were chosen on; None: `until_ms`.
     """
-    at_ms = data.events["at"].cast(pa.int64()).to_numpy()
-    events = data.events.filter(pa.array(at_ms < until_ms))
+    events = events_before(data.events, until_ms)
     product_ids = data.products["product_id"].to_pylist()
     feedback = collect(events, product_ids, config.feedback)
     liked = feedback.where(feedback.weight_N > 0)
-    viewers_n = np.bincount(liked.product_N, minlength=len(product_ids)).astype(np.float32)
-    shown = config.feedback.impression
+    counts = _product_counts(liked, len(product_ids), until_ms, config)
+    viewers_n = counts["viewers_n"]
     rows, item_item = item_item_of(liked, viewers_n, config, gram_sum, on_progress)
     style_codes = _code_rows(product_ids, data.style_codes)
     content = content_features(data.products, style_codes, config.content)
@@ -116,9 +115,7 @@ def train(
         item_rows=rows,
         content_nD=content,
         content_scale=config.content_weight * _spread_ratio(item_item, content[rows]),
-        viewers_n=viewers_n,
-        popularity_n=popularity(liked, len(product_ids), until_ms, config.popularity, shown),
-        trend_n=trend(liked, len(product_ids), until_ms, config.popularity, shown),
+        **counts,
         style_codes_nS=style_codes,
         looks=watched_looks(events, product_ids, style_codes, preset_codes),
         config=config,
@@ -188,16 +185,26 @@ def recount(model: ItemModel, events: pa.Table, until_ms: int) -> ItemModel:
     """The model with viewers, popularity and trend counted anew from the events before `until_ms`; the item-item matrix
     and all that hangs on it stay as they are. A second for a million events.
     """
-    config, products = model.config, len(model.product_ids)
-    at_ms = events["at"].cast(pa.int64()).to_numpy()
-    feedback = collect(events.filter(pa.array(at_ms < until_ms)), model.product_ids, config.feedback)
-    liked, shown = feedback.where(feedback.weight_N > 0), config.feedback.impression
-    return replace(
-        model,
-        viewers_n=np.bincount(liked.product_N, minlength=products).astype(np.float32),
-        popularity_n=popularity(liked, products, until_ms, config.popularity, shown),
-        trend_n=trend(liked, products, until_ms, config.popularity, shown),
-    )
+    feedback = collect(events_before(events, until_ms), model.product_ids, model.config.feedback)
+    liked = feedback.where(feedback.weight_N > 0)
+    return replace(model, **_product_counts(liked, len(model.product_ids), until_ms, model.config))
+
+
+def _product_counts(
+    liked: Feedback, products: int, until_ms: int, config: RecommenderTrainConfig
+) -> dict[str, np.ndarray]:
+    """What an `ItemModel` counts for each product, by field, (n,) float32 each."""
+    shown = config.feedback.impression
+    return {
+        "viewers_n": np.bincount(liked.product_N, minlength=products).astype(np.float32),
+        "popularity_n": popularity(liked, products, until_ms, config.popularity, shown),
+        "trend_n": trend(liked, products, until_ms, config.popularity, shown),
+    }
+
+
+def events_before(events: pa.Table, until_ms: int) -> pa.Table:
+    """The events before a moment, milliseconds since 1970."""
+    return events.filter(pa.array(events["at"].cast(pa.int64()).to_numpy() < until_ms))
 
 
 def end_of(events: pa.Table) -> int:

@@ -33,8 +33,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import log_ndtr, ndtr
 
-from trainables.recommender import ease
 from trainables.recommender.feedback import Feedback
+from trainables.recommender.popularity import appeal_of_pairs
 from trainables.recommender.privacy.statistics import ItemStatistics, viewer_vectors
 from trainables.recommender.settings import RecommenderTrainConfig
 
@@ -157,7 +157,7 @@ def private_statistics(
     x_Vn, longer = clipped(viewer_vectors(feedback, rows, config.ease), privacy.max_norm)
     gram = (x_Vn.T @ x_Vn).toarray() + symmetric_noise(products, sigma_gram, rng)
     shape = (len(feedback.viewers), products)
-    faded = feedback.weight_N * ease.fade(feedback.at_ms_N, now_ms, config.popularity.half_life_days)
+    faded = appeal_of_pairs(feedback, now_ms, config.popularity.half_life_days, config.feedback.impression)
     place = (feedback.viewer_N, feedback.product_N)
     appeal, _ = clipped(sparse.csr_array((faded, place), shape=shape), privacy.max_appeal_norm)
     taken = (feedback.weight_N > 0).astype(float)

@@ -23,12 +23,12 @@ from trainables.recommender.feedback import Feedback
 from trainables.recommender.privacy.statistics import (
     ItemStatistics,
     gram,
-    matrix_rows,
     of_viewers,
     product_sums,
     viewer_vectors,
 )
 from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.train import matrix_rows
 
 ROWS_A_STEP = 1024
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import to_dict
-from cluster.errors import InputError
 from cluster.registry import ModelVersion, Registry
 from cluster.settings import Settings
 from cluster.storage import Storage
@@ -41,9 +40,7 @@ def run_erasure(
     """
     dataset = Dataset.open(Storage(settings.storage_root), data_name)
     at = datetime.now(UTC)
-    version = Registry(settings).resolve(model_reference) if model_reference else None
-    if version is not None and version.name != MODEL:
-        raise InputError(f"{version.reference} is no recommender; give --model recommender@champion or recommender/N")
+    version = Registry(settings).resolve(model_reference, MODEL) if model_reference else None
     on_step("rewriting the dataset")
     erased = erase_from_dataset(dataset, [viewer])
     renewed = None
@@ -64,8 +61,6 @@ def run_erasure(
 
 
 def _renewed(settings: Settings, dataset: Dataset, version: ModelVersion, viewer: str, run_name: str) -> ModelVersion:
-    from trainables.generator.restyle.presets import preset_codes
-
     folder = Registry(settings).fetch(version)
     card = read_bundle(folder, kind=MODEL).card
     old = load_model(folder)
@@ -73,7 +68,7 @@ def _renewed(settings: Settings, dataset: Dataset, version: ModelVersion, viewer
     lineage = {"data_name": dataset.name, "data_hash": dataset.content_hash(), "code_version": code_version()}
     tracked = TrackedRun(settings, run_name, kind=MODEL, params=to_dict(old.config), lineage=lineage)
     with tracked as run, tempfile.TemporaryDirectory() as scratch:
-        model = erased_model(old, data, preset_codes(), [viewer])
+        model = erased_model(old, data, [viewer])
         metrics = evaluate_recipe(model, data)
         run.log_metrics(metrics, step=0)
         ranker = ranker_parts(old.config.ranker, data)

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.recommender.feedback import Feedback
-from trainables.recommender.privacy.statistics import ItemStatistics, gram, matrix_rows, product_sums
+from trainables.recommender.privacy.statistics import ItemStatistics, gram, product_sums
 from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.train import matrix_rows
 
 SCALE_BITS = 30
 """Masked numbers are rounded to 2⁻³⁰, about 1e-9."""

@@ -11,7 +11,8 @@ import numpy as np
 import ray
 
 from trainables.recommender.privacy.federated import Silo
-from trainables.recommender.privacy.statistics import ItemStatistics, matrix_rows
+from trainables.recommender.privacy.statistics import ItemStatistics
+from trainables.recommender.train import matrix_rows
 
 
 class _Holder:

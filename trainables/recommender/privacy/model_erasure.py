@@ -6,15 +6,14 @@ all that training makes is a sum over viewers. The item-item matrix and populari
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.recommender.model import ItemModel
-from trainables.recommender.train import Progress, TrainingData, train
+from trainables.recommender.train import TrainingData, rebuild
 
 
 def without_viewers(data: TrainingData, viewers: Collection[str]) -> TrainingData:
@@ -28,19 +27,6 @@ def without_viewers(data: TrainingData, viewers: Collection[str]) -> TrainingDat
     )
 
 
-def erased_model(
-    model: ItemModel,
-    data: TrainingData,
-    preset_codes: Mapping[str, np.ndarray],
-    viewers: Collection[str],
-    on_progress: Progress = lambda stage, done, total: None,
-) -> ItemModel:
+def erased_model(model: ItemModel, data: TrainingData, viewers: Collection[str]) -> ItemModel:
     """The model without some viewers; `data` still holds them or does not any more, the result is the same."""
-    return train(
-        model.config,
-        without_viewers(data, viewers),
-        preset_codes,
-        until_ms=model.trained_until_ms,
-        learned_until_ms=model.learned_until_ms,
-        on_progress=on_progress,
-    )
+    return rebuild(model, without_viewers(data, viewers), model.trained_until_ms)

@@ -17,7 +17,9 @@ from scipy import sparse
 
 from trainables.recommender import ease
 from trainables.recommender.feedback import Feedback
+from trainables.recommender.popularity import appeal, scaled
 from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.train import matrix_rows, sum_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +66,13 @@ def product_sums(
     feedback: Feedback, products: int, config: RecommenderTrainConfig, now_ms: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Appeal (n,) float64 and viewers (n,) int64 of each product."""
-    faded = feedback.weight_N * ease.fade(feedback.at_ms_N, now_ms, config.popularity.half_life_days)
-    appeal_n = np.bincount(feedback.product_N, faded, products)
+    appeal_n = appeal(feedback, products, now_ms, config.popularity.half_life_days, config.feedback.impression)
     return appeal_n, np.bincount(feedback.product_N[feedback.weight_N > 0], minlength=products)
 
 
 def gram(feedback: Feedback, rows: np.ndarray, config: ease.EaseConfig) -> np.ndarray:
     """Σ x_v x_vᵀ (m, m) float64."""
-    return ease.sum_grams((ease.chunk_gram(x_Vm) for x_Vm in ease.viewer_chunks(feedback, rows, config)), len(rows))
+    return sum_here(feedback, rows, config, lambda stage, done, total: None)
 
 
 def viewer_vectors(feedback: Feedback, rows: np.ndarray, config: ease.EaseConfig) -> sparse.csr_array:
@@ -93,14 +94,3 @@ def of_viewers(feedback: Feedback, viewers: Sequence[str]) -> Feedback:
         feedback.at_ms_N[keep],
         feedback.weight_N[keep],
     )
-
-
-def matrix_rows(viewers_n: np.ndarray, most: int) -> np.ndarray:
-    """Catalogue rows with at least one viewer, at most `most`, those with the most viewers; ascending."""
-    order = np.argsort(-viewers_n, kind="stable")[:most]
-    return np.sort(order[viewers_n[order] > 0])
-
-
-def scaled(appeal_n: np.ndarray) -> np.ndarray:
-    """Appeal brought to a maximum of 1, float32."""
-    return (appeal_n / max(appeal_n.max(initial=0), np.finfo(float).tiny)).astype(np.float32)

@@ -22,7 +22,16 @@ from cluster.errors import InputError
 from trainables.data.schemas import EVENT_TYPES
 from trainables.recommender import ease
 from trainables.recommender.batch import dense_scorer
-from trainables.recommender.feedback import DAY_MS, LIKE, PURCHASE, WATCH, numbers, rows_in, watched_share
+from trainables.recommender.feedback import (
+    DAY_MS,
+    LIKE,
+    LONG_VIEW_SECONDS,
+    PURCHASE,
+    WATCH,
+    numbers,
+    rows_in,
+    watched_share,
+)
 from trainables.recommender.learning import learn
 from trainables.recommender.model import ItemModel
 from trainables.recommender.protocols.baselines import (
@@ -42,11 +51,10 @@ from trainables.recommender.protocols.measure import measure, ndcg_of
 from trainables.recommender.protocols.result import Result, Row, summarise
 from trainables.recommender.protocols.splits import Question
 from trainables.recommender.settings import RecommenderTrainConfig
-from trainables.recommender.train import TrainingData, end_of, rebuild, train
+from trainables.recommender.train import TrainingData, end_of, events_before, rebuild, train
 
 K = 20
 OURS = "shopreel"
-LONG_VIEW_SECONDS = 18.0
 VALIDATION_VIEWERS = 1500
 
 
@@ -86,7 +94,7 @@ def run_by_time(
     on_step(OURS)
     started = time.perf_counter()
     recipe = _recipe(data, preset_codes, config, model, test.boundary_ms)
-    early = data.events.filter(pa.array(data.events["at"].cast(pa.int64()).to_numpy() < test.boundary_ms))
+    early = events_before(data.events, test.boundary_ms)
     scorer = dense_scorer(recipe, early, viewers.tolist(), test.boundary_ms)
     rows.append(_row(OURS, _described(recipe.config), scorer, test, started))
     counted = f"{len(viewers):,} viewers, {early.num_rows:,} events before, {data.products.num_rows:,} products"

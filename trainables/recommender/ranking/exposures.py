@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.ranking.counters import AsOfCounter, joint_key
 from trainables.recommender.ranking.facts import Facts
 from trainables.recommender.ranking.log import Impressions
-from trainables.recommender.ranking.units import DAY_MS, HOUR_MS, log_gap
+from trainables.recommender.ranking.units import HOUR_MS, log_gap
 
 LATEST = 4
 SESSION_GAP_MS = HOUR_MS // 2

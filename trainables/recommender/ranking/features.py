@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.ranking.exposures import exposure_features
 from trainables.recommender.ranking.facts import Facts
 from trainables.recommender.ranking.log import Impressions
 from trainables.recommender.ranking.past import Past
-from trainables.recommender.ranking.units import DAY_MS, HOUR_MS, length_bucket
+from trainables.recommender.ranking.units import HOUR_MS, length_bucket
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-LONG_VIEW_SECONDS = 18.0
+from trainables.recommender.feedback import LONG_VIEW_SECONDS
+
 NEARLY_ALL = 0.97
 """Share of a short product's length that counts as all of it: clocks of players and files differ a little."""
 LONGEST_WATCH_SECONDS = 6 * 3600.0

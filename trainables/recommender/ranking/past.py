@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.ranking.counters import AsOfCounter, DecayedCounter, joint_key
 from trainables.recommender.ranking.facts import Facts
 from trainables.recommender.ranking.log import Impressions, Log
-from trainables.recommender.ranking.units import DAY_MS, HOUR_MS, LENGTHS, length_bucket, log_gap
+from trainables.recommender.ranking.units import HOUR_MS, LENGTHS, length_bucket, log_gap
 
 OUTCOMES = ("click", "long_view", "watch")
 WATCH_CAP_SECONDS = 300.0

@@ -23,7 +23,7 @@ from trainables.recommender.ranking.log import Codes, Impressions, Outcomes, com
 from trainables.recommender.ranking.network import Network, fit_network
 from trainables.recommender.ranking.past import Past
 from trainables.recommender.ranking.ranker import CHANCES, TARGETS, Ranker, RankMap, blend, raw_scores
-from trainables.recommender.train import TrainingData
+from trainables.recommender.train import TrainingData, events_before
 
 Progress = Callable[[str, int, int], None]
 OBJECTIVES = {"click": "binary", "long_view": "binary", "watch": "l1", "rank": "l2"}
@@ -48,7 +48,7 @@ def train_ranker(
 
     Raises TooFewImpressionsError where fewer than `config.least_impressions` are there or all ended alike.
     """
-    data = replace(data, events=data.events.filter(pa.array(data.events["at"].cast(pa.int64()).to_numpy() < until_ms)))
+    data = replace(data, events=events_before(data.events, until_ms))
     surfaces = common_surfaces(data.events, LEAST_OF_A_SURFACE)
     product_ids = pa.array(data.products["product_id"])
     codes = Codes(viewer_codes(data.events["viewer_id"]), product_ids, surfaces)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 LENGTH_EDGES = (0.001, 7, 10, 13, 18, 24, 32, 42, 56, 75, 100, 130, 170, 220, 300)
 """Seconds; bucket 0 is an unknown length."""
 LENGTHS = len(LENGTH_EDGES) + 1
