@@ -20,6 +20,9 @@ from trainables.bundle import read_bundle
 from trainables.data.dataset import Dataset
 
 HEALTH_CHECK_PERIOD_S = 5.0
+SPARE_REQUESTS = 64
+"""Requests an ingress takes beyond those it answers, to refuse them itself and to say that it is alive."""
+BACKPRESSURE = {"status_code": 429, "retry_after_s": 1}
 
 
 def build(args: dict[str, Any]) -> serve.Application:
@@ -35,10 +38,18 @@ def build(args: dict[str, Any]) -> serve.Application:
         "recommender": _servable(registry, checked.recommender, "recommender"),
     }
     recommender = _deployment(
-        RecommenderReplica, "recommender", num_replicas=checked.recommender_replicas, max_ongoing_requests=100
+        RecommenderReplica,
+        "recommender",
+        num_replicas=checked.recommender_replicas,
+        max_ongoing_requests=100,
+        max_queued_requests=checked.limits.in_flight,
     )
     ingress = _deployment(
-        serve.ingress()(Ingress), "ingress", num_replicas=checked.ingress_replicas, max_ongoing_requests=200
+        serve.ingress()(Ingress),
+        "ingress",
+        num_replicas=checked.ingress_replicas,
+        max_ongoing_requests=checked.limits.in_flight + SPARE_REQUESTS,
+        max_queued_requests=checked.limits.in_flight,
     )
     return ingress.bind(
         checked,
@@ -57,7 +68,12 @@ def _servable(registry: Registry, reference: str, kind: str) -> ModelVersion:
 def _deployment(cls: type, name: str, **options: Any) -> serve.Deployment:
     """A deployment that reserves no core of its own: waiting for models is most of what it does."""
     return serve.deployment(
-        cls, name=name, ray_actor_options={"num_cpus": 0}, health_check_period_s=HEALTH_CHECK_PERIOD_S, **options
+        cls,
+        name=name,
+        ray_actor_options={"num_cpus": 0},
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        backpressure_config=BACKPRESSURE,
+        **options,
     )
 
 
@@ -70,6 +86,7 @@ def _generator(args: AppArgs) -> serve.Deployment:
         max_ongoing_requests=scaling.max_ongoing_requests,
         max_queued_requests=scaling.max_queued_requests,
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        backpressure_config=BACKPRESSURE,
         autoscaling_config={
             "min_replicas": scaling.min_replicas,
             "max_replicas": scaling.max_replicas,

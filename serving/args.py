@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
 from cluster.config import from_dict
 from cluster.errors import InputError
 from cluster.settings import Settings
+from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
+from serving.strict import Strict
 from trainables.recommender.reranking.rerank import RerankConfig
 from trainables.recommender.reranking.rules import Rules
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DemoViewer(_Strict):
+class DemoViewer(Strict):
     """A viewer offered by the storefront's switcher."""
 
     id: str = Field(min_length=1, max_length=128, description="Raw viewer id, as the shop's HTTP client would send it.")
     label: str = Field(min_length=1, max_length=60, description="What the switcher shows.")
 
 
-class GeneratorArgs(_Strict):
+class GeneratorArgs(Strict):
     """Replicas of the generator and how each of them batches."""
 
     min_replicas: int = Field(1, ge=0, description="Replicas kept when idle; 0 gives the hardware back.")
@@ -55,7 +55,7 @@ class GeneratorArgs(_Strict):
         return self
 
 
-class AppArgs(_Strict):
+class AppArgs(Strict):
     """What one deployment of shopreel serves."""
 
     data: str = Field(min_length=1, description="Dataset that holds the catalogue, its clips and the viewing log.")
@@ -97,7 +97,9 @@ class AppArgs(_Strict):
     cache_storage_bytes: int = Field(
         4 * 1024**3, ge=1, description="Rendered clips kept under the storage root, bytes."
     )
-    max_upload_bytes: int = Field(32 * 1024**2, ge=1, description="Largest uploaded clip, bytes.")
+    access: AccessArgs = Field(default_factory=AccessArgs, description="Who may ask.")
+    limits: LimitArgs = Field(default_factory=LimitArgs, description="How much they may ask.")
+    uploads: UploadArgs = Field(default_factory=UploadArgs, description="Bounds of uploads and their decoding.")
     visible_label: bool = Field(False, description="Draw a small label on every generated clip.")
     demo_viewers: tuple[DemoViewer, ...] = Field(
         (), max_length=50, description="Viewers the storefront's switcher offers."
@@ -127,6 +129,28 @@ class AppArgs(_Strict):
                 **fields,
             }
         )
+
+    def override(self, assignments: Iterable[str]) -> AppArgs:
+        """The arguments with `name.sub=value` in place of their own; values are YAML scalars or lists.
+
+        InputError for a name that is not known or a value out of range.
+        """
+        values = self.model_dump()
+        for assignment in assignments:
+            name, separator, text = assignment.partition("=")
+            if not separator:
+                raise InputError(f"--set {assignment!r} has no '='; write --set name=value")
+            *groups, leaf = name.strip().split(".")
+            node = values
+            for group in groups:
+                if not isinstance(node.get(group), dict):
+                    raise InputError(f"--set {assignment!r}: serving has no group of settings {group!r}")
+                node = node[group]
+            try:
+                node[leaf] = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise InputError(f"--set {assignment!r}: {text!r} is no YAML value") from error
+        return AppArgs.parse(values)
 
     def reranking(self) -> RerankConfig:
         """How slates are put together; InputError for settings that are not known or out of range."""

@@ -1,23 +1,19 @@
 """The event store: what viewers did, durable before it is acknowledged, idempotent by event id.
 
-SQLAlchemy Core on SQLite (WAL, synchronous=FULL) or PostgreSQL; the same statements run on both. Viewer ids are
-pseudonyms before they get here (`cluster.pseudonym`).
+Viewer ids are pseudonyms before they get here (`cluster.pseudonym`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from cluster.errors import InputError, StorageError
+from serving.database import insert_new, now_ms, open_engine, reading, writing
 from trainables.data import schemas
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
@@ -70,31 +66,14 @@ class EventStore:
     """Opens the store at `url` and makes its tables where they are missing. Safe to share between threads."""
 
     def __init__(self, url: str) -> None:
-        try:
-            address = sa.make_url(url)
-            if address.get_backend_name() == "sqlite" and address.database:
-                Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
-        except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-            raise InputError(
-                f"event store URL (SHOPREEL_EVENT_STORE): {error}; use sqlite:///FILE or postgresql://…"
-            ) from error
-        except OSError as error:
-            raise StorageError(f"event store: cannot make the folder of {url}: {error}") from error
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
-        with self._writing() as connection:
-            for table in _METADATA.sorted_tables:  # several processes may start at once
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        self._engine = open_engine(url, _METADATA)
 
     def append(self, events: Sequence[StoredEvent]) -> int:
         """Store all in one transaction, on disk on return; known event ids are skipped. Returns how many were new."""
         if not events:
             return 0
-        now = _now_ms()
-        with self._writing() as connection:
+        now = now_ms()
+        with writing(self._engine) as connection:
             return self._insert(connection, [{**asdict(event), "stored_at_ms": now} for event in events])
 
     def history(self, viewer_id: str, limit: int) -> list[HistoryEvent]:
@@ -109,13 +88,13 @@ class EventStore:
             .order_by(_EVENTS.c.at_ms.desc(), _EVENTS.c.sequence.desc())
             .limit(limit)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(newest).all()
         return [HistoryEvent(**row._mapping) for row in reversed(rows)]
 
     def last_sequence(self) -> int:
         """Grows with every stored event; 0 before the first."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence))).scalar_one() or 0
 
     def since(self, at_ms: int) -> pa.Table:
@@ -123,7 +102,7 @@ class EventStore:
         copied = [field.name for field in schemas.EVENTS if field.name in _EVENTS.c]
         columns = [*(_EVENTS.c[name] for name in copied), _EVENTS.c.at_ms]
         query = sa.select(*columns).where(_EVENTS.c.at_ms >= at_ms).order_by(_EVENTS.c.sequence)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query).all()
         values = dict(zip([*copied, "at"], zip(*rows, strict=True), strict=True)) if rows else {"at": ()}
         at = pa.array(values.pop("at"), pa.int64()).cast(schemas.EVENTS.field("at").type)
@@ -135,7 +114,7 @@ class EventStore:
         query = sa.select(sa.func.count()).select_from(_EVENTS)
         if viewer_id is not None:
             query = query.where(_EVENTS.c.viewer_id == viewer_id)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
 
     def seed(self, dataset: Dataset, per_viewer: int) -> int:
@@ -143,8 +122,8 @@ class EventStore:
         if per_viewer == 0 or not dataset.has("events"):
             return 0
         content = dataset.content_hash()
-        mark = self._on_conflict_do_nothing(_SEEDS, "content_hash").values(content_hash=content, seeded_at_ms=_now_ms())
-        with self._writing() as connection:
+        mark = insert_new(self._engine, _SEEDS, "content_hash").values(content_hash=content, seeded_at_ms=now_ms())
+        with writing(self._engine) as connection:
             if not connection.execute(mark.returning(_SEEDS.c.content_hash)).all():
                 return 0
             return sum(self._insert(connection, rows) for rows in _newest_rows(dataset, per_viewer))
@@ -154,44 +133,8 @@ class EventStore:
         self._engine.dispose()
 
     def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
-        insert = self._on_conflict_do_nothing(_EVENTS, "event_id").returning(_EVENTS.c.event_id)
+        insert = insert_new(self._engine, _EVENTS, "event_id").returning(_EVENTS.c.event_id)
         return len(connection.execute(insert, rows).all())
-
-    def _on_conflict_do_nothing(self, table: sa.Table, key: str) -> Any:
-        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
-        return dialect.insert(table).on_conflict_do_nothing(index_elements=[key])
-
-    def _writing(self) -> Any:
-        return _Writing(self._engine)
-
-
-class _Writing:
-    """A write transaction; a database that cannot be written raises StorageError."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._begin = engine.begin()
-
-    def __enter__(self) -> sa.Connection:
-        try:
-            return self._begin.__enter__()
-        except sa.exc.DBAPIError as error:
-            raise StorageError(f"event store: {error.orig}") from error
-
-    def __exit__(self, kind: Any, value: BaseException | None, trace: Any) -> None:
-        try:
-            self._begin.__exit__(kind, value, trace)
-        except sa.exc.DBAPIError as error:
-            raise StorageError(f"event store: {error.orig}") from error
-        if isinstance(value, sa.exc.OperationalError):
-            raise StorageError(f"event store: {value.orig}") from value
-
-
-def _configure_sqlite(connection: Any, _: Any) -> None:
-    """Write-ahead log, and a commit that returns only when it is on disk; writers wait for each other."""
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, Any]]]:
@@ -214,10 +157,6 @@ def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, A
     table = table.sort_by([("viewer_id", "ascending"), ("at_ms", "descending")])
     frame_rank = table.select(["viewer_id"]).to_pandas().groupby("viewer_id", sort=False).cumcount().to_numpy()
     table = table.filter(pa.array(frame_rank < per_viewer)).sort_by("at_ms")
-    now = _now_ms()
+    now = now_ms()
     for batch in table.to_batches(max_chunksize=_SEED_ROWS):
         yield [{**row, "stored_at_ms": now} for row in batch.to_pylist()]
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

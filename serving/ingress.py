@@ -15,6 +15,8 @@ from serving.calls import call
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
 from serving.contracts import Answer, Refusal, RenderRequest
+from serving.door.keys import KeyStore
+from serving.door.ring import KeyRing
 from serving.event_store import EventStore
 from serving.messages import Models
 from serving.routes import build_http
@@ -88,7 +90,11 @@ class Ingress:
             self._shop,
             model_cards=self._cards,
             viewers=self._args.demo_viewers,
-            max_upload_bytes=self._args.max_upload_bytes,
+            access=self._args.access,
+            limits=self._args.limits,
+            uploads=self._args.uploads,
+            ring=None if self._args.access.keys == "off" else KeyRing(KeyStore(self._args.event_store_url)),
+            replicas=self._args.ingress_replicas,
         )
 
 

@@ -18,13 +18,16 @@ logger = logging.getLogger("ray.serve")
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "The request cannot be read",
+    401: "An API key is needed",
+    403: "The API key may not do this",
     404: "Not found",
     405: "Method not allowed",
+    408: "The request took too long to arrive",
     413: "The request is too large",
     416: "Range not satisfiable",
     415: "Unsupported media type",
     422: "The request is not valid",
-    429: "Too many renders in progress",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available at the moment",
     507: "Out of storage",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
@@ -16,7 +17,12 @@ from starlette.datastructures import UploadFile
 
 from serving import media, problems, styles
 from serving.args import DemoViewer
-from serving.door import Door
+from serving.door.gate import Gate
+from serving.door.middleware import Door
+from serving.door.openapi import describe_door
+from serving.door.ring import KeyRing
+from serving.door.session import add_session
+from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.messages import (
     MAX_RECOMMEND,
     ClipProvenance,
@@ -36,7 +42,6 @@ from serving.shop import Rendered, Shop
 STOREFRONT = Path(__file__).parent / "storefront"
 FOREVER = "private, max-age=31536000, immutable"
 BRIEFLY = "private, max-age=300"
-FORM_OVERHEAD_BYTES = 64 * 1024
 _MP4 = {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}
 _PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}}
 ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
@@ -50,9 +55,19 @@ def _responses(*statuses: int, **success: Any) -> dict[int | str, dict[str, Any]
 
 
 def build_http(
-    shop: Shop, *, model_cards: dict[str, Any], viewers: tuple[DemoViewer, ...], max_upload_bytes: int
+    shop: Shop,
+    *,
+    model_cards: dict[str, Any],
+    viewers: tuple[DemoViewer, ...],
+    access: AccessArgs,
+    limits: LimitArgs,
+    uploads: UploadArgs,
+    ring: KeyRing | None = None,
+    replicas: int = 1,
 ) -> FastAPI:
-    """The application; `model_cards` is what `GET /v1/models` answers."""
+    """The application; `model_cards` is what `GET /v1/models` answers. `ring`: the keys, None where none are asked for;
+    `replicas`: ingresses that share a client's rate.
+    """
     app = FastAPI(
         title="shopreel",
         summary="What should this viewer see, and in which look?",
@@ -62,13 +77,30 @@ def build_http(
         redoc_url=None,
         docs_url=None,
     )
-    app.add_middleware(Door, max_body_bytes=max_upload_bytes + FORM_OVERHEAD_BYTES)
+    app.add_middleware(Gate, ring=ring, limits=limits, replicas=replicas)
+    if access.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "range", "x-request-id"],
+            expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
+        )
+    app.add_middleware(
+        Door,
+        json_bytes=limits.json_bytes,
+        upload_bytes=uploads.max_bytes,
+        body_seconds=limits.body_seconds,
+        embeddable=bool(access.allowed_origins),
+    )
     problems.install(app)
     _add_slates(app, shop)
-    _add_clips(app, shop, max_upload_bytes)
+    _add_clips(app, shop, uploads.max_bytes)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)
     _add_storefront(app, shop, viewers)
+    add_session(app, ring)
+    describe_door(app)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import socket
@@ -32,10 +33,12 @@ def serve_app(
 ) -> Iterator[str]:
     """The application answers at the yielded base URL inside the block. `args` are those of serving.args.AppArgs.
 
-    Raises InputError for a port in use, NotFoundError for an unknown dataset or model, ShopreelError where a replica
-    does not come up.
+    Where `access.keys` is auto, requests need an API key unless `host` is of loopback.
+
+    Raises InputError for a port in use or a network address without keys, NotFoundError for an unknown dataset or
+    model, ShopreelError where a replica does not come up.
     """
-    checked = AppArgs.parse(args)
+    checked = with_keys_decided(AppArgs.parse(args), host)
     _check_port_is_free(host, port)
     with ray_session(replace(checked.settings(), ray_address=address)):
         from ray import serve
@@ -43,7 +46,7 @@ def serve_app(
         from serving.app import build
 
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # this process's own; replicas have theirs below
-        application = build(args)
+        application = build(checked.model_dump())
         try:
             serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
             _deploy(application)
@@ -52,6 +55,25 @@ def serve_app(
             yield base_url
         finally:
             serve.shutdown()
+
+
+def with_keys_decided(args: AppArgs, host: str) -> AppArgs:
+    """The arguments with `access.keys` decided for an address to listen on; InputError for off on a network address."""
+    local = _is_loopback(host)
+    if args.access.keys == "off" and not local:
+        raise InputError(
+            f"access.keys is off and --host {host} can be reached from other machines; leave access.keys at auto and "
+            "make keys with `shopreel keys create`"
+        )
+    return args.override([f"access.keys={'off' if local else 'required'}"]) if args.access.keys == "auto" else args
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether nobody on another machine can reach this address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _deploy(application: Application) -> None:

@@ -17,6 +17,7 @@ from cluster.cli import (
     export,
     features,
     importing,
+    keys,
     models,
     score,
     serve,
@@ -57,6 +58,7 @@ app.command("explain")(explain.command)
 app.add_typer(export.app, name="export", help="Take numbers out of a dataset that say nothing about a single viewer.")
 app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
+app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of the HTTP side.")
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     submit.command
 )

@@ -33,7 +33,8 @@ def command(
         Path | None, typer.Option(help="YAML or JSON with what the shop pins, blocks and boosts in slates.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="How slates are put together, e.g. most_of_category=3.")
+        list[str] | None,
+        typer.Option("--set", help="Any setting by its dotted name, e.g. rerank.most_of_category=3; repeat for more."),
     ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking and registry URI.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to serve on; starts Ray here without it.")] = None,
@@ -46,13 +47,12 @@ def command(
     Examples:
       shopreel serve --data shop
       shopreel serve --data shop --viewer mia --viewer tom="Tom, likes neon" --port 9000
-      shopreel serve --data shop --rules rules.yaml --set diversity=0.1 --set most_of_creator=2
+      shopreel serve --data shop --rules rules.yaml --set rerank.diversity=0.1 --set rerank.most_of_creator=2
+      shopreel serve --data shop --host 0.0.0.0 --set limits.key_rate=50 --set uploads.max_seconds=60
       shopreel serve --data shop --generator generator/3 --gpus-per-replica 0.5 --max-replicas 4
     """
-    from cluster.config import override, to_dict
     from serving.args import AppArgs
-    from serving.run import serve_app
-    from trainables.recommender.reranking.rerank import RerankConfig
+    from serving.run import serve_app, with_keys_decided
     from trainables.recommender.reranking.rules import Rules
 
     settings = Settings.load(tracking_uri=tracking_uri)
@@ -65,15 +65,17 @@ def command(
         recommender=recommender,
         generator_replicas={"num_gpus": gpus_per_replica, "max_replicas": max_replicas},
         rules=Rules.read(rules) if rules else {},
-        rerank=to_dict(override(RerankConfig(), set_ or ())),
         demo_viewers=[_viewer(text) for text in viewer or ()],
-    )
+    ).override(set_ or ())
+    args = with_keys_decided(args, host)
     stop = threading.Event()
     with (
         console.status("Starting: models are loaded and warmed up (about 20 s)") as status,
         serve_app(args.model_dump(), host=host, port=port, address=address or settings.ray_address) as base_url,
     ):
         status.stop()
+        if args.access.keys == "required":
+            console.print("Every request needs an API key: `shopreel keys create --name … --scope read`")
         console.print(f"Serving at [bold]{base_url}/[/] (API docs at {base_url}/docs). Ctrl-C ends it.")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())

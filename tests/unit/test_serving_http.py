@@ -21,6 +21,7 @@ from serving.args import DemoViewer
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
 from serving.contracts import Answer, Refusal, RenderError, RenderRequest
+from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.event_store import EventStore
 from serving.messages import Feed, Models
 from serving.problems import MEDIA_TYPE, Problem
@@ -124,7 +125,14 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
         events,
         recommender,
         generator,
-        build_http(shop, model_cards=cards, viewers=viewers, max_upload_bytes=MAX_UPLOAD),
+        build_http(
+            shop,
+            model_cards=cards,
+            viewers=viewers,
+            access=AccessArgs(),
+            limits=LimitArgs(),
+            uploads=UploadArgs(max_bytes=MAX_UPLOAD),
+        ),
     )
 
 

@@ -1,0 +1,96 @@
+"""The database of an installation: events, keys and receipts, in SQLite (the default) or PostgreSQL.
+
+SQLAlchemy Core; the same statements run on both. What cannot be reached is a DatabaseError, what cannot be written any
+more (a full disk) a StorageError.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cluster.errors import InputError, StorageError
+
+_FULL = ("database or disk is full", "No space left on device", "could not extend file")
+
+
+class DatabaseError(StorageError):
+    """The database does not answer."""
+
+
+def open_engine(url: str, metadata: sa.MetaData) -> sa.Engine:
+    """An engine for `url` in which the tables exist; several processes may open it at once.
+
+    Raises InputError for a URL that cannot be used, StorageError where the folder or the tables cannot be made.
+    """
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite" and address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise InputError(
+            f"event store URL (SHOPREEL_EVENT_STORE): {error}; use sqlite:///FILE or postgresql+psycopg://…"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"event store: cannot make the folder of {url}: {error}") from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _configure_sqlite)
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # CREATE … IF NOT EXISTS alone races with itself there
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7347)")
+        for table in metadata.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    return engine
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A write transaction: on disk when the block ends, nothing of it where the block raises."""
+    with _translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection to read from."""
+    with _translated(), engine.connect() as connection:
+        yield connection
+
+
+def insert_new(engine: sa.Engine, table: sa.Table, key: str) -> Any:
+    """An insert that leaves out rows whose `key` is there already."""
+    dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing(index_elements=[key])
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return int(time.time() * 1000)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError) as error:
+        kind = StorageError if any(text in str(error.orig) for text in _FULL) else DatabaseError
+        raise kind(f"event store: {error.orig}") from error
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    """Write-ahead log, a commit that returns only when it is on disk, and zeros over what is deleted; writers wait for
+    each other.
+    """
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
