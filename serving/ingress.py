@@ -93,7 +93,7 @@ class Ingress:
             access=self._args.access,
             limits=self._args.limits,
             uploads=self._args.uploads,
-            ring=None if self._args.access.keys == "off" else KeyRing(KeyStore(self._args.event_store_url)),
+            ring=None if self._args.access.keys == "never" else KeyRing(KeyStore(self._args.event_store_url)),
             replicas=self._args.ingress_replicas,
         )
 

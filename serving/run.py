@@ -58,14 +58,17 @@ def serve_app(
 
 
 def with_keys_decided(args: AppArgs, host: str) -> AppArgs:
-    """The arguments with `access.keys` decided for an address to listen on; InputError for off on a network address."""
+    """The arguments with `access.keys` decided for an address; InputError for never on one of the network."""
     local = _is_loopback(host)
-    if args.access.keys == "off" and not local:
+    if args.access.keys == "never" and not local:
         raise InputError(
-            f"access.keys is off and --host {host} can be reached from other machines; leave access.keys at auto and "
+            f"access.keys is never and --host {host} can be reached from other machines; leave access.keys at auto and "
             "make keys with `shopreel keys create`"
         )
-    return args.override([f"access.keys={'off' if local else 'required'}"]) if args.access.keys == "auto" else args
+    if args.access.keys != "auto":
+        return args
+    access = args.access.model_copy(update={"keys": "never" if local else "always"})
+    return args.model_copy(update={"access": access})
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from cluster.runtime import export_environment, ray_session
 from cluster.settings import Settings
 from cluster.storage import Storage
+from tests.postgresql import postgresql_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 export_environment()
@@ -28,6 +31,29 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def storage(settings: Settings) -> Storage:
     return Storage(settings.storage_root)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a PostgreSQL server; the test is skipped where none can be started."""
+    with postgresql_server() as url:
+        if url is None:
+            pytest.skip("PostgreSQL is not installed here")
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/events.db"
+    url = request.getfixturevalue("postgresql")
+    schema = f"t{uuid.uuid4().hex}"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    engine.dispose()
+    return f"{url}&options=-csearch_path%3D{schema}"
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def command(
         serve_app(args.model_dump(), host=host, port=port, address=address or settings.ray_address) as base_url,
     ):
         status.stop()
-        if args.access.keys == "required":
+        if args.access.keys == "always":
             console.print("Every request needs an API key: `shopreel keys create --name … --scope read`")
         console.print(f"Serving at [bold]{base_url}/[/] (API docs at {base_url}/docs). Ctrl-C ends it.")
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -87,7 +87,7 @@ class KeyStore:
         if not scopes:
             raise InputError(f"a key needs at least one scope of {', '.join(SCOPES)}")
         if lifetime is not None and not timedelta(0) < lifetime <= LONGEST:
-            raise InputError(f"a key lives {lifetime.days} days; give it more than no time, at most {LONGEST.days} days")
+            raise InputError(f"a key cannot live {lifetime}; give it more than no time, at most {LONGEST.days} days")
         if rate is not None and not 0 < rate < float("inf"):
             raise InputError(f"the rate is {rate}; give requests a second above 0")
         now, secret = now_ms(), secrets.token_urlsafe(32)

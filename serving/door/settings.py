@@ -15,7 +15,7 @@ Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$", max_length=200)]
 class AccessArgs(Strict):
     """Who may ask."""
 
-    keys: Literal["auto", "required", "off"] = Field(
+    keys: Literal["auto", "always", "never"] = Field(
         "auto", description="Whether requests need an API key; auto: unless `shopreel serve` listens on loopback alone."
     )
     allowed_origins: tuple[Origin, ...] = Field(

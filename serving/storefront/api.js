@@ -1,5 +1,7 @@
 // The HTTP side as the page calls it. A problem document becomes an Error with its detail.
 
+import { askForKey } from "./key.js";
+
 async function send(path, body, signal) {
   const options = body === undefined ? { signal } : {
     method: "POST",
@@ -7,7 +9,11 @@ async function send(path, body, signal) {
     body: JSON.stringify(body),
     signal,
   };
-  const response = await fetch(path, options);
+  let response = await fetch(path, options);
+  if (response.status === 401) {
+    await askForKey();
+    response = await fetch(path, options);
+  }
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.detail || response.statusText);
   return answer;

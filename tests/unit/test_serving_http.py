@@ -104,7 +104,12 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 @pytest.fixture
 def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
-    events = EventStore(f"sqlite:///{tmp_path}/events.db")
+    return make_site(catalogue, storage, f"sqlite:///{tmp_path}/events.db")
+
+
+def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any) -> Site:
+    """A site whose door has settings of its own: access, limits, uploads, ring."""
+    events = EventStore(database)
     recommender, generator = FakeRecommender(), FakeGenerator()
     shop = Shop(
         catalogue=catalogue,
@@ -118,22 +123,14 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
         history_events=50,
         feed_wait_s=60,
     )
-    cards = {"generator": {"reference": "generator/3"}}
-    viewers = (DemoViewer(id="mia", label="Mia"),)
-    return Site(
+    settings = {"access": AccessArgs(), "limits": LimitArgs(), "uploads": UploadArgs(max_bytes=MAX_UPLOAD), **door}
+    app = build_http(
         shop,
-        events,
-        recommender,
-        generator,
-        build_http(
-            shop,
-            model_cards=cards,
-            viewers=viewers,
-            access=AccessArgs(),
-            limits=LimitArgs(),
-            uploads=UploadArgs(max_bytes=MAX_UPLOAD),
-        ),
+        model_cards={"generator": {"reference": "generator/3"}},
+        viewers=(DemoViewer(id="mia", label="Mia"),),
+        **settings,
     )
+    return Site(shop, events, recommender, generator, app)
 
 
 def click(product: str = "p00", **fields: Any) -> dict[str, Any]:
