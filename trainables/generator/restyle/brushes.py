@@ -9,6 +9,8 @@ O = 4 directions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -54,8 +56,6 @@ class Brushes(nn.Module):
         angles = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
         doubled = torch.stack([angles.cos(), angles.sin()], 1)[..., None, None]
         self.register_buffer("doubled_angles", doubled, persistent=False)
-        kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
-        self.register_buffer("sobel", torch.stack([kernel, kernel.T])[:, None], persistent=False)
         self.register_buffer("luma", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) / 2, persistent=False)
 
     def forward(self, frames_NCHW: Tensor, clip_ND: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Brushes(nn.Module):
         light = F.conv2d(frames_NCHW, self.luma) + 0.5
         contrast = deviation_N.clamp(min=0.06).view(-1, 1, 1, 1)
         shade = torch.sigmoid((mean_N.view(-1, 1, 1, 1) - 0.5 * contrast - light) / (0.4 * contrast))
-        slopes = F.conv2d(F.pad(light, (1, 1, 1, 1), mode="replicate"), self.sobel)
+        slopes = _slopes(light)
         contour = torch.tanh(1.2 * (_dot(slopes, slopes) + 1e-6).sqrt() / contrast)
         glow = _spread(contour)
         screen = self._screen(height, width)
@@ -124,25 +124,51 @@ def _spread(map_NCHW: Tensor) -> Tensor:
     return _enlarge(_blurred_quarter(map_NCHW), map_NCHW)
 
 
+# The filters below are sums of shifted maps: on CPUs convolution and pooling of a map or two take paths that are four
+# to thirty times slower.
+
+
 def _blurred_quarter(map_NCHW: Tensor) -> Tensor:
     height, width = map_NCHW.shape[-2:]
     short = (0, -width % 4, 0, -height % 4)
-    small = _box(F.pad(map_NCHW, short), 4, stride=4)
+    small = _quarter(F.pad(map_NCHW, short))
     if any(short):  # the mean is over what there is
-        small = small / _box(F.pad(map_NCHW.new_ones(1, 1, height, width), short), 4, stride=4)
+        small = small / _quarter(F.pad(map_NCHW.new_ones(1, 1, height, width), short))
     return _softened(_softened(small))
+
+
+def _quarter(map_NCHW: Tensor) -> Tensor:
+    """Mean of each 4 × 4 pixels; sides are multiples of 4."""
+    rows = _sum(map_NCHW.unflatten(2, (-1, 4)).unbind(3))
+    return _sum(rows.unflatten(3, (-1, 4)).unbind(4)) / 16
 
 
 def _softened(map_NCHW: Tensor) -> Tensor:
     """Mean over 3 × 3 pixels."""
-    return _box(F.pad(map_NCHW, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    x = _framed(map_NCHW)
+    rows = _sum([x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]])
+    return _sum([rows[..., :-2], rows[..., 1:-1], rows[..., 2:]]) / 9
 
 
-def _box(map_NCHW: Tensor, side: int, stride: int) -> Tensor:
-    # A convolution: pooling of a single channel takes a path on CPUs that is thirty times slower.
-    channels = map_NCHW.shape[1]
-    kernel = map_NCHW.new_full((channels, 1, side, side), 1 / side**2)
-    return F.conv2d(map_NCHW, kernel, stride=stride, groups=channels)
+def _slopes(map_NCHW: Tensor) -> Tensor:
+    """Sobel's slopes across and down of a map of one channel, (N, 2, H, W), per pixel."""
+    x = _framed(map_NCHW)
+    down, smooth = x[:, :, 2:] - x[:, :, :-2], _sum([x[:, :, :-2], x[:, :, 1:-1], x[:, :, 1:-1], x[:, :, 2:]])
+    across = smooth[..., 2:] - smooth[..., :-2]
+    return torch.cat([across, _sum([down[..., :-2], down[..., 1:-1], down[..., 1:-1], down[..., 2:]])], 1) / 4
+
+
+def _framed(map_NCHW: Tensor) -> Tensor:
+    """With the outermost pixels once more around it."""
+    return F.pad(map_NCHW, (1, 1, 1, 1), mode="replicate")
+
+
+def _sum(maps: Sequence[Tensor]) -> Tensor:
+    first, second, *rest = maps
+    total = first + second
+    for more in rest:
+        total = total + more
+    return total
 
 
 def _dot(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class RestyleNetwork(nn.Module):
 
     def statistics(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip-wide numbers of palette and backdrop (B, 15); a clip that is restyled in windows is measured once."""
-        step = max(1, min(clip_BCTHW.shape[-2:]) // 48)
+        step = thinning(*clip_BCTHW.shape[-2:])
         few = clip_BCTHW[..., ::step, ::step].float()
         oklab: Oklab = self.palette.oklab
         palette_B9 = clip_statistics(oklab.from_rgb(few.reshape(len(few), 3, -1)))
@@ -172,7 +172,7 @@ class RestyleNetwork(nn.Module):
         edge = 0 if self.training else MARGIN
         pad = (edge, edge + -width % MULTIPLE, edge, edge + -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
-        residual = self._residual(pair_NCHW, z_NZ)[..., edge : edge + height, edge : edge + width]
+        residual = self._residual(pair_NCHW, z_NZ, edge)[..., :height, :width]
         maps = self.brushes(_frames(clip_BCTHW), prepared.source_BD.repeat_interleave(frames, 0))
         # Gates only scale what the style lays on, so that no look can wear another one's brushes.
         gated = torch.addcmul(maps, maps, residual[:, 3:]).flatten(2)
@@ -182,7 +182,8 @@ class RestyleNetwork(nn.Module):
         # Cut off only where pictures leave: overshoot must keep its gradient while training.
         return painted_BCTHW if self.training else painted_BCTHW.clamp(-1, 1)
 
-    def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+    def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
+        """What is laid on and the brushes' gates, (N, 3 + K, H, W) without the `edge` pixels around."""
         packed = F.pixel_unshuffle(pair_NCHW, 2)
         place = _place(packed).expand(len(packed), -1, -1, -1)
         x = torch.cat([packed, place], 1).contiguous(memory_format=torch.channels_last)
@@ -193,8 +194,16 @@ class RestyleNetwork(nn.Module):
             eighth = block(eighth, z_NZ)
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
+        few = edge // 2 - 1 if edge else 0  # one half-size pixel is left for what lies between it and its neighbour
+        head = self.head(F.relu(half))[..., few : half.shape[2] - few, few : half.shape[3] - few]
         # Smooth between the half-size pixels: what is finer comes from the frame and the brushes, never as a lattice.
-        return F.interpolate(self.head(F.relu(half)), scale_factor=2, mode="bilinear", align_corners=False)
+        large = F.interpolate(head, scale_factor=2, mode="bilinear", align_corners=False)
+        return large[..., edge - 2 * few :, edge - 2 * few :]
+
+
+def thinning(height: int, width: int) -> int:
+    """Every how many-th pixel is enough for a clip's statistics; what is so thinned is not thinned again."""
+    return max(1, min(height, width) // 48)
 
 
 def nearness(code_BS: Tensor, anchors_PS: Tensor) -> Tensor:

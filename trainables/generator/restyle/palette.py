@@ -111,17 +111,19 @@ def _limit_chroma(ab_B2N: Tensor, code_BS: Tensor) -> Tensor:
 
 
 def _table(grade: Grading, like_BX: Tensor) -> Tensor:
-    """What a grading does to an even grid of colours, (B, 3, R, G, B)."""
+    """What a grading does to an even grid of colours, (B, 3, blue, green, red): `grid_sample` wants the coordinate of
+    the last axis first.
+    """
     levels = torch.linspace(-1, 1, TABLE, device=like_BX.device, dtype=like_BX.dtype)
-    colours = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij"))
+    blue, green, red = torch.meshgrid(levels, levels, levels, indexing="ij")
+    colours = torch.stack([red, green, blue])
     return grade(colours.expand(len(like_BX), -1, -1, -1, -1))
 
 
-def _look_up(table_BCRGB: Tensor, clip_BCTHW: Tensor) -> Tensor:
+def _look_up(table_BCBGR: Tensor, clip_BCTHW: Tensor) -> Tensor:
     """Trilinear between the entries of a table."""
-    # grid_sample wants the coordinate of the last axis first: blue, green, red.
-    places = clip_BCTHW.flip(1).permute(0, 2, 3, 4, 1)
-    return F.grid_sample(table_BCRGB, places, mode="bilinear", padding_mode="border", align_corners=True)
+    places = clip_BCTHW.permute(0, 2, 3, 4, 1)
+    return F.grid_sample(table_BCBGR, places, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 class PaletteSkip(nn.Module):
@@ -158,8 +160,8 @@ class PaletteSkip(nn.Module):
 
         if self.training or not self.tabulated:
             return graded
-        table_BCRGB = _table(graded, code_BS)
-        return lambda clip_BCTHW: _look_up(table_BCRGB, clip_BCTHW)
+        table_BCBGR = _table(graded, code_BS)
+        return lambda clip_BCTHW: _look_up(table_BCBGR, clip_BCTHW)
 
     def _grade(
         self, rgb_BCX: Tensor, matrix: Tensor, shift: Tensor, curves: Tensor, source_B9: Tensor, code_BS: Tensor

@@ -16,7 +16,7 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
-from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning
 
 WINDOW_PIXELS = 8 * 128 * 128
 """Pixels a forward pass takes at once: about what a processor's cache holds. Frames do not depend on the window they
@@ -66,7 +66,7 @@ class Restyler:
             part_BCTHW = self._tensor(frames_THWC[start : start + window])
             with self._autocast():
                 restyled = self.network.paint(part_BCTHW, prepared).float()
-            mixed = part_BCTHW + strength * (restyled - part_BCTHW)
+            mixed = restyled if strength == 1 else part_BCTHW + strength * (restyled - part_BCTHW)
             parts.append(((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy())
         return np.ascontiguousarray(np.concatenate(parts))
 
@@ -74,9 +74,10 @@ class Restyler:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def _statistics(self, frames_THWC: np.ndarray) -> Tensor:
-        """Clip-wide palette numbers from at most 16 evenly spaced frames."""
+        """Clip-wide palette numbers from at most 16 evenly spaced frames, thinned before they become floats."""
         chosen = np.linspace(0, len(frames_THWC) - 1, min(16, len(frames_THWC))).round().astype(int)
-        return self.network.statistics(self._tensor(frames_THWC[chosen]))
+        step = thinning(*frames_THWC.shape[1:3])
+        return self.network.statistics(self._tensor(frames_THWC[chosen, ::step, ::step]))
 
     def _tensor(self, frames_THWC: np.ndarray) -> Tensor:
         frames = torch.from_numpy(np.array(frames_THWC)).to(self.device)

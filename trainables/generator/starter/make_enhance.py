@@ -8,6 +8,7 @@ An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from trainables.generator.enhance.config import EnhanceTrainConfig
 from trainables.generator.starter.corpus import Corpus, CorpusClips
@@ -21,10 +22,14 @@ SETTINGS = ("steps=6000", "vivid.start=0.7", "checkpoint_every=100", "sheet_ever
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     starter_arguments(parser)
+    parser.add_argument("--start", type=Path, help="bundle whose weights a fresh run begins with")
     arguments = parser.parse_args()
     corpus = Corpus.open(arguments.corpus)
     places = [place for source, times in TIMES.items() for place in corpus.where(source, held_out=False) * times]
-    train_starter(arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places))
+    clips = CorpusClips(corpus, places)
+    train_starter(
+        arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=clips, start=arguments.start
+    )
 
 
 if __name__ == "__main__":
