@@ -31,8 +31,9 @@ class GeneratorArgs(Strict):
     max_replicas: int = Field(2, ge=1, description="Replicas under load.")
     num_gpus: float = Field(0.0, ge=0, description="GPUs of one replica; a fraction shares one; 0 renders on the CPU.")
     num_cpus: float = Field(1.0, ge=0, description="CPU cores of one replica; torch uses as many threads.")
-    max_batch_size: int = Field(4, ge=1, le=256, description="Clips rendered in one forward pass.")
-    batch_wait_s: float = Field(0.01, ge=0, le=5, description="Seconds a batch waits to fill.")
+    max_batch_size: int = Field(
+        4, ge=1, le=256, description="Clips of one shape rendered together on a GPU; a CPU renders one at a time."
+    )
     max_ongoing_requests: int = Field(16, ge=1, description="Renders one replica holds at a time; at least a batch.")
     max_queued_requests: int = Field(64, ge=-1, description="Renders that wait for a replica; more are refused (429).")
     target_ongoing_requests: float = Field(6.0, gt=0, description="Renders a replica the autoscaler aims at.")
@@ -88,9 +89,11 @@ class AppArgs(Strict):
         200, ge=0, le=1000, description="Newest events a viewer brings from the dataset's log."
     )
     feed_wait_s: float = Field(
-        20.0, gt=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."
+        20.0, ge=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."
     )
-    render_timeout_s: float = Field(120.0, gt=0, description="Seconds after which a render is given up.")
+    render_timeout_s: float = Field(
+        120.0, gt=0, description="Seconds after which a render is given up; also the longest deadline a caller may set."
+    )
     cache_memory_bytes: int = Field(
         128 * 1024**2, ge=0, description="Rendered clips kept in the ingress's memory, bytes."
     )

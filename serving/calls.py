@@ -9,7 +9,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
+from serving import deadlines
 from serving.problems import Problem
+from serving.render_queue import DeadlinePassedError
 
 RETRY_AFTER_S = 2
 
@@ -17,28 +19,33 @@ RETRY_AFTER_S = 2
 async def call(handle: DeploymentHandle, method: str, *args: Any, timeout_s: float) -> Any:
     """Await `handle.method(*args)`. All calls are idempotent, so one that met a dead replica is sent once more.
 
-    Raises Problem 429 where the queue is full, 503 where no replica answers in `timeout_s` seconds.
+    Raises Problem 429 where the queue is full, 503 where no replica answers in `timeout_s` seconds, 504 where the
+    caller's deadline passes before that; what was asked of the replica is then cancelled.
     """
     try:
-        try:
-            return await _attempt(handle, method, args, timeout_s)
-        except (ActorDiedError, ActorUnavailableError):
-            return await _attempt(handle, method, args, timeout_s)
+        async with asyncio.timeout(min(timeout_s, deadlines.left())):
+            try:
+                return await _attempt(handle, method, args)
+            except (ActorDiedError, ActorUnavailableError):
+                return await _attempt(handle, method, args)
     except BackPressureError as error:
         raise Problem(
             429, f"the {handle.deployment_name} is busy; try again", headers={"retry-after": str(RETRY_AFTER_S)}
         ) from error
+    except DeadlinePassedError as error:
+        raise deadlines.passed() from error
     except (ActorDiedError, ActorUnavailableError, DeploymentUnavailableError, TimeoutError) as error:
+        if deadlines.has_passed():
+            raise deadlines.passed() from error
         raise Problem(
             503, f"the {handle.deployment_name} does not answer; try again", headers={"retry-after": str(RETRY_AFTER_S)}
         ) from error
 
 
-async def _attempt(handle: DeploymentHandle, method: str, args: tuple, timeout_s: float) -> Any:
+async def _attempt(handle: DeploymentHandle, method: str, args: tuple) -> Any:
     response = getattr(handle, method).remote(*args)
     try:
-        async with asyncio.timeout(timeout_s):
-            return await response
-    except (TimeoutError, asyncio.CancelledError):
+        return await response
+    except asyncio.CancelledError:
         response.cancel()  # what nobody waits for any more leaves the queue
         raise

@@ -34,6 +34,10 @@ class RenderRequest:
     """Hash of the uploaded file; given when `product_id` is not."""
     look: str | None = None
     """The look in words, for the clip's provenance."""
+    deadline: float | None = None
+    """Seconds since 1970; a render that has not begun by then is not begun."""
+    priority: int = 0
+    """0 for what someone waits for, higher for work in the background."""
 
 
 @dataclass(frozen=True)

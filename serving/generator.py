@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from ray import serve
 from ray.serve.metrics import Counter
 
 from cluster.errors import ShopreelError
@@ -19,12 +19,27 @@ from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest
+from serving.render_queue import RenderQueue
 from trainables.data.dataset import Dataset
+from trainables.data.style_code import CODE_DIM
 from trainables.data.video import encode_mp4
 from trainables.generator.provenance import Provenance, with_label
 from trainables.generator.restyle.presets import preset_codes
 
 logger = logging.getLogger("ray.serve")
+
+
+Outcome = bytes | Refusal | RenderError
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A request with the frames it is about: checked, so that it cannot spoil a batch."""
+
+    request: RenderRequest
+    frames_THWC: np.ndarray
+    """uint8."""
+    fps: float
 
 
 class GeneratorReplica:
@@ -46,51 +61,78 @@ class GeneratorReplica:
         self._refusals = Counter(
             "shopreel_refused_clips", description="Renders not fit to be shown.", tag_keys=("reason",)
         )
-        self._torch_thread = ThreadPoolExecutor(1, thread_name_prefix="render")
-        self._batched.set_max_batch_size(scaling.max_batch_size)
-        self._batched.set_batch_wait_timeout_s(scaling.batch_wait_s)
+        # A processor gains nothing from batches: the first clip would only wait for the last.
+        self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if scaling.num_gpus else 1)
         first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
-        self._render_together([RenderRequest(code_S=code, strength=1.0, product_id=first)])  # warm up; raises if broken
+        warm_up = self._sourced(RenderRequest(code_S=code, strength=1.0, product_id=first))
+        list(self._render_together([warm_up]))  # raises if broken
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
-        """MP4 of the clip in the style asked for, or why it may not be shown."""
-        outcome = await self._batched(request)
-        if isinstance(outcome, RenderError):
-            raise outcome
-        return outcome
+        """MP4 of the clip in the style asked for, or why it may not be shown.
+
+        Raises RenderError where this clip cannot be rendered, DeadlinePassedError where its turn comes too late.
+        """
+        item = await asyncio.to_thread(self._sourced, request)
+        served = await self._queue.put(
+            item, key=item.frames_THWC.shape, deadline=request.deadline, priority=request.priority
+        )
+        return served.outcome
 
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
         return True
 
-    @serve.batch
-    async def _batched(self, requests: list[RenderRequest]) -> list[bytes | Refusal | RenderError]:
-        return await asyncio.get_running_loop().run_in_executor(self._torch_thread, self._render_all, requests)
+    def _sourced(self, request: RenderRequest) -> Sourced:
+        """The request as it may enter a batch; RenderError for one that may not."""
+        from trainables.generator.bundles import check_clip
+        from trainables.generator.restyle.restyler import LARGEST
 
-    def _render_all(self, requests: list[RenderRequest]) -> list[bytes | Refusal | RenderError]:
-        """One outcome a request. Where a batch fails, its requests are rendered one by one: only the culprit fails."""
         try:
-            return self._render_together(requests)
+            if request.frames_THWC is None:
+                clip = self._dataset.clip(request.product_id)
+                frames_THWC, fps = clip.frames_THWC, clip.fps
+            else:
+                frames_THWC, fps = request.frames_THWC, request.fps
+            check_clip(frames_THWC, LARGEST)
+        except (ShopreelError, OSError) as error:
+            logger.exception("a clip could not be read")
+            raise RenderError(f"the clip could not be read ({type(error).__name__})") from error
+        if request.code_S.shape != (CODE_DIM,) or not np.isfinite(request.code_S).all():
+            raise RenderError(f"a style code has {CODE_DIM} finite numbers")
+        if not 0 <= request.strength <= 1:
+            raise RenderError(f"strength is {request.strength}; it lies between 0 and 1")
+        return Sourced(request, frames_THWC, fps)
+
+    def _render_all(self, items: list[Sourced]) -> Iterator[Outcome]:
+        """One outcome an item, each as it is made. Where a batch fails, the rest of it is rendered one by one: only the
+        culprit fails.
+        """
+        done = 0
+        try:
+            for outcome in self._render_together(items):
+                yield outcome
+                done += 1
         except (ShopreelError, ValueError, RuntimeError, OSError) as error:
-            if len(requests) > 1:
-                return [outcome for request in requests for outcome in self._render_all([request])]
+            if len(items) > 1:
+                for item in items[done:]:
+                    yield from self._render_all([item])
+                return
             logger.exception("a clip could not be rendered")
-            return [RenderError(f"the clip could not be rendered ({type(error).__name__})")]
+            yield RenderError(f"the clip could not be rendered ({type(error).__name__})")
 
-    def _render_together(self, requests: list[RenderRequest]) -> list[bytes | Refusal]:
-        sources = [self._source(request) for request in requests]
+    def _render_together(self, items: list[Sourced]) -> Iterator[bytes | Refusal]:
         restyled = self._restyler.restyle(
-            [frames for frames, _ in sources],
-            np.stack([request.code_S for request in requests]),
-            np.array([request.strength for request in requests], np.float32),
+            [item.frames_THWC for item in items],
+            np.stack([item.request.code_S for item in items]),
+            np.array([item.request.strength for item in items], np.float32),
         )
-        return [self._shown(*item) for item in zip(requests, restyled, sources, strict=True)]
+        for item, made_THWC in zip(items, restyled, strict=True):
+            yield self._shown(item, made_THWC)
 
-    def _shown(
-        self, request: RenderRequest, restyled_THWC: np.ndarray, source: tuple[np.ndarray, float]
-    ) -> bytes | Refusal:
+    def _shown(self, item: Sourced, restyled_THWC: np.ndarray) -> bytes | Refusal:
         """The render as MP4 where the gate passes it; at strength 0 it is the original itself."""
-        (frames_THWC, fps), product = source, request.product_id or f"upload:{request.upload}"
+        request, frames_THWC, fps = item.request, item.frames_THWC, item.fps
+        product = request.product_id or f"upload:{request.upload}"
         if request.strength == 0:
             return encode_mp4(frames_THWC, fps, metadata=Provenance(task="original", product=product).metadata())
         verdict = self._gate.check(restyled_THWC, frames_THWC)
@@ -103,10 +145,3 @@ class GeneratorReplica:
         made = Provenance(task="restyle", model=self._model, product=product, look=request.look)
         labelled = with_label(restyled_THWC) if self._label else restyled_THWC
         return encode_mp4(labelled, fps, metadata=made.metadata())
-
-    def _source(self, request: RenderRequest) -> tuple[np.ndarray, float]:
-        """Frames (T, H, W, 3) uint8 and frames a second."""
-        if request.frames_THWC is not None:
-            return request.frames_THWC, request.fps
-        clip = self._dataset.clip(request.product_id)
-        return clip.frames_THWC, clip.fps

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +13,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import ModelVersion
 from cluster.storage import Storage
+from serving import deadlines
 from serving.args import AppArgs
 from serving.calls import call
 from serving.catalogue import Catalogue
@@ -18,13 +22,17 @@ from serving.contracts import Answer, Refusal, RenderRequest
 from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from serving.event_store import EventStore
+from serving.feeds import Feeds
 from serving.messages import Models
+from serving.plans import Plans
 from serving.routes import build_http
 from serving.shop import Shop
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
 RECOMMEND_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 10.0
+PROOF_OF_LIFE_S = 10.0
 
 
 class RecommenderOnServe:
@@ -46,12 +54,18 @@ class GeneratorOnServe:
     def __init__(self, handle: DeploymentHandle, timeout_s: float) -> None:
         self._handle = handle
         self._timeout_s = timeout_s
+        self._answered_at = -math.inf
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
-        return await call(self._handle, "render", request, timeout_s=self._timeout_s)
+        deadline = time.time() + min(self._timeout_s, deadlines.left())
+        made = await call(self._handle, "render", replace(request, deadline=deadline), timeout_s=self._timeout_s)
+        self._answered_at = time.monotonic()
+        return made
 
     async def ready(self) -> bool:
-        return await call(self._handle, "ready", timeout_s=self._timeout_s)
+        if time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
+            return True  # a probe need not queue behind the renders that just prove it
+        return await call(self._handle, "ready", timeout_s=READY_TIMEOUT_S)
 
 
 class Ingress:
@@ -69,25 +83,27 @@ class Ingress:
         dataset = Dataset.open(storage, args.data)
         events = EventStore(args.event_store_url)
         events.seed(dataset, args.seed_events_per_viewer)
+        pseudonymiser = Pseudonymiser.load(settings)
         self._args = args
         self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
             cache=ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes),
-            pseudonymiser=Pseudonymiser.load(settings),
+            pseudonymiser=pseudonymiser,
             recommender=RecommenderOnServe(recommender),
             generator=GeneratorOnServe(generator, args.render_timeout_s),
             models=Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference),
             presets=preset_codes(),
             history_events=args.history_events,
-            feed_wait_s=args.feed_wait_s,
             rendering="labelled" if args.visible_label else "",
         )
+        self._feeds = Feeds(self._shop, Plans(pseudonymiser), wait_s=args.feed_wait_s)
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for
         return build_http(
             self._shop,
+            self._feeds,
             model_cards=self._cards,
             viewers=self._args.demo_viewers,
             access=self._args.access,
@@ -95,6 +111,7 @@ class Ingress:
             uploads=self._args.uploads,
             ring=None if self._args.access.keys == "never" else KeyRing(KeyStore(self._args.event_store_url)),
             replicas=self._args.ingress_replicas,
+            most_s=self._args.render_timeout_s,
         )
 
 

@@ -33,6 +33,13 @@ class FeedRequest(_Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 8}]})
     viewer: ViewerId
     k: int = Field(8, ge=1, le=MAX_FEED, strict=True, description="Products in the slate.")
+    wait: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for clips that are not rendered yet, at most what the server allows; that, where "
+        "it is left out. 0 answers at once: such clips are `pending`, and `events_url` tells when they are there.",
+    )
 
 
 class RecommendRequest(_Body):
@@ -168,14 +175,20 @@ class ClipOut(BaseModel):
     """A clip of one item of the feed."""
 
     id: str
-    url: str
+    url: str = Field(description="What can be played now, MP4; the product's own clip until the restyled one is ready.")
+    status: Literal["ready", "pending", "original"] = Field(
+        description="ready: in the viewer's look. pending: being rendered. original: no usable render could be had."
+    )
     style: str | None = Field(description="Nearest preset; null for the original.")
     model_version: str | None = Field(description="Generator that rendered it; null for the original.")
     cached: bool
-    restyled: bool = Field(description="False when no usable render could be had in time: this is the original clip.")
+    restyled: bool = Field(description="False while or because there is no usable render: this is the original clip.")
     generated: bool = Field(description="Whether a model made these pictures; also in the MP4's own metadata.")
     refused: list[str] = Field(
         default_factory=list, description="Why the render was not fit to be shown; empty where it was, or none was had."
+    )
+    reason: str | None = Field(
+        None, description="Why no render was had in time; null where one was, or was not waited for."
     )
 
 
@@ -217,7 +230,21 @@ class Feed(Slate):
     """Products for a viewer, each with a clip in the viewer's look."""
 
     items: list[FeedItem]
-    degraded: bool = Field(description="True when at least one clip is the original for want of a usable render.")
+    degraded: bool = Field(
+        description="True when at least one clip is the original for want of a usable render, or for its lateness."
+    )
+    degraded_because: list[str] = Field(description="Why, each reason once.")
+    events_url: str | None = Field(
+        description="Server-sent events `ready` and `failed`, one a clip, then `done`; null where no clip is pending."
+    )
+
+
+class ClipNews(BaseModel):
+    """What became of one clip of a feed: data of the events `ready` and `failed`."""
+
+    position: int = Field(description="Place in the slate, 0 first.")
+    product_id: str
+    clip: ClipOut
 
 
 class ClipProvenance(BaseModel):

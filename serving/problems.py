@@ -30,6 +30,7 @@ TITLES = {
     429: "Too many requests",
     500: "Internal error",
     503: "Not available at the moment",
+    504: "The deadline passed",
     507: "Out of storage",
 }
 

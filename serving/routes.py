@@ -15,23 +15,23 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import media, problems, styles
+from serving import feed_routes, media, problems, styles
+from serving.answers import MP4, responses
 from serving.args import DemoViewer
+from serving.deadlines import Deadlines
 from serving.door.gate import Gate
 from serving.door.middleware import Door
 from serving.door.openapi import describe_door
 from serving.door.ring import KeyRing
 from serving.door.session import add_session
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
+from serving.feeds import Feeds
 from serving.messages import (
     MAX_RECOMMEND,
     ClipProvenance,
     ClipRequest,
     EventBatch,
     EventsStored,
-    Feed,
-    FeedRequest,
-    ProblemDocument,
     RecommendRequest,
     Similar,
     Slate,
@@ -42,20 +42,12 @@ from serving.shop import Rendered, Shop
 STOREFRONT = Path(__file__).parent / "storefront"
 FOREVER = "private, max-age=31536000, immutable"
 BRIEFLY = "private, max-age=300"
-_MP4 = {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}
-_PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}}
 ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
-
-
-def _responses(*statuses: int, **success: Any) -> dict[int | str, dict[str, Any]]:
-    answers: dict[int | str, dict[str, Any]] = {
-        status: {**_PROBLEM, "description": problems.TITLES[status]} for status in (*statuses, 422, 500)
-    }
-    return {**answers, 200: success} if success else answers
 
 
 def build_http(
     shop: Shop,
+    feeds: Feeds,
     *,
     model_cards: dict[str, Any],
     viewers: tuple[DemoViewer, ...],
@@ -64,9 +56,10 @@ def build_http(
     uploads: UploadArgs,
     ring: KeyRing | None = None,
     replicas: int = 1,
+    most_s: float = 120.0,
 ) -> FastAPI:
     """The application; `model_cards` is what `GET /v1/models` answers. `ring`: the keys, None where none are asked for;
-    `replicas`: ingresses that share a client's rate.
+    `replicas`: ingresses that share a client's rate; `most_s`: longest deadline a caller may set, seconds.
     """
     app = FastAPI(
         title="shopreel",
@@ -77,13 +70,14 @@ def build_http(
         redoc_url=None,
         docs_url=None,
     )
+    app.add_middleware(Deadlines, most_s=most_s)
     app.add_middleware(Gate, ring=ring, limits=limits, replicas=replicas)
     if access.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=access.allowed_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "range", "x-request-id"],
+            allow_headers=["authorization", "content-type", "range", "x-request-id", "x-request-timeout"],
             expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
         )
     app.add_middleware(
@@ -95,6 +89,7 @@ def build_http(
     )
     problems.install(app)
     _add_slates(app, shop)
+    feed_routes.add(app, feeds)
     _add_clips(app, shop, uploads.max_bytes)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)
@@ -105,17 +100,12 @@ def build_http(
 
 
 def _add_slates(app: FastAPI, shop: Shop) -> None:
-    @app.post("/v1/feed", tags=["slates"], responses=_responses(400))
-    async def feed(request: FeedRequest) -> Feed:
-        """Products for a viewer, best first, each with a clip rendered in that viewer's look."""
-        return await shop.feed(request.viewer, request.k)
-
-    @app.post("/v1/recommend", tags=["slates"], responses=_responses(400))
+    @app.post("/v1/recommend", tags=["slates"], responses=responses(400))
     async def recommend(request: RecommendRequest) -> Slate:
         """Products for a viewer, without clips."""
         return await shop.slate(request.viewer, request.k)
 
-    @app.post("/v1/events", tags=["slates"], status_code=202, responses=_responses(400, 507))
+    @app.post("/v1/events", tags=["slates"], status_code=202, responses=responses(400, 507))
     async def events(batch: EventBatch) -> EventsStored:
         """What viewers did: one event or a list. On disk when this answers; the next slate knows them.
 
@@ -158,7 +148,7 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         tags=["clips"],
         response_class=Response,
         openapi_extra=schema,
-        responses=_responses(400, 404, 413, 415, 429, 503, **_MP4, description="The clip"),
+        responses=responses(400, 404, 413, 415, 429, 503, **MP4, description="The clip"),
     )
     async def restyle(request: Request) -> Response:
         """Restyle a product's clip (JSON) or an uploaded clip (multipart) and answer with the MP4.
@@ -185,14 +175,14 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         "/v1/clips/{clip_id}",
         tags=["clips"],
         response_class=Response,
-        responses=_responses(404, 416, **_MP4, description="The clip"),
+        responses=responses(404, 416, **MP4, description="The clip"),
     )
     async def clip(clip_id: str, request: Request) -> Response:
         """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file."""
         data = await shop.clip(clip_id)
         return media.respond(data, tag=clip_id, media_type="video/mp4", headers=request.headers, cache_control=FOREVER)
 
-    @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=_responses(404))
+    @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=responses(404))
     async def provenance(clip_id: str) -> ClipProvenance:
         """Where a clip comes from: whether it is generated, by which model, from which product and look; where a render
         was refused, why."""
@@ -204,7 +194,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         "/v1/products/{product_id:path}/clip",
         tags=["products"],
         response_class=Response,
-        responses=_responses(404, 416, **_MP4, description="The clip"),
+        responses=responses(404, 416, **MP4, description="The clip"),
     )
     async def original(product_id: ProductPath, request: Request) -> Response:
         """The product's own clip, as it was imported."""
@@ -217,13 +207,13 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         "/v1/products/{product_id:path}/poster.jpg",
         tags=["products"],
         response_class=Response,
-        responses=_responses(404, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
+        responses=responses(404, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
     )
     async def poster(product_id: ProductPath) -> Response:
         """First frame of the product's own clip."""
         return Response(await shop.poster(product_id), media_type="image/jpeg", headers={"cache-control": BRIEFLY})
 
-    @app.get("/v1/products/{product_id:path}/similar", tags=["products"], responses=_responses(404))
+    @app.get("/v1/products/{product_id:path}/similar", tags=["products"], responses=responses(404))
     async def similar(product_id: ProductPath, k: Annotated[int, Query(ge=1, le=MAX_RECOMMEND)] = 8) -> Similar:
         """Products most like this one."""
         return await shop.similar(product_id, k)
@@ -240,7 +230,7 @@ def _add_health(app: FastAPI, shop: Shop, model_cards: dict[str, Any]) -> None:
         """The process is up."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["operation"], responses=_responses(503))
+    @app.get("/readyz", tags=["operation"], responses=responses(503))
     async def readyz() -> dict[str, str]:
         """A real feed can be answered: event store, recommender and generator work."""
         await shop.check_ready()

@@ -1,4 +1,4 @@
-"""What the HTTP side can do, without HTTP: slates, feeds, renders and events, over handles to the models."""
+"""What the HTTP side can do, without HTTP: slates, renders and events, over handles to the models."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster.errors import InputError, NotFoundError
 from cluster.pseudonym import Pseudonymiser
-from serving import clip_cache, styles
+from serving import clip_cache, deadlines, styles
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import GeneratorClient, RecommenderClient, Refusal, RenderError, RenderRequest
+from serving.contracts import GeneratorClient, RecommenderClient, Refusal, RenderRequest
 from serving.event_store import EventStore, StoredEvent
 from serving.flights import Flights
 from serving.messages import (
-    ClipOut,
     ClipProvenance,
     EventIn,
-    Feed,
-    FeedItem,
     LookOut,
     Models,
     Reason,
@@ -83,7 +80,6 @@ class Shop:
         models: Models,
         presets: Mapping[str, np.ndarray],
         history_events: int,
-        feed_wait_s: float,
         rendering: str = "",
     ) -> None:
         """`rendering` tells apart clips of one model that are finished in another way."""
@@ -96,10 +92,8 @@ class Shop:
         self._recommender = recommender
         self._generator = generator
         self._history_events = history_events
-        self._feed_wait_s = feed_wait_s
         self._renderer = f"{models.generator} {rendering}".strip()
         self._flights = Flights()
-        self._late: set[asyncio.Task] = set()
 
     async def slate(self, viewer: str, k: int) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
@@ -116,20 +110,6 @@ class Shop:
             look=LookOut(style=look.name, weights=look.weights, text=look.describe()),
             models=self.models,
             latency_ms={"recommend": _milliseconds_since(started)},
-        )
-
-    async def feed(self, viewer: str, k: int) -> Feed:
-        """The slate with every clip rendered in the viewer's look; a clip that cannot be had is the original one."""
-        slate = await self.slate(viewer, k)
-        started = time.perf_counter()
-        look = styles.blend(slate.look.weights, self.presets)
-        clips = await asyncio.gather(*(self._feed_clip(item.product.id, look) for item in slate.items))
-        latency = {**slate.latency_ms, "render": _milliseconds_since(started)}
-        return Feed(
-            **slate.model_dump(exclude={"items", "latency_ms"}),
-            items=[FeedItem(**item.model_dump(), clip=clip) for item, clip in zip(slate.items, clips, strict=True)],
-            degraded=not all(clip.restyled for clip in clips),
-            latency_ms={**latency, "total": round(sum(latency.values()), 1)},
         )
 
     async def similar(self, product_id: str, k: int) -> Similar:
@@ -251,42 +231,6 @@ class Shop:
             **copied,
         )
 
-    async def _feed_clip(self, product_id: str, look: Style) -> ClipOut:
-        try:
-            shown, restyled = await self._in_time(self.restyle(product_id, look, 1.0)), True
-        except (Problem, RenderError, TimeoutError):
-            shown, restyled = await self.original(product_id), False
-        restyled = restyled and not shown.refused
-        return ClipOut(
-            id=shown.clip_id,
-            url=f"/v1/clips/{shown.clip_id}",
-            style=look.name if restyled else None,
-            model_version=self.models.generator if restyled else None,
-            cached=shown.cached,
-            restyled=restyled,
-            generated=restyled,
-            refused=list(shown.refused),
-        )
-
-    async def _in_time(self, render: Coroutine[Any, Any, Rendered]) -> Rendered:
-        """The render, or TimeoutError after `feed_wait_s`; it then goes on, so that the next feed finds it cached."""
-        task = asyncio.ensure_future(render)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=self._feed_wait_s)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if done:
-            return task.result()
-        self._late.add(task)
-        task.add_done_callback(self._finished_late)
-        raise TimeoutError
-
-    def _finished_late(self, task: asyncio.Task) -> None:
-        self._late.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("a render that came too late for its feed failed: %s", error)
-
     async def _restyled(self, key: str, render: Callable[[], Awaitable[bytes | Refusal]]) -> Rendered:
         """The render; where it was refused, now or before, the original with the reasons."""
         if (data := await self._kept(key)) is not None:
@@ -305,7 +249,13 @@ class Shop:
             await asyncio.to_thread(self._cache.put, rendered.clip_id, rendered.data)
             return rendered
 
-        return await self._flights.run(key, render_and_keep)
+        while True:
+            try:
+                return await self._flights.run(key, render_and_keep)
+            except Problem as problem:
+                # The deadline of whoever began this flight is not that of those who joined it.
+                if problem.status_code != 504 or deadlines.has_passed():
+                    raise
 
     async def _kept(self, key: str) -> bytes | None:
         return self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)

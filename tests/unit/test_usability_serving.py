@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.contracts import Refusal, RenderRequest
-from serving.generator import GeneratorReplica
+from serving.generator import GeneratorReplica, Sourced
 from tests.e2e.tiny_shop import clip_frames
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import DecodeOptions, decode_clip
@@ -45,8 +45,9 @@ def replica(*, ruin: bool = False, label: bool = False) -> GeneratorReplica:
     return made
 
 
-def request(strength: float = 1.0) -> RenderRequest:
-    return RenderRequest(code_S=CODE, strength=strength, frames_THWC=FRAMES, fps=12.0, upload="abc", look="neon")
+def request(strength: float = 1.0) -> Sourced:
+    asked = RenderRequest(code_S=CODE, strength=strength, frames_THWC=FRAMES, fps=12.0, upload="abc", look="neon")
+    return Sourced(asked, FRAMES, 12.0)
 
 
 def frames_of(mp4: bytes) -> np.ndarray:
