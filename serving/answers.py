@@ -7,7 +7,9 @@ from typing import Any
 from serving import problems
 from serving.messages import ProblemDocument
 
-MP4 = {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+MP4 = {"content": {"video/mp4": _BINARY}}
+MP4_OR_WEBP = {"content": {"video/mp4": _BINARY, "image/webp": _BINARY}}
 _PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import feed_routes, media, problems, styles
-from serving.answers import MP4, responses
+from serving import feed_routes, media, posters, problems, styles
+from serving.answers import MP4, MP4_OR_WEBP, responses
 from serving.args import DemoViewer
 from serving.deadlines import Deadlines
 from serving.door.gate import Gate
@@ -148,12 +149,13 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         tags=["clips"],
         response_class=Response,
         openapi_extra=schema,
-        responses=responses(400, 404, 413, 415, 429, 503, **MP4, description="The clip"),
+        responses=responses(400, 404, 413, 415, 429, 503, **MP4_OR_WEBP, description="The clip"),
     )
     async def restyle(request: Request) -> Response:
         """Restyle a product's clip (JSON) or an uploaded clip (multipart) and answer with the MP4.
 
         Where the render is not fit to be shown the original comes back, and `x-refused` lists why (else it is `[]`).
+        With `Accept: image/webp` the answer is the clip's first frame.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type == "multipart/form-data":
@@ -168,19 +170,35 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
             "x-model-version": shop.models.generator,
             "x-cache": "hit" if rendered.cached else "miss",
             "x-refused": json.dumps(rendered.refused),
+            "vary": "accept",
         }
+        if posters.wanted(request.headers):
+            picture = await asyncio.to_thread(posters.webp, rendered.data)
+            return Response(picture, media_type=posters.MEDIA_TYPE, headers=extra)
         return Response(rendered.data, media_type="video/mp4", headers=extra)
 
     @app.get(
         "/v1/clips/{clip_id}",
         tags=["clips"],
         response_class=Response,
-        responses=responses(404, 416, **MP4, description="The clip"),
+        responses=responses(404, 416, **MP4_OR_WEBP, description="The clip"),
     )
     async def clip(clip_id: str, request: Request) -> Response:
-        """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file."""
-        data = await shop.clip(clip_id)
-        return media.respond(data, tag=clip_id, media_type="video/mp4", headers=request.headers, cache_control=FOREVER)
+        """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file.
+
+        With `Accept: image/webp` the answer is its first frame, as a poster.
+        """
+        data, tag, media_type = await shop.clip(clip_id), clip_id, "video/mp4"
+        if posters.wanted(request.headers):
+            data, tag, media_type = await asyncio.to_thread(posters.webp, data), f"{clip_id}-poster", posters.MEDIA_TYPE
+        return media.respond(
+            data,
+            tag=tag,
+            media_type=media_type,
+            headers=request.headers,
+            cache_control=FOREVER,
+            extra={"vary": "accept"},
+        )
 
     @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=responses(404))
     async def provenance(clip_id: str) -> ClipProvenance:

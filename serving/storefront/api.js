@@ -26,6 +26,15 @@ export function newId() {
 
 export const start = () => send("/v1/storefront");
 
-export const feed = (viewer, k, signal) => send("/v1/feed", { viewer, k }, signal);
+// Answers at once; clips that are still being rendered are pending, and follow() tells when they are there.
+export const feed = (viewer, k, signal) => send("/v1/feed", { viewer, k, wait: 0 }, signal);
+
+export function follow(url, signal, onClip) {
+  const source = new EventSource(url);
+  const close = () => source.close();
+  for (const name of ["ready", "failed"]) source.addEventListener(name, (event) => onClip(JSON.parse(event.data)));
+  source.addEventListener("done", close);
+  signal.addEventListener("abort", close);
+}
 
 export const record = (events) => send("/v1/events", events);

@@ -46,10 +46,19 @@ export class Card {
     this.personalised = personalised && clip.restyled;
     const tag = this.element.querySelector(".tag");
     tag.hidden = !personalised || clip.restyled;
-    tag.textContent = "original";
-    tag.title = clip.refused.join("; ");
-    this.video.src = this.personalised ? clip.url : product.clip_url;
+    tag.textContent = clip.status === "pending" ? "on its way" : "original";
+    tag.title = [...clip.refused, clip.reason].filter(Boolean).join("; ");
+    const source = this.personalised ? clip.url : product.clip_url;
+    if (this.video.getAttribute("src") === source) return;
+    this.video.src = source;
+    this.playingSince = undefined;
     if (!still.matches) this.video.play().catch(() => {});
+  }
+
+  // The clip this card was waiting for, or why there is none.
+  arrived(clip, personalised) {
+    this.item.clip = clip;
+    this.show(personalised);
   }
 
   // What the viewer did with it, as events for the shop.

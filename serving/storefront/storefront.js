@@ -51,7 +51,9 @@ async function refresh() {
   $("grid").setAttribute("aria-busy", "true");
   try {
     const feed = await api.feed(state.viewer.id, SLATE, pending.signal);
-    if (pending === state.pending) draw(feed);
+    if (pending !== state.pending) return;
+    draw(feed);
+    if (feed.events_url) api.follow(feed.events_url, pending.signal, arrived);
   } catch (error) {
     if (error.name !== "AbortError") notify(`The feed could not be loaded: ${error.message}`);
   } finally {
@@ -68,9 +70,21 @@ function draw(feed) {
   $("grid").dataset.request = feed.request_id;
   $("headline").textContent = headline(feed);
   drawLook(feed.look);
-  const cached = feed.items.filter((item) => item.clip.cached).length;
-  const clips = `${feed.items.length} clips in ${Math.round(feed.latency_ms.total)} ms, ${cached} from the cache`;
-  $("facts").textContent = `${clips} · ${feed.models.generator} · ${feed.models.recommender}`;
+  drawFacts();
+}
+
+function arrived({ position, clip }) {
+  state.cards[position]?.arrived(clip, state.personalised);
+  drawFacts();
+}
+
+function drawFacts() {
+  const { items, latency_ms: latency, models } = state.feed;
+  const cached = items.filter(({ clip }) => clip.cached).length;
+  const pending = items.filter(({ clip }) => clip.status === "pending").length;
+  const clips = `${items.length} clips in ${Math.round(latency.total)} ms, ${cached} from the cache`;
+  const rest = pending ? `, ${pending} on their way` : "";
+  $("facts").textContent = `${clips}${rest} · ${models.generator} · ${models.recommender}`;
 }
 
 function headline({ items, look }) {

@@ -59,9 +59,7 @@ def base_url(settings: Settings, browser: Browser) -> Iterator[str]:
     _ = browser  # without a browser nothing needs to be served
     make_shop(settings)
     viewers = [{"id": VIEWER, "label": "Mia"}, {"id": "viewer-2", "label": "Tom"}]
-    args = AppArgs.for_settings(
-        settings, NAME, demo_viewers=viewers, feed_wait_s=PATIENCE_S, generator_replicas={"num_cpus": 0.5}
-    )
+    args = AppArgs.for_settings(settings, NAME, demo_viewers=viewers, generator_replicas={"num_cpus": 0.5})
     with serve_app(args.model_dump(), port=free_port()) as url:
         yield url
 
@@ -90,10 +88,16 @@ def wait_for(page: Page, condition: Callable[[], bool], what: str) -> None:
         page.wait_for_timeout(50)
 
 
+def restyled(page: Page) -> bool:
+    """Whether every card plays a clip in the viewer's look."""
+    return all(path.startswith("/v1/clips/") for path in page.evaluate(SOURCES))
+
+
 @pytest.mark.parametrize("page", [(1440, 1600)], indirect=True, ids=["all-eight-in-view"])
 def test_eight_products_whose_clips_play(page: Page) -> None:
+    """The page shows at once; clips in the viewer's look take the place of the originals as they are rendered."""
     assert len(set(page.evaluate(PRODUCTS))) == 8
-    assert all(path.startswith("/v1/clips/") for path in page.evaluate(SOURCES))
+    wait_for(page, lambda: restyled(page), "all eight clips in the look")
     before = page.evaluate(TIMES)
     assert len(before) == 8
     moved: set[int] = set()
@@ -120,10 +124,11 @@ def test_click_is_stored_and_the_next_feed_differs(page: Page, settings: Setting
 
 
 def test_switch_shows_the_original_clips(page: Page) -> None:
+    wait_for(page, lambda: restyled(page), "all clips in the look")
     page.click("#personalised")
     assert all(path.endswith("/clip") for path in page.evaluate(SOURCES))
     page.click("#personalised")
-    assert all(path.startswith("/v1/clips/") for path in page.evaluate(SOURCES))
+    assert restyled(page)
 
 
 def test_other_viewer_gets_another_feed(page: Page) -> None:

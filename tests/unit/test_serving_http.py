@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cluster.errors import StorageError
 from cluster.pseudonym import Pseudonymiser
@@ -393,6 +396,21 @@ def test_original_clip_takes_ranges(site: Site) -> None:
 def test_poster_is_a_jpeg(site: Site) -> None:
     answer = site("GET", "/v1/products/p00/poster.jpg")
     assert (answer.headers["content-type"], answer.content[:2]) == ("image/jpeg", b"\xff\xd8")
+
+
+def test_clip_is_a_poster_for_whoever_asks_for_a_picture(site: Site) -> None:
+    """What an `<img>` sends gets the first frame, what a `<video>` sends the clip; caches tell the two apart."""
+    refuse(site, "p01")  # its answer is a real MP4
+    made = site("POST", "/v1/clips", json={"product_id": "p01", "style": "neon"})
+    picture = {"accept": "image/avif,image/webp,*/*;q=0.8"}
+    poster = site("GET", made.headers["location"], headers=picture)
+    assert (poster.headers["content-type"], poster.headers["vary"]) == ("image/webp", "accept")
+    frame = np.asarray(Image.open(io.BytesIO(poster.content)).convert("RGB")).astype(int)
+    assert np.abs(frame - clip_frames(1)[0]).mean() < 6
+    assert site("GET", made.headers["location"], headers={"accept": "*/*"}).content == made.content
+    assert poster.headers["etag"] != site("GET", made.headers["location"]).headers["etag"]
+    again = site("POST", "/v1/clips", json={"product_id": "p01", "style": "neon"}, headers=picture)
+    assert again.content == poster.content
 
 
 def test_similar_products(site: Site) -> None:
