@@ -19,8 +19,9 @@ from serving.door.ring import KeyRing
 from serving.door.settings import AccessArgs, LimitArgs
 from serving.problems import MEDIA_TYPE
 from serving.run import with_keys_decided
+from tests.serving_site import Site, make_site
 from tests.unit.test_door_keys import Clock
-from tests.unit.test_serving_http import Site, catalogue, click, make_site  # noqa: F401 - a fixture
+from tests.unit.test_serving_http import click
 
 RECOMMEND = ("POST", "/v1/recommend", {"json": {"viewer": "mia"}})
 RENDER = ("POST", "/v1/clips", {"json": {"product_id": "p00", "style": "neon"}})
