@@ -150,8 +150,7 @@ class AppArgs(Strict):
                     raise InputError(f"--set {assignment!r}: serving has no group of settings {group!r}")
                 node = node[group]
             try:
-                # As in YAML 1.2, `off` and `on` are words, not truth values.
-                node[leaf] = text if text in ("off", "on") else yaml.safe_load(text)
+                node[leaf] = yaml.safe_load(text)
             except yaml.YAMLError as error:
                 raise InputError(f"--set {assignment!r}: {text!r} is no YAML value") from error
         return AppArgs.parse(values)

@@ -23,6 +23,8 @@ from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from serving.event_store import EventStore
 from serving.feeds import Feeds
+from serving.job_store import JobStore
+from serving.jobs import Jobs
 from serving.messages import Models
 from serving.plans import Plans
 from serving.routes import build_http
@@ -99,11 +101,13 @@ class Ingress:
             rendering="labelled" if args.visible_label else "",
         )
         self._feeds = Feeds(self._shop, Plans(pseudonymiser), wait_s=args.feed_wait_s)
+        self._jobs = Jobs(self._shop, JobStore(args.event_store_url))
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for
         return build_http(
             self._shop,
             self._feeds,
+            self._jobs,
             model_cards=self._cards,
             viewers=self._args.demo_viewers,
             access=self._args.access,

@@ -13,6 +13,7 @@ from trainables.data.schemas import EVENT_TYPES
 MAX_FEED = 24
 MAX_RECOMMEND = 200
 MAX_EVENTS = 100
+MAX_JOB = 500
 FUTURE_SLACK = timedelta(minutes=5)
 
 ViewerId = Annotated[
@@ -69,6 +70,15 @@ class ClipRequest(_Body):
     strength: float = Field(
         1.0, ge=0, le=1, allow_inf_nan=False, description="0 leaves the clip as it is, 1 is the whole look."
     )
+
+
+class JobRequest(_Body):
+    """Clips to render in the background."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"clips": [{"product_id": "mug-01", "style": "neon"}]}]}
+    )
+    clips: list[ClipRequest] = Field(min_length=1, max_length=MAX_JOB)
 
 
 def _check_time(value: datetime) -> datetime:
@@ -245,6 +255,27 @@ class ClipNews(BaseModel):
     position: int = Field(description="Place in the slate, 0 first.")
     product_id: str
     clip: ClipOut
+
+
+class JobResult(BaseModel):
+    """What became of one clip of a job."""
+
+    product_id: str
+    clip_id: str | None = None
+    url: str | None = Field(None, description="Where the clip is; null where it could not be rendered.")
+    reason: str | None = Field(None, description="Why it could not be rendered, or is the original.")
+
+
+class JobOut(BaseModel):
+    """A job, and how far it is."""
+
+    id: str
+    status: Literal["running", "done", "cancelled"]
+    total: int
+    done: int
+    failed: int = Field(description="Of those done, clips that could not be rendered.")
+    progress: float = Field(description="0…1.")
+    results: list[JobResult] = Field(description="One a clip that is done, in the order asked for.")
 
 
 class ClipProvenance(BaseModel):

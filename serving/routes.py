@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import feed_routes, media, posters, problems, styles
+from serving import feed_routes, job_routes, media, posters, problems, styles
 from serving.answers import MP4, MP4_OR_WEBP, responses
 from serving.args import DemoViewer
 from serving.deadlines import Deadlines
@@ -27,6 +27,7 @@ from serving.door.ring import KeyRing
 from serving.door.session import add_session
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.feeds import Feeds
+from serving.jobs import Jobs
 from serving.messages import (
     MAX_RECOMMEND,
     ClipProvenance,
@@ -49,6 +50,7 @@ ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
 def build_http(
     shop: Shop,
     feeds: Feeds,
+    jobs: Jobs,
     *,
     model_cards: dict[str, Any],
     viewers: tuple[DemoViewer, ...],
@@ -91,6 +93,7 @@ def build_http(
     problems.install(app)
     _add_slates(app, shop)
     feed_routes.add(app, feeds)
+    job_routes.add(app, jobs)
     _add_clips(app, shop, uploads.max_bytes)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)

@@ -126,10 +126,16 @@ class Shop:
         ]
         return Similar(product_id=product_id, items=items)
 
-    async def restyle(self, product_id: str, style: Style, strength: float) -> Rendered:
+    async def restyle(self, product_id: str, style: Style, strength: float, *, priority: int = 0) -> Rendered:
         """A product's clip in a style, from the cache where it is there; the original where the render is not fit."""
         key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer)
-        request = RenderRequest(code_S=style.code_S, strength=strength, product_id=product_id, look=style.describe())
+        request = RenderRequest(
+            code_S=style.code_S,
+            strength=strength,
+            product_id=product_id,
+            look=style.describe(),
+            priority=priority,
+        )
         return await self._restyled(key, lambda: self._generator.render(request))
 
     async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:

@@ -21,6 +21,8 @@ from serving.contracts import Answer, RenderRequest
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.event_store import EventStore
 from serving.feeds import Feeds
+from serving.job_store import JobStore
+from serving.jobs import Jobs
 from serving.messages import Models
 from serving.plans import Plans
 from serving.routes import build_http
@@ -124,6 +126,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
     app = build_http(
         shop,
         feeds,
+        Jobs(shop, JobStore(database)),
         model_cards={"generator": {"reference": "generator/3"}},
         viewers=(DemoViewer(id="mia", label="Mia"),),
         **settings,

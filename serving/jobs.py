@@ -1,0 +1,128 @@
+"""Jobs: many clips rendered in the background, behind everything someone waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+
+from serving import deadlines, styles
+from serving.contracts import RenderError
+from serving.job_store import JobStore, StoredJob
+from serving.messages import ClipRequest, JobOut, JobResult
+from serving.problems import Problem
+from serving.shop import Shop
+
+logger = logging.getLogger("ray.serve")
+
+BACKGROUND = 1
+BEAT_S = 1.0
+"""How often a running job says that it is alive and asks whether it may go on."""
+BUSY_PAUSE_S = 1.0
+"""A full queue is left to those who wait for an answer."""
+MOST_RUNNING = 8
+"""Jobs an ingress replica runs at a time; they share its way to the generator."""
+
+
+class Jobs:
+    """Runs jobs, one clip at a time each, and knows those of every replica."""
+
+    def __init__(self, shop: Shop, store: JobStore) -> None:
+        self._shop = shop
+        self._store = store
+        self._owner = uuid.uuid4().hex
+        self._running: dict[str, asyncio.Task] = {}
+
+    async def start(self, clips: Sequence[ClipRequest]) -> JobOut:
+        """Check every clip, keep the job and begin it. A Problem names the clips at fault, or says that it is busy."""
+        for place, clip in enumerate(clips):
+            try:
+                self._shop.catalogue.source(clip.product_id)
+                styles.requested(clip.style, self._shop.presets)
+            except Problem as problem:
+                raise Problem.field(f"clips.{place}", str(problem.detail)) from problem
+        if len(self._running) >= MOST_RUNNING:
+            raise Problem(429, "too many jobs are running; wait for one of them", headers={"retry-after": "10"})
+        job_id = uuid.uuid4().hex
+        await asyncio.to_thread(self._store.add, job_id, self._owner, [clip.model_dump() for clip in clips])
+        return _shown(self._begin(await self._find(job_id)))
+
+    async def status(self, job_id: str) -> JobOut:
+        """How far a job is; one whose replica died goes on here."""
+        job = await self._find(job_id)
+        if job.orphaned and await asyncio.to_thread(self._store.adopt, job, self._owner):
+            self._begin(job)
+        return _shown(job)
+
+    async def cancel(self, job_id: str) -> JobOut:
+        """End a job; the clip it waits for leaves the queue, clips that are there stay."""
+        await self._find(job_id)
+        await asyncio.to_thread(self._store.cancel, job_id)
+        if (task := self._running.get(job_id)) is not None:
+            task.cancel()
+        return _shown(await self._find(job_id))
+
+    async def _find(self, job_id: str) -> StoredJob:
+        job = await asyncio.to_thread(self._store.find, job_id[:32])
+        if job is None:
+            raise Problem(404, f"there is no job {job_id[:40]!r}; jobs are kept for a day")
+        return job
+
+    def _begin(self, job: StoredJob) -> StoredJob:
+        with deadlines.lifted():
+            task = self._running[job.job_id] = asyncio.ensure_future(self._run(job))
+        task.add_done_callback(lambda _: self._running.pop(job.job_id, None))
+        return job
+
+    async def _run(self, job: StoredJob) -> None:
+        results = list(job.results)
+        beat = asyncio.ensure_future(self._beat(job.job_id, results, asyncio.current_task()))
+        try:
+            for clip in job.clips[len(results) :]:
+                result = await self._render(ClipRequest(**clip))
+                results.append(result.model_dump())
+            await asyncio.to_thread(self._store.report, job.job_id, self._owner, results, done=True)
+        except Exception:  # noqa: BLE001 - a task without a caller: the log has it, another replica may go on
+            logger.exception("job %s stopped", job.job_id)
+        finally:
+            beat.cancel()
+
+    async def _beat(self, job_id: str, results: list, job: asyncio.Task | None) -> None:
+        """Write down how far the job is, until it is no longer ours."""
+        while await asyncio.to_thread(self._store.report, job_id, self._owner, list(results), done=False):
+            await asyncio.sleep(BEAT_S)
+        if job is not None:
+            job.cancel()
+
+    async def _render(self, clip: ClipRequest) -> JobResult:
+        style = styles.requested(clip.style, self._shop.presets)
+        while True:
+            try:
+                made = await self._shop.restyle(clip.product_id, style, clip.strength, priority=BACKGROUND)
+            except Problem as problem:
+                if problem.status_code == 429:
+                    await asyncio.sleep(BUSY_PAUSE_S)
+                    continue
+                return JobResult(product_id=clip.product_id, reason=str(problem.detail))
+            except RenderError as error:
+                return JobResult(product_id=clip.product_id, reason=str(error))
+            return JobResult(
+                product_id=clip.product_id,
+                clip_id=made.clip_id,
+                url=f"/v1/clips/{made.clip_id}",
+                reason="; ".join(made.refused) or None,
+            )
+
+
+def _shown(job: StoredJob) -> JobOut:
+    done = len(job.results)
+    return JobOut(
+        id=job.job_id,
+        status=job.status,
+        total=len(job.clips),
+        done=done,
+        failed=sum(1 for result in job.results if result["url"] is None),
+        progress=done / len(job.clips),
+        results=[JobResult(**result) for result in job.results],
+    )
