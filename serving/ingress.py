@@ -29,6 +29,7 @@ from serving.messages import Models
 from serving.plans import Plans
 from serving.routes import build_http
 from serving.shop import Shop
+from serving.uploads.decoder import UploadDecoder
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
@@ -91,6 +92,7 @@ class Ingress:
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
+            uploads=UploadDecoder(args.uploads),
             cache=ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes),
             pseudonymiser=pseudonymiser,
             recommender=RecommenderOnServe(recommender),
@@ -112,7 +114,7 @@ class Ingress:
             viewers=self._args.demo_viewers,
             access=self._args.access,
             limits=self._args.limits,
-            uploads=self._args.uploads,
+            upload_bytes=self._args.uploads.max_bytes,
             ring=None if self._args.access.keys == "never" else KeyRing(KeyStore(self._args.event_store_url)),
             replicas=self._args.ingress_replicas,
             most_s=self._args.render_timeout_s,

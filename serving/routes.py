@@ -25,7 +25,7 @@ from serving.door.middleware import Door
 from serving.door.openapi import describe_door
 from serving.door.ring import KeyRing
 from serving.door.session import add_session
-from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
+from serving.door.settings import AccessArgs, LimitArgs
 from serving.feeds import Feeds
 from serving.jobs import Jobs
 from serving.messages import (
@@ -56,7 +56,7 @@ def build_http(
     viewers: tuple[DemoViewer, ...],
     access: AccessArgs,
     limits: LimitArgs,
-    uploads: UploadArgs,
+    upload_bytes: int,
     ring: KeyRing | None = None,
     replicas: int = 1,
     most_s: float = 120.0,
@@ -86,7 +86,7 @@ def build_http(
     app.add_middleware(
         Door,
         json_bytes=limits.json_bytes,
-        upload_bytes=uploads.max_bytes,
+        upload_bytes=upload_bytes,
         body_seconds=limits.body_seconds,
         embeddable=bool(access.allowed_origins),
     )
@@ -94,7 +94,7 @@ def build_http(
     _add_slates(app, shop)
     feed_routes.add(app, feeds)
     job_routes.add(app, jobs)
-    _add_clips(app, shop, uploads.max_bytes)
+    _add_clips(app, shop)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)
     _add_storefront(app, shop, viewers)
@@ -119,7 +119,7 @@ def _add_slates(app: FastAPI, shop: Shop) -> None:
         return EventsStored(accepted=len(batch.root), stored=await shop.record(batch.root))
 
 
-def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
+def _add_clips(app: FastAPI, shop: Shop) -> None:
     schema = {
         "requestBody": {
             "required": True,
@@ -162,7 +162,8 @@ def _add_clips(app: FastAPI, shop: Shop, max_upload_bytes: int) -> None:
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type == "multipart/form-data":
-            rendered = await _restyle_form(request, shop, max_upload_bytes)
+            with shop.uploads.place():
+                rendered = await _restyle_form(request, shop)
         elif content_type in ("application/json", ""):
             rendered = await _restyle_json(await request.body(), shop)
         else:
@@ -287,7 +288,7 @@ async def _restyle_json(body: bytes, shop: Shop) -> Rendered:
     return await shop.restyle(request.product_id, styles.requested(request.style, shop.presets), request.strength)
 
 
-async def _restyle_form(request: Request, shop: Shop, max_upload_bytes: int) -> Rendered:
+async def _restyle_form(request: Request, shop: Shop) -> Rendered:
     async with request.form(max_files=1, max_fields=8) as form:
         file, style = form.get("file"), form.get("style")
         if not isinstance(file, UploadFile):
@@ -303,6 +304,4 @@ async def _restyle_form(request: Request, shop: Shop, max_upload_bytes: int) -> 
             raise RequestValidationError(error.errors()) from error
         look = styles.requested(checked.style, shop.presets)
         data = await file.read()
-    if len(data) > max_upload_bytes:
-        raise Problem(413, f"the clip is larger than {max_upload_bytes} bytes")
     return await shop.restyle_upload(data, look, checked.strength)

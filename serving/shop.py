@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.errors import InputError, NotFoundError
+from cluster.errors import NotFoundError
 from cluster.pseudonym import Pseudonymiser
 from serving import clip_cache, deadlines, styles
 from serving.catalogue import Catalogue
@@ -33,7 +33,7 @@ from serving.messages import (
 )
 from serving.problems import Problem
 from serving.styles import Style
-from trainables.data.video import DecodeOptions, decode_clip
+from serving.uploads.decoder import UploadDecoder
 from trainables.generator.provenance import read_provenance
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ray.serve")
 
-UPLOAD = DecodeOptions(num_frames=24, fps=12.0, size=128, max_seconds=600.0)
-"""What an uploaded clip becomes before it is restyled."""
 PROBE_VIEWER = "readiness-probe"
 MAX_REASONS = 3
 SOURCE_TEXTS = {
@@ -73,6 +71,7 @@ class Shop:
         *,
         catalogue: Catalogue,
         events: EventStore,
+        uploads: UploadDecoder,
         cache: ClipCache,
         pseudonymiser: Pseudonymiser,
         recommender: RecommenderClient,
@@ -86,6 +85,7 @@ class Shop:
         self.catalogue = catalogue
         self.presets = presets
         self.models = models
+        self.uploads = uploads
         self._events = events
         self._cache = cache
         self._pseudonymiser = pseudonymiser
@@ -144,10 +144,7 @@ class Shop:
         key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer)
 
         async def render() -> bytes | Refusal:
-            try:
-                clip = await asyncio.to_thread(decode_clip, data, UPLOAD, name="the uploaded clip")
-            except InputError as error:
-                raise Problem.field("file", str(error)) from error
+            clip = await self.uploads.decode(data)
             request = RenderRequest(
                 code_S=style.code_S,
                 strength=strength,

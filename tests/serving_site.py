@@ -27,12 +27,15 @@ from serving.messages import Models
 from serving.plans import Plans
 from serving.routes import build_http
 from serving.shop import Shop
+from serving.uploads.decoder import UploadDecoder
 from tests.e2e.tiny_shop import PRODUCTS, make_dataset
 from trainables.data.style_code import CODE_DIM
 
 PRESETS = {name: np.full(CODE_DIM, i, np.float32) for i, name in enumerate(("minimal", "neon", "ink"))}
 MAX_UPLOAD = 200_000
 KEY = b"k" * 32
+UPLOADS = UploadDecoder(UploadArgs(max_bytes=MAX_UPLOAD))
+"""One for all tests: its process starts with the first upload and ends with theirs."""
 
 
 class FakeRecommender:
@@ -107,12 +110,13 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
 
 
 def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any) -> Site:
-    """A site whose door has settings of its own: access, limits, uploads, ring."""
+    """A site whose door has settings of its own: access, limits, upload_bytes, ring."""
     events = EventStore(database)
     recommender, generator = FakeRecommender(), FakeGenerator()
     shop = Shop(
         catalogue=catalogue,
         events=events,
+        uploads=UPLOADS,
         cache=ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7),
         pseudonymiser=Pseudonymiser(KEY),
         recommender=recommender,
@@ -122,7 +126,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
         history_events=50,
     )
     feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), wait_s=60)
-    settings = {"access": AccessArgs(), "limits": LimitArgs(), "uploads": UploadArgs(max_bytes=MAX_UPLOAD), **door}
+    settings = {"access": AccessArgs(), "limits": LimitArgs(), "upload_bytes": MAX_UPLOAD, **door}
     app = build_http(
         shop,
         feeds,

@@ -27,7 +27,7 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 FORM_OVERHEAD_BYTES = 64 * 1024
-_UPLOADS = re.compile(r"/v1/(clips|jobs)")
+_UPLOADS = frozenset({"/v1/clips"})
 _VIEWER = re.compile(r"(?<=/v1/viewers/).+", re.DOTALL)
 
 
@@ -70,7 +70,7 @@ class Door:
 
         try:
             form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-            most = self._form_bytes if form and _UPLOADS.fullmatch(scope["path"]) else self._json_bytes
+            most = self._form_bytes if form and scope["path"] in _UPLOADS else self._json_bytes
             declared = headers.get("content-length", "0")
             if declared.isdigit() and int(declared) > most:
                 raise _too_large(most)

@@ -71,6 +71,9 @@ class DecodeOptions:
     max_pixels: int = 4096 * 4096
     """Largest source picture accepted, pixels."""
 
+    max_frames: int | None = None
+    """Most frames of a source, as its index counts them; None for no bound but its length."""
+
     def __post_init__(self) -> None:
         check_clip_format(self.num_frames, self.fps, self.size)
         if self.span not in ("real_time", "whole"):
@@ -80,8 +83,8 @@ class DecodeOptions:
                 raise InputError(f"{name} is {getattr(self, name)}; give seconds, 0 or more")
         if not 0 <= self.max_dead_seconds <= 30:
             raise InputError(f"max_dead_seconds is {self.max_dead_seconds}; give 0 (off) to 30 seconds")
-        if self.max_seconds <= 0 or self.max_pixels <= 0:
-            raise InputError("max_seconds and max_pixels must be above 0")
+        if self.max_seconds <= 0 or self.max_pixels <= 0 or (self.max_frames or 1) <= 0:
+            raise InputError("max_seconds, max_pixels and max_frames must be above 0")
 
 
 def check_clip_format(num_frames: int, fps: float, size: int) -> None:
@@ -257,6 +260,8 @@ def _decode_frames(
     seconds = _duration(container, stream)
     if seconds > options.max_seconds:
         raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it")
+    if options.max_frames is not None and stream.frames > options.max_frames:
+        raise InputError(f"{name} has {stream.frames} frames; the limit is {options.max_frames}, cut it")
     interval = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
     reader = _Reader(container, stream, name, interval)
     start, end = options.trim_start, seconds - options.trim_end
