@@ -38,7 +38,7 @@ class LimitArgs(Strict):
     )
     address_burst: int = Field(100, ge=1, description="Requests an address may make at once after a pause.")
     in_flight: int = Field(256, ge=1, description="Requests one ingress replica answers at a time; more get 429.")
-    json_bytes: int = Field(256 * 1024, ge=1024, description="Largest body that is no upload, bytes.")
+    json_bytes: int = Field(512 * 1024, ge=1024, description="Largest body that is no upload, bytes.")
     body_seconds: float = Field(30.0, gt=0, description="Time a client has to send its whole body, seconds.")
 
 
