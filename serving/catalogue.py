@@ -63,6 +63,10 @@ class Catalogue:
             raise Problem(404, f"product {product_id!r} has no clip")
         return clip_id
 
+    def sources(self) -> list[str]:
+        """Ids of every product's clip."""
+        return [listing.clip_id for listing in self._listings.values() if listing.clip_id is not None]
+
     def original_mp4(self, product_id: str) -> bytes:
         """The product's own clip as H.264; its metadata say that it is not generated. Reads and encodes: call it in a
         thread.

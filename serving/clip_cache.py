@@ -10,6 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 
 import numpy as np
 import pyarrow.fs as pafs
@@ -95,6 +96,17 @@ class ClipCache:
             dropped = self._overflow(key)
         for old in dropped:
             self._storage.delete(_path(old))
+
+    def discard(self, keys: Collection[str]) -> int:
+        """Forget clips; returns how many of them were kept."""
+        with self._lock:
+            for key in keys:
+                self._stored.pop(key, None)
+                self._in_memory -= len(self._memory.pop(key, b""))
+        stored = [key for key in _stored_sizes(self._storage) if key in keys]
+        for key in stored:
+            self._storage.delete(_path(key))
+        return len(stored)
 
     def _remember(self, key: str, data: bytes) -> None:
         self._in_memory += len(data) - len(self._memory.get(key, b""))

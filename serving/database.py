@@ -19,6 +19,8 @@ from cluster.errors import InputError, StorageError
 
 _FULL = ("database or disk is full", "No space left on device", "could not extend file")
 
+_PIECE_BYTES = 1 << 20
+
 
 class DatabaseError(StorageError):
     """The database does not answer."""
@@ -70,6 +72,39 @@ def insert_new(engine: sa.Engine, table: sa.Table, key: str) -> Any:
     """An insert that leaves out rows whose `key` is there already."""
     dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing(index_elements=[key])
+
+
+def scrub(engine: sa.Engine, text: str) -> None:
+    """See to it that a text whose rows were deleted is gone from the database's files as well.
+
+    SQLite: deleted rows are zeros already (secure_delete); the write-ahead log is emptied, and where a page still holds
+    a copy the whole file is written anew. PostgreSQL: the table is vacuumed; its pages, its log and backups keep bytes
+    until they are used again.
+    """
+    with _translated(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if engine.dialect.name != "sqlite":
+            connection.exec_driver_sql("VACUUM events")
+            return
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if _holds(engine.url.database, text.encode()):
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if _holds(engine.url.database, text.encode()):
+            raise DatabaseError("event store: the database's files are in use and still hold erased rows; erase again")
+
+
+def _holds(database: str | None, needle: bytes) -> bool:
+    """Whether the files of an SQLite database hold some bytes anywhere."""
+    for file in (Path(f"{database}{suffix}") for suffix in ("", "-wal")):
+        if not file.exists():
+            continue
+        with file.open("rb") as source:
+            tail = b""
+            while piece := source.read(_PIECE_BYTES):
+                if needle in tail + piece:
+                    return True
+                tail = piece[-len(needle) :]
+    return False
 
 
 def now_ms() -> int:

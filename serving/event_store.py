@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from serving.database import insert_new, now_ms, open_engine, reading, writing
+from serving.database import insert_new, now_ms, open_engine, reading, scrub, writing
 from trainables.data import schemas
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
@@ -41,6 +41,14 @@ _SEEDS = sa.Table(
     _METADATA,
     sa.Column("content_hash", sa.String(64), primary_key=True),
     sa.Column("seeded_at_ms", sa.BigInteger, nullable=False),
+)
+_ERASURES = sa.Table(
+    "erasures",
+    _METADATA,
+    sa.Column("receipt_id", sa.String(32), primary_key=True),
+    sa.Column("viewer_sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("receipt", sa.Text, nullable=False),
 )
 _SEED_ROWS = 20_000  # rows turned into Python objects at a time
 
@@ -96,6 +104,29 @@ class EventStore:
         """Grows with every stored event; 0 before the first."""
         with reading(self._engine) as connection:
             return connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence))).scalar_one() or 0
+
+    def erasures(self) -> int:
+        """How many viewers have been erased; what was counted before has to be counted again."""
+        with reading(self._engine) as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(_ERASURES)).scalar_one()
+
+    def forget(self, viewer_id: str) -> int:
+        """Delete the viewer's events and what the files of the database still hold of them; returns how many."""
+        with writing(self._engine) as connection:
+            gone = connection.execute(_EVENTS.delete().where(_EVENTS.c.viewer_id == viewer_id)).rowcount
+        scrub(self._engine, viewer_id)
+        return gone
+
+    def keep_receipt(self, receipt_id: str, viewer_sha256: str, at_ms: int, receipt: str) -> None:
+        """What was erased, as JSON; found again by the hash, which names nobody."""
+        row = {"receipt_id": receipt_id, "viewer_sha256": viewer_sha256, "at_ms": at_ms, "receipt": receipt}
+        with writing(self._engine) as connection:
+            connection.execute(_ERASURES.insert().values(**row))
+
+    @property
+    def kind(self) -> str:
+        """sqlite or postgresql."""
+        return self._engine.dialect.name
 
     def since(self, at_ms: int) -> pa.Table:
         """Everybody's events from a moment on, as a table of `trainables.data.schemas.EVENTS`."""

@@ -8,12 +8,13 @@ from fastapi import Depends, FastAPI
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from serving.answers import responses
+from serving.consent import Consent
 from serving.feeds import Feeds
 from serving.messages import Feed, FeedRequest
 from serving.plans import Plan
 
 
-def add(app: FastAPI, feeds: Feeds) -> None:
+def add(app: FastAPI, feeds: Feeds, consent: Consent) -> None:
     """`POST /v1/feed` and `GET /v1/feed/{token}/events`."""
 
     def plan(token: str) -> Plan:
@@ -26,7 +27,7 @@ def add(app: FastAPI, feeds: Feeds) -> None:
         With `"wait": 0` it answers at once; clips that are not in the cache are `pending`, and `events_url` tells when
         they are ready. A feed is answered also when no generator is: `degraded`, with the products' own clips.
         """
-        return await feeds.feed(request.viewer, request.k, request.wait)
+        return await feeds.feed(consent.viewer(request), request.k, request.wait)
 
     @app.get(
         "/v1/feed/{token}/events",

@@ -21,6 +21,7 @@ from serving.clip_cache import ClipCache
 from serving.contracts import Answer, Refusal, RenderRequest
 from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
+from serving.erasure import Eraser
 from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
@@ -87,13 +88,14 @@ class Ingress:
         events = EventStore(args.event_store_url)
         events.seed(dataset, args.seed_events_per_viewer)
         pseudonymiser = Pseudonymiser.load(settings)
+        cache = ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes)
         self._args = args
         self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
             uploads=UploadDecoder(args.uploads),
-            cache=ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes),
+            cache=cache,
             pseudonymiser=pseudonymiser,
             recommender=RecommenderOnServe(recommender),
             generator=GeneratorOnServe(generator, args.render_timeout_s),
@@ -103,6 +105,14 @@ class Ingress:
             rendering="labelled" if args.visible_label else "",
         )
         self._feeds = Feeds(self._shop, Plans(pseudonymiser), wait_s=args.feed_wait_s)
+        self._eraser = Eraser(
+            self._shop,
+            events=events,
+            cache=cache,
+            dataset=dataset,
+            pseudonymiser=pseudonymiser,
+            models=[versions["recommender"].reference],
+        )
         self._jobs = Jobs(self._shop, JobStore(args.event_store_url))
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Serve looks for
@@ -110,6 +120,7 @@ class Ingress:
             self._shop,
             self._feeds,
             self._jobs,
+            self._eraser,
             model_cards=self._cards,
             viewers=self._args.demo_viewers,
             access=self._args.access,

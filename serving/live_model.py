@@ -24,7 +24,7 @@ from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import TrainingData, end_of, read_training_data, rebuild, recount
 
 logger = logging.getLogger("ray.serve")
-_State = tuple[tuple[str, ...], int]
+_State = tuple[tuple[str, ...], int, int]
 
 
 class LiveModel:
@@ -34,14 +34,21 @@ class LiveModel:
         self._dataset, self._events = dataset, events
         self._recounted: _State | None = None
         self._rebuilt: _State | None = None
+        self._erasures = 0  # those the statistics know of; a model at rest may be older than any
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.recommender = Recommender(model)
         """Answers for the newest statistics; take it once a request."""
 
     def follow_trends(self) -> None:
-        """Count popularity, trend and viewers anew where there are new events; the item-item matrix stays."""
+        """Count popularity, trend and viewers anew where there are new events; the item-item matrix stays.
+
+        Where a viewer was erased, everything is counted anew.
+        """
         if (state := self._state()) in (self._recounted, self._rebuilt):
+            return
+        if state[-1] != self._erasures:
+            self.rebuild()
             return
         everything = self._everything()
         if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
@@ -53,9 +60,10 @@ class LiveModel:
         if (state := self._state()) == self._rebuilt:
             return
         everything = self._everything()
-        if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
+        end_ms = end_of(everything.events)
+        if end_ms > self.recommender.model.trained_until_ms or state[-1] != self._erasures:
             self._swap(rebuild(self.recommender.model, everything, end_ms))
-        self._rebuilt = state
+        self._rebuilt, self._erasures = state, state[-1]
 
     def start(self, trend_s: float, rebuild_s: float) -> None:
         """Refresh in the background, at once and then at these intervals (seconds)."""
@@ -82,7 +90,8 @@ class LiveModel:
 
     def _state(self) -> _State:
         """What there is to count, told without reading it."""
-        return tuple(self._dataset.files("events") + self._dataset.files("products")), self._events.last_sequence()
+        files = tuple(self._dataset.files("events") + self._dataset.files("products"))
+        return files, self._events.last_sequence(), self._events.erasures()
 
     def _everything(self) -> TrainingData:
         logged = read_training_data(self._dataset)

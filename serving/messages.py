@@ -20,6 +20,14 @@ ViewerId = Annotated[
     str,
     Field(min_length=1, max_length=128, description="The shop's own id of a viewer; stored only as a keyed pseudonym."),
 ]
+Consent = Annotated[
+    bool | None,
+    Field(
+        strict=True,
+        description="Whether the viewer agrees to being profiled: false keeps and uses nothing of them; left out it is "
+        "what the server assumes (access.assume_consent).",
+    ),
+]
 ProductId = Annotated[str, Field(min_length=1, max_length=256, description="Key of the catalogue.")]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -33,6 +41,7 @@ class FeedRequest(_Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 8}]})
     viewer: ViewerId
+    consent: Consent = None
     k: int = Field(8, ge=1, le=MAX_FEED, strict=True, description="Products in the slate.")
     wait: float | None = Field(
         None,
@@ -48,6 +57,7 @@ class RecommendRequest(_Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 20}]})
     viewer: ViewerId
+    consent: Consent = None
     k: int = Field(8, ge=1, le=MAX_RECOMMEND, strict=True, description="Products in the slate.")
 
 
@@ -115,6 +125,7 @@ class EventIn(_Body):
         description="Key of the event; sent twice it is stored once. Made by the server when left out.",
     )
     viewer: ViewerId
+    consent: Consent = None
     product_id: ProductId
     event_type: Literal[EVENT_TYPES] = Field(description="What happened.")  # type: ignore[valid-type]
     at: Annotated[datetime, AfterValidator(_check_time)] | None = Field(
@@ -149,6 +160,17 @@ class EventsStored(BaseModel):
 
     accepted: int = Field(description="Events in the request.")
     stored: int = Field(description="Of these, events not seen before.")
+    without_consent: int = Field(0, description="Of these, events of viewers who do not agree; they are not kept.")
+
+
+class ErasureReceipt(BaseModel):
+    """What was forgotten of a viewer, without naming them."""
+
+    receipt_id: str
+    at: str = Field(description="When, ISO 8601, UTC.")
+    viewer_sha256: str = Field(description="SHA-256 of the pseudonym: whoever has the id and the key can check it.")
+    removed: dict[str, int] = Field(description="Events, rows of the dataset by table, and clips that are gone.")
+    notes: list[str] = Field(description="What an erasure cannot reach, and what to do about it.")
 
 
 class Product(BaseModel):

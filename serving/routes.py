@@ -16,9 +16,10 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import feed_routes, job_routes, media, posters, problems, styles
+from serving import feed_routes, job_routes, media, posters, problems, styles, viewer_routes
 from serving.answers import MP4, MP4_OR_WEBP, responses
 from serving.args import DemoViewer
+from serving.consent import Consent
 from serving.deadlines import Deadlines
 from serving.door.gate import Gate
 from serving.door.middleware import Door
@@ -26,6 +27,7 @@ from serving.door.openapi import describe_door
 from serving.door.ring import KeyRing
 from serving.door.session import add_session
 from serving.door.settings import AccessArgs, LimitArgs
+from serving.erasure import Eraser
 from serving.feeds import Feeds
 from serving.jobs import Jobs
 from serving.messages import (
@@ -51,6 +53,7 @@ def build_http(
     shop: Shop,
     feeds: Feeds,
     jobs: Jobs,
+    eraser: Eraser,
     *,
     model_cards: dict[str, Any],
     viewers: tuple[DemoViewer, ...],
@@ -91,23 +94,25 @@ def build_http(
         embeddable=bool(access.allowed_origins),
     )
     problems.install(app)
-    _add_slates(app, shop)
-    feed_routes.add(app, feeds)
+    consent = Consent(access.assume_consent)
+    _add_slates(app, shop, consent)
+    feed_routes.add(app, feeds, consent)
     job_routes.add(app, jobs)
     _add_clips(app, shop)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)
     _add_storefront(app, shop, viewers)
+    viewer_routes.add(app, eraser)
     add_session(app, ring)
     describe_door(app)
     return app
 
 
-def _add_slates(app: FastAPI, shop: Shop) -> None:
+def _add_slates(app: FastAPI, shop: Shop, consent: Consent) -> None:
     @app.post("/v1/recommend", tags=["slates"], responses=responses(400))
     async def recommend(request: RecommendRequest) -> Slate:
         """Products for a viewer, without clips."""
-        return await shop.slate(request.viewer, request.k)
+        return await shop.slate(consent.viewer(request), request.k)
 
     @app.post("/v1/events", tags=["slates"], status_code=202, responses=responses(400, 507))
     async def events(batch: EventBatch) -> EventsStored:
@@ -116,7 +121,9 @@ def _add_slates(app: FastAPI, shop: Shop) -> None:
         All or nothing: where one event is wrong, none is stored and the answer names each fault, so that the same
         request can be mended and sent again. An `event_id` seen before is accepted and not stored twice.
         """
-        return EventsStored(accepted=len(batch.root), stored=await shop.record(batch.root))
+        agreed = [event for event in batch.root if consent.given(event)]
+        refused = len(batch.root) - len(agreed)
+        return EventsStored(accepted=len(batch.root), stored=await shop.record(agreed), without_consent=refused)
 
 
 def _add_clips(app: FastAPI, shop: Shop) -> None:

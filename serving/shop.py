@@ -112,6 +112,19 @@ class Shop:
             latency_ms={"recommend": _milliseconds_since(started)},
         )
 
+    async def personal_clips(self, viewer: str) -> frozenset[str]:
+        """Ids of the clips in a look that is mixed for this viewer; none for a viewer nothing is known of."""
+        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        if not history:
+            return frozenset()
+        answer = await self._recommender.recommend(history, 1, int(time.time() * 1000))
+        look = styles.personal(answer.weights, self.presets)
+        if len(look.weights) == 1:
+            return frozenset()
+        return frozenset(
+            clip_cache.clip_id(source, look.code_S, 1.0, self._renderer) for source in self.catalogue.sources()
+        )
+
     async def similar(self, product_id: str, k: int) -> Similar:
         """Products most like one product."""
         _ = self.catalogue[product_id]

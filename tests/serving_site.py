@@ -19,6 +19,7 @@ from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
 from serving.contracts import Answer, RenderRequest
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
+from serving.erasure import Eraser
 from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
@@ -112,12 +113,13 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
 def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any) -> Site:
     """A site whose door has settings of its own: access, limits, upload_bytes, ring."""
     events = EventStore(database)
+    cache = ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7)
     recommender, generator = FakeRecommender(), FakeGenerator()
     shop = Shop(
         catalogue=catalogue,
         events=events,
         uploads=UPLOADS,
-        cache=ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7),
+        cache=cache,
         pseudonymiser=Pseudonymiser(KEY),
         recommender=recommender,
         generator=generator,
@@ -131,6 +133,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
         shop,
         feeds,
         Jobs(shop, JobStore(database)),
+        Eraser(shop, events=events, cache=cache, dataset=catalogue._dataset, pseudonymiser=Pseudonymiser(KEY)),
         model_cards={"generator": {"reference": "generator/3"}},
         viewers=(DemoViewer(id="mia", label="Mia"),),
         **settings,

@@ -142,14 +142,14 @@ def test_event_is_durable_and_changes_the_next_slate(client: httpx.Client, setti
     before = client.post("/v1/recommend", json={"viewer": "lena"}).json()["items"]
     chosen = before[0]["product"]["id"]
     answer = client.post("/v1/events", json={**watch("lena", chosen), "event_id": "lena-1"})
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "stored": 1})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "stored": 1, "without_consent": 0})
     pseudonym = Pseudonymiser.load(settings).of("lena")
     assert [e.product_id for e in EventStore(settings.event_store_url).history(pseudonym, 9)] == [chosen]
     after = client.post("/v1/recommend", json={"viewer": "lena"}).json()["items"]
     assert chosen not in [item["product"]["id"] for item in after]
     assert after[0]["reasons"][0]["product_id"] == chosen
     repeated = client.post("/v1/events", json={**watch("lena", chosen), "event_id": "lena-1"})
-    assert repeated.json() == {"accepted": 1, "stored": 0}
+    assert repeated.json() == {"accepted": 1, "stored": 0, "without_consent": 0}
 
 
 def test_two_viewers_of_different_taste_get_two_looks(client: httpx.Client) -> None:

@@ -62,7 +62,7 @@ def test_second_feed_comes_from_the_cache(site: Site) -> None:
 
 
 def test_event_changes_slate_reasons_and_look(site: Site) -> None:
-    assert site("POST", "/v1/events", json=click("p00")).json() == {"accepted": 1, "stored": 1}
+    assert site("POST", "/v1/events", json=click("p00")).json() == {"accepted": 1, "stored": 1, "without_consent": 0}
     feed = site("POST", "/v1/feed", json={"viewer": "mia", "k": 2}).json()
     assert [item["product"]["id"] for item in feed["items"]] == ["p01", "p02"]
     reason = feed["items"][0]["reasons"][0]

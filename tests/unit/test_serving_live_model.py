@@ -81,6 +81,23 @@ def test_a_rebuild_is_a_training_on_all_events_also_after_a_restart(
     np.testing.assert_array_equal(restarted.recommender.model.item_item_mm, rebuilt.item_item_mm)
 
 
+def test_an_erased_viewer_is_counted_no_more_also_after_a_restart(
+    shop: Dataset, model: ItemModel, store: EventStore
+) -> None:
+    """The last viewer to come goes: the statistics step back to those without them."""
+    watches(store, "p07", 3, model.trained_until_ms + DAY_MS)
+    live = LiveModel(model, shop, store)
+    live.rebuild()
+    assert live.recommender.model.viewers_n.sum() == model.viewers_n.sum() + 3
+    store.forget("new2")
+    store.keep_receipt("r", "0" * 64, 1, "{}")
+    live.follow_trends()
+    assert live.recommender.model.viewers_n.sum() == model.viewers_n.sum() + 2
+    restarted = LiveModel(model, shop, store)
+    restarted.follow_trends()
+    np.testing.assert_array_equal(restarted.recommender.model.viewers_n, live.recommender.model.viewers_n)
+
+
 def test_a_pause_between_the_log_and_the_first_visit_fades_nothing(
     shop: Dataset, model: ItemModel, store: EventStore
 ) -> None:

@@ -1,0 +1,75 @@
+"""Forgetting a viewer: events, rows of the dataset's log, clips in their own look; and a receipt that names nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cluster.pseudonym import Pseudonymiser
+from serving.clip_cache import ClipCache
+from serving.event_store import EventStore
+from serving.messages import ErasureReceipt
+from serving.shop import Shop
+from trainables.data.dataset import Dataset
+from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
+
+LEFT_IN_POSTGRESQL = (
+    "PostgreSQL: rows are deleted and the table is vacuumed; its pages, its write-ahead log and backups keep bytes "
+    "until they are used again"
+)
+
+
+class Eraser:
+    """Erases one viewer at a time. What it did before it failed stays done: erasing again goes on from there."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        *,
+        events: EventStore,
+        cache: ClipCache,
+        dataset: Dataset,
+        pseudonymiser: Pseudonymiser,
+        models: Sequence[str] = (),
+    ) -> None:
+        """`models`: served versions whose statistics were trained on the dataset's log."""
+        self._shop, self._events, self._cache, self._dataset = shop, events, cache, dataset
+        self._pseudonymiser, self._models = pseudonymiser, models
+        self._turn = asyncio.Lock()
+
+    async def erase(self, viewer: str) -> ErasureReceipt:
+        """Forget a viewer by the shop's own id; a viewer nobody knows gets a receipt all the same.
+
+        A Problem 503 where the recommender does not answer, which knows the viewer's look: nothing is erased then.
+        """
+        async with self._turn:
+            clips = await self._shop.personal_clips(viewer)
+            return await asyncio.to_thread(self._erase, self._pseudonymiser.of(viewer), clips)
+
+    def _erase(self, name: str, clips: frozenset[str]) -> ErasureReceipt:
+        at = datetime.now(UTC)
+        removed = {"clips": self._cache.discard(clips) if clips else 0, "events": self._events.forget(name)}
+        logged = erase_from_dataset(self._dataset, [name])
+        removed |= {f"dataset_{table}": rows for table, rows in logged.rows_removed.items()}
+        notes = []
+        if logged.total:
+            notes.append("the files the dataset was imported from may still name the viewer: do not import them again")
+            notes += [
+                f"{model} was trained before: `shopreel erase viewer --model {model}` renews it"
+                for model in self._models
+            ]
+        notes += [LEFT_IN_POSTGRESQL] if self._events.kind == "postgresql" else []
+        receipt = ErasureReceipt(
+            receipt_id=uuid.uuid4().hex,
+            at=at.isoformat(timespec="seconds"),
+            viewer_sha256=hashlib.sha256(name.encode()).hexdigest(),
+            removed=removed,
+            notes=notes,
+        )
+        self._events.keep_receipt(
+            receipt.receipt_id, receipt.viewer_sha256, int(at.timestamp() * 1000), receipt.model_dump_json()
+        )
+        return receipt

@@ -1,0 +1,165 @@
+"""`DELETE /v1/viewers/{id}`: nothing of the viewer is left anywhere, and the receipt names nobody. And consent."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from cluster.pseudonym import Pseudonymiser
+from cluster.storage import Storage
+from serving.catalogue import Catalogue
+from serving.door.settings import AccessArgs
+from serving.event_store import EventStore, StoredEvent
+from serving.problems import Problem
+from tests.e2e.tiny_shop import VIEWERS, make_dataset
+from tests.serving_site import KEY, Site, make_site
+
+RAW = VIEWERS[3]
+NAME = Pseudonymiser(KEY).of(RAW)
+
+
+@pytest.fixture
+def shop_site(storage: Storage, database_url: str) -> Site:
+    """A site over a dataset of its own, whose log knows the viewer."""
+    catalogue = Catalogue(make_dataset(storage, Pseudonymiser(KEY)))
+    made = make_site(catalogue, storage, database_url)
+    made.events.seed(catalogue._dataset, 100)
+    return made
+
+
+def traces(root: Path, database: str, *names: str) -> list[str]:
+    """Where on disk any of the names is: as bytes of any file, inside any Parquet file, in any row of the database."""
+    found = []
+    for path in (path for path in root.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        found += [f"{path}: bytes" for name in names if name.encode() in data]
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            texts = str([column.to_pylist() for column in table.columns if str(column.type) == "string"])
+            found += [f"{path}: rows" for name in names if name in texts]
+    engine = sa.create_engine(database)
+    with engine.connect() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            rows = str(connection.exec_driver_sql(f'SELECT * FROM "{table}"').all())
+            found += [f"table {table}" for name in names if name in rows]
+    engine.dispose()
+    return found
+
+
+def watch(viewer: str, product: str, **fields: Any) -> dict[str, Any]:
+    return {"viewer": viewer, "product_id": product, "event_type": "click", **fields}
+
+
+def test_nothing_of_an_erased_viewer_is_left_on_disk(
+    shop_site: Site, storage: Storage, tmp_path: Path, database_url: str
+) -> None:
+    """Many events of many viewers, so that pages of the database split; then one of them is looked for everywhere."""
+    others = [f"other-{number}" for number in range(40)]
+    for round_ in range(10):
+        batch = [watch(viewer, f"p{round_ % 6:02d}", request_id=f"r{round_}") for viewer in [RAW, *others]]
+        assert shop_site("POST", "/v1/events", json=batch).status_code == 202
+    before = shop_site.events.count()
+    feed = shop_site("POST", "/v1/feed", json={"viewer": RAW, "k": 5}).json()
+    assert len(feed["look"]["weights"]) > 1
+    assert traces(tmp_path, database_url, NAME)
+    answer = shop_site("DELETE", f"/v1/viewers/{quote(RAW, safe='')}")
+    assert answer.status_code == 200, answer.text
+    receipt = answer.json()
+    assert traces(tmp_path, database_url, NAME, RAW, "other-") == []
+    assert receipt["viewer_sha256"] == hashlib.sha256(NAME.encode()).hexdigest()
+    removed = receipt["removed"]
+    assert removed["events"] == 10 + removed["dataset_events"]
+    assert removed["dataset_events"] > 0
+    assert removed["clips"] == len(feed["items"])
+    assert shop_site.events.count() == before - removed["events"]
+    assert NAME not in answer.text and RAW not in answer.text
+    assert shop_site("GET", feed["items"][0]["clip"]["url"]).status_code == 404
+    slate = shop_site("POST", "/v1/recommend", json={"viewer": RAW}).json()
+    assert {item["source"] for item in slate["items"]} == {"popular"}
+
+
+def test_erasing_twice_gives_two_receipts(shop_site: Site) -> None:
+    first, second = (shop_site("DELETE", f"/v1/viewers/{RAW}").json() for _ in range(2))
+    assert sum(first["removed"].values()) > 0
+    assert sum(second["removed"].values()) == 0
+    assert first["receipt_id"] != second["receipt_id"]
+    assert shop_site.events.erasures() == 2
+    assert shop_site("DELETE", "/v1/viewers/nobody/with/slashes").status_code == 200
+
+
+def test_an_erased_viewer_can_begin_again(shop_site: Site) -> None:
+    shop_site("DELETE", f"/v1/viewers/{RAW}")
+    assert shop_site("POST", "/v1/events", json=watch(RAW, "p00")).json()["stored"] == 1
+    assert shop_site.events.count(NAME) == 1
+
+
+def test_events_of_the_log_do_not_come_back_with_a_restart(
+    shop_site: Site, storage: Storage, database_url: str
+) -> None:
+    shop_site("DELETE", f"/v1/viewers/{RAW}")
+    reopened = EventStore(database_url)
+    reopened.seed(shop_site.shop.catalogue._dataset, 100)
+    assert reopened.count(NAME) == 0
+    assert reopened.count() == shop_site.events.count()
+
+
+def test_nothing_is_erased_while_the_look_is_unknown(shop_site: Site) -> None:
+    """The recommender does not answer: 503, and the whole viewer is still there to be erased later."""
+
+    async def silent(*_: Any) -> Any:
+        raise Problem(503, "the recommender does not answer; try again")
+
+    shop_site.recommender.recommend = silent
+    before = shop_site.events.count(NAME)
+    assert shop_site("DELETE", f"/v1/viewers/{RAW}").status_code == 503
+    assert shop_site.events.count(NAME) == before > 0
+
+
+def test_a_database_of_before_is_rewritten_where_it_holds_old_bytes(tmp_path: Path) -> None:
+    """Rows deleted by a program that does not zero them are gone from the file after the next erasure."""
+    url = f"sqlite:///{tmp_path}/old.db"
+    store = EventStore(url)
+    store.append(
+        [StoredEvent(event_id=f"e{i}", viewer_id=NAME, product_id="p", event_type="click", at_ms=i) for i in range(99)]
+    )
+    store.close()
+    engine = sa.create_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+        connection.exec_driver_sql("DELETE FROM events")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    assert NAME.encode() in (tmp_path / "old.db").read_bytes()
+    EventStore(url).forget(NAME)
+    assert all(NAME.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_without_consent_nothing_is_kept_and_nothing_is_used(shop_site: Site) -> None:
+    before = shop_site.events.count()
+    batch = [watch("mia", "p00", consent=False), watch("mia", "p01", consent=True), watch("mia", "p02")]
+    answer = shop_site("POST", "/v1/events", json=batch).json()
+    assert answer == {"accepted": 3, "stored": 2, "without_consent": 1}
+    assert shop_site.events.count() == before + 2
+    for route in ("/v1/recommend", "/v1/feed"):
+        known = shop_site("POST", route, json={"viewer": "mia", "k": 3}).json()
+        stranger = shop_site("POST", route, json={"viewer": "mia", "k": 3, "consent": False}).json()
+        assert {item["source"] for item in known["items"]} == {"history"}
+        assert {item["source"] for item in stranger["items"]} == {"popular"}
+
+
+def test_where_consent_is_not_assumed_it_has_to_be_said(storage: Storage, tmp_path: Path) -> None:
+    catalogue = Catalogue(make_dataset(storage, Pseudonymiser(KEY)))
+    site = make_site(catalogue, storage, f"sqlite:///{tmp_path}/e.db", access=AccessArgs(assume_consent=False))
+    assert site("POST", "/v1/events", json=watch("mia", "p00")).json()["without_consent"] == 1
+    assert site("POST", "/v1/events", json=watch("mia", "p00", consent=True)).json()["stored"] == 1
+    assert site("POST", "/v1/recommend", json={"viewer": "mia"}).json()["items"][0]["source"] == "popular"
+    assert (
+        site("POST", "/v1/recommend", json={"viewer": "mia", "consent": True}).json()["items"][0]["source"] == "history"
+    )
+    assert site("POST", "/v1/events", json=watch("mia", "p00", consent="yes")).status_code == 422
