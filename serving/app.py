@@ -37,26 +37,32 @@ def build(args: dict[str, Any]) -> serve.Application:
         "generator": _servable(registry, checked.generator, "generator"),
         "recommender": _servable(registry, checked.recommender, "recommender"),
     }
+    parts = deployments(checked)
+    return parts["ingress"].bind(
+        checked,
+        versions,
+        parts["recommender"].bind(checked, versions["recommender"]),
+        parts["generator"].bind(checked, versions["generator"]),
+    )
+
+
+def deployments(args: AppArgs) -> dict[str, serve.Deployment]:
+    """What the application consists of, by name; needs neither Ray nor the registry."""
     recommender = _deployment(
         RecommenderReplica,
         "recommender",
-        num_replicas=checked.recommender_replicas,
+        num_replicas=args.recommender_replicas,
         max_ongoing_requests=100,
-        max_queued_requests=checked.limits.in_flight,
+        max_queued_requests=args.limits.in_flight,
     )
     ingress = _deployment(
         serve.ingress()(Ingress),
         "ingress",
-        num_replicas=checked.ingress_replicas,
-        max_ongoing_requests=checked.limits.in_flight + SPARE_REQUESTS,
-        max_queued_requests=checked.limits.in_flight,
+        num_replicas=args.ingress_replicas,
+        max_ongoing_requests=args.limits.in_flight + SPARE_REQUESTS,
+        max_queued_requests=args.limits.in_flight,
     )
-    return ingress.bind(
-        checked,
-        versions,
-        recommender.bind(checked, versions["recommender"]),
-        _generator(checked).bind(checked, versions["generator"]),
-    )
+    return {part.name: part for part in (ingress, recommender, _generator(args))}
 
 
 def _servable(registry: Registry, reference: str, kind: str) -> ModelVersion:

@@ -1,0 +1,1 @@
+"""What runs shopreel on a cluster: manifests rendered from one typed description, and checked without a cluster."""

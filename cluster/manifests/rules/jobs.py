@@ -1,0 +1,92 @@
+"""Rules of a RayJob: its command, how it is taken down, and what Kueue asks of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+
+from cluster.manifests.rules.parts import kind_of, worker_groups
+from cluster.manifests.source import Document, Problem
+
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
+_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
+
+CommandError = Callable[[Sequence[str]], str | None]
+"""What is wrong with the arguments of `shopreel`; None where nothing is."""
+
+
+def check_job(document: Document, command_error: CommandError) -> Iterator[Problem]:
+    """Problems of a RayJob."""
+    if kind_of(document) != "RayJob":
+        return
+    yield from _entrypoint(document, command_error)
+    yield from _deletion(document)
+    yield from _queue(document)
+
+
+def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Problem]:
+    line = document.root.get("spec", "entrypoint")
+    try:
+        program, *arguments = shlex.split(line.text() or "")
+    except ValueError as error:
+        yield line.problem(f"is no command line: {error}")
+        return
+    reason = command_error(arguments) if program == "shopreel" else None
+    if reason:
+        yield line.problem(f"shopreel does not take this command: {reason}")
+
+
+def _deletion(document: Document) -> Iterator[Problem]:
+    spec = document.root.get("spec")
+    shut_down, ttl = spec.get("shutdownAfterJobFinishes"), spec.get("ttlSecondsAfterFinished")
+    strategy = spec.get("deletionStrategy")
+    rules = list(strategy.get("deletionRules").items())
+    both_policies = strategy.get("onSuccess").value and strategy.get("onFailure").value
+    any_policy = strategy.get("onSuccess").value or strategy.get("onFailure").value
+    autoscaling = spec.get("rayClusterSpec", "enableInTreeAutoscaling").value
+    if (ttl.whole() or 0) > 0 and not shut_down.value:
+        yield ttl.problem("needs shutdownAfterJobFinishes: true")
+    if rules and shut_down.value:
+        yield shut_down.problem("KubeRay takes either this or deletionStrategy.deletionRules")
+    if rules and any_policy:
+        yield strategy.problem("KubeRay takes either deletionRules or onSuccess and onFailure")
+    if strategy.value and not rules and not both_policies:
+        yield strategy.problem("needs deletionRules, or both onSuccess and onFailure")
+    for rule in (*rules, strategy.get("onSuccess"), strategy.get("onFailure")):
+        if rule.get("policy").value == "DeleteWorkers" and autoscaling:
+            yield rule.get("policy").problem("DeleteWorkers does not go with enableInTreeAutoscaling")
+    due: dict[object, list[tuple[int, int]]] = {}
+    for rule in rules:
+        condition, policy = rule.get("condition"), rule.get("policy").value
+        status = condition.get("jobStatus").value or condition.get("jobDeploymentStatus").value
+        if status is None:
+            yield condition.problem("needs jobStatus or jobDeploymentStatus")
+        elif policy in _ORDER:
+            rank, seconds = _ORDER.index(policy), condition.get("ttlSeconds").whole() or 0
+            earlier = due.setdefault(status, [])
+            if any((seconds - other) * (rank - place) < 0 for place, other in earlier):
+                yield condition.get("ttlSeconds").problem(
+                    f"workers go first, then the cluster, then the job: the times of {status} are out of order"
+                )
+            earlier.append((rank, seconds))
+
+
+def _queue(document: Document) -> Iterator[Problem]:
+    metadata, spec = document.root.get("metadata"), document.root.get("spec")
+    queue = metadata.get("labels", QUEUE_LABEL)
+    if queue.value is None:
+        return
+    if not spec.get("shutdownAfterJobFinishes").value:
+        yield queue.problem("Kueue admits a job only with spec.shutdownAfterJobFinishes: true")
+    if spec.get("clusterSelector").value:
+        yield spec.get("clusterSelector").problem("a job that Kueue admits cannot use a running cluster")
+    cluster = spec.get("rayClusterSpec")
+    elastic = metadata.get("annotations", ELASTIC_ANNOTATION).value == "true"
+    if cluster.get("enableInTreeAutoscaling").value and not elastic:
+        yield cluster.get("enableInTreeAutoscaling").problem(
+            f'Kueue reserves a fixed size; set it to false, or annotate the job {ELASTIC_ANNOTATION}: "true"'
+        )
+    for group in worker_groups(cluster):
+        if group.get("groupName").value == "head":
+            yield group.get("groupName").problem("Kueue keeps the name head for the head; rename the group")

@@ -1,0 +1,86 @@
+"""Rules of names that point elsewhere: secrets, config maps, ports that are scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from cluster.manifests.rules.parts import cluster_spec, kind_of, pods
+from cluster.manifests.source import Document, Node, Problem
+
+EXTERNAL_SECRETS = "shopreel.io/external-secrets"
+"""Annotation of an object: names of secrets that are made outside the manifests, separated by commas."""
+
+KUBERAY_PORTS = ("metrics", "gcs-server", "dashboard", "client", "serve")
+"""Ports that KubeRay adds to pods which name none."""
+
+
+def check_references(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Problems of names across all documents together."""
+    secrets = {name: keys for document in documents for name, keys in _provided(document, "Secret")}
+    maps = {name: keys for document in documents for name, keys in _provided(document, "ConfigMap")}
+    for document in documents:
+        annotation = document.root.get("metadata", "annotations", EXTERNAL_SECRETS).text() or ""
+        external = {name.strip() for name in annotation.split(",")}
+        for name, key in _uses(document, "secret"):
+            if name.value not in external:
+                yield from _missing(name, key, secrets, "Secret", f"; or list it in the annotation {EXTERNAL_SECRETS}")
+        for name, key in _uses(document, "configMap"):
+            yield from _missing(name, key, maps, "ConfigMap", "")
+    yield from _scraped_ports(documents)
+
+
+def _provided(document: Document, kind: str) -> Iterator[tuple[str, set[str]]]:
+    if kind_of(document) == kind:
+        root = document.root
+        keys = {str(item.key) for part in ("data", "stringData", "binaryData") for item in root.get(part).items()}
+        yield str(root.get("metadata", "name").value), keys
+
+
+def _uses(document: Document, what: str) -> Iterator[tuple[Node, Node | None]]:
+    """Name and, where one is asked for, key of every secret or config map that an object uses."""
+    if kind_of(document) in ("Secret", "ConfigMap"):
+        return
+    for node in document.root.walk():
+        step = node.path[-1] if node.path else None
+        if node.get("optional").value is True or not isinstance(node.value, dict):
+            continue
+        if step == f"{what}KeyRef":
+            yield node.get("name"), node.get("key")
+        elif step == f"{what}Ref" or (step == "configMap" and what == "configMap"):
+            yield node.get("name"), None
+        elif what == "secret" and step in ("secret", "authOptions") and node.get("secretName").text():
+            yield node.get("secretName"), None
+        elif what == "secret" and len(node.path) > 1 and node.path[-2] == "imagePullSecrets":
+            yield node.get("name"), None
+
+
+def _missing(
+    name: Node, key: Node | None, provided: dict[str, set[str]], kind: str, otherwise: str
+) -> Iterator[Problem]:
+    if name.text() is None:
+        return  # the models say so
+    if name.value not in provided:
+        yield name.problem(f"no {kind} {name.value} is among the manifests; add it{otherwise}")
+    elif key is not None and key.text() and key.value not in provided[name.value]:
+        there = ", ".join(sorted(provided[name.value])) or "no keys"
+        yield key.problem(f"{kind} {name.value} has no key {key.value}; it has: {there}")
+
+
+def _scraped_ports(documents: Sequence[Document]) -> Iterator[Problem]:
+    names = set(KUBERAY_PORTS)
+    for document in documents:
+        spec = cluster_spec(document)
+        for pod in pods(spec) if spec is not None else ():
+            for container in pod.get("containers").items():
+                names |= {str(port.get("name").value) for port in container.get("ports").items()}
+    for document in documents:
+        field = {"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}.get(kind_of(document) or "")
+        for endpoint in document.root.get("spec", field).items() if field else ():
+            port = endpoint.get("port")
+            if port.text() and port.value not in names:
+                close = get_close_matches(port.value, names, n=1)
+                yield port.problem(
+                    f"no pod has a port {port.value}; "
+                    + (f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(names))}")
+                )
