@@ -136,9 +136,7 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
     name, frames, budget = str(path), [], WHOLE_BUDGET_PIXELS
     try:
         with _open(path, name) as container:
-            if not container.streams.video:
-                raise InputError(f"{name} has no video stream, or is truncated before it")
-            stream = container.streams.video[0]
+            stream = _video_stream(container, name)
             _check_complete(stream, name, _size_in_bytes(path))
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -214,10 +212,9 @@ def read_metadata(source: str | Path | bytes, *, name: str | None = None) -> dic
 def count_frames(path: Path) -> int:
     """Frames a file's index names (0 where it has none), without decoding. Raises InputError for a truncated file."""
     with _open(path, str(path)) as container:
-        if not container.streams.video:
-            raise InputError(f"{path} has no video stream, or is truncated before it")
-        _check_complete(container.streams.video[0], str(path), _size_in_bytes(path))
-        return container.streams.video[0].frames
+        stream = _video_stream(container, str(path))
+        _check_complete(stream, str(path), _size_in_bytes(path))
+        return stream.frames
 
 
 def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
@@ -229,6 +226,15 @@ def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
     except (av.FFmpegError, UnicodeDecodeError) as error:
         hint = "is no video, or its index is cut off (a truncated MP4)"
         raise InputError(f"{name} {hint}: {_reason(error)}") from error
+
+
+def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    if not container.streams.video:
+        raise InputError(f"{name} has no video stream, or is truncated before it")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise InputError(f"{name} holds video of a kind that is not known; re-encode it as H.264")
+    return stream
 
 
 def _size_in_bytes(source: str | Path | bytes, name: str = "") -> int:
@@ -248,9 +254,7 @@ def _decode_frames(
     container: av.container.InputContainer, options: DecodeOptions, name: str, size_in_bytes: int
 ) -> tuple[np.ndarray, float, float, float]:
     """Frames, start and step in source seconds, and the source's length."""
-    if not container.streams.video:
-        raise InputError(f"{name} has no video stream, or is truncated before it")
-    stream = container.streams.video[0]
+    stream = _video_stream(container, name)
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > options.max_pixels:
         raise InputError(f"{name} is {width}×{height}; the limit is {options.max_pixels} pixels, scale it down")
