@@ -15,12 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.metrics.image import LUMA
+from trainables.generator.structure import ssim_map
 
 FLOOR = 1e-4
 """Squared error below which nothing is gained: 46 dB."""
-_RADIUS, _SIGMA = 5, 1.5
-"""SSIM's Gaussian window, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +44,9 @@ def log_error(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:
 
 
 def structure_loss(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:
-    """1 − SSIM (Wang et al. 2004) of luma, averaged over frames where the 11 × 11 window fits; 0…2. Sides ≥ 11."""
-    weights = enhanced_BCTHW.new_tensor(LUMA).view(1, 3, 1, 1, 1)
-    x, y = (((clip * weights).sum(1) + 1).flatten(0, 1)[:, None] / 2 for clip in (enhanced_BCTHW, clean_BCTHW))
-    at = torch.arange(-_RADIUS, _RADIUS + 1, device=x.device, dtype=x.dtype)
-    line = torch.softmax(-at.square() / (2 * _SIGMA**2), 0)
-    moments = torch.cat([x, y, x * x, y * y, x * y], 1)
-    for kernel in (line.view(1, 1, 1, -1), line.view(1, 1, -1, 1)):
-        moments = F.conv2d(moments, kernel.expand(5, -1, -1, -1), groups=5)
-    mean_x, mean_y, square_x, square_y, product = moments.unbind(1)
-    c1, c2 = 0.01**2, 0.03**2
-    likeness = (2 * mean_x * mean_y + c1) * (2 * (product - mean_x * mean_y) + c2)
-    likeness = likeness / (mean_x**2 + mean_y**2 + c1)
-    return 1 - (likeness / (square_x - mean_x**2 + square_y - mean_y**2 + c2)).mean()
+    """1 − SSIM of luma, averaged over frames where the 11 × 11 window fits; 0…2. Sides ≥ 11."""
+    enhanced, clean = (clip.transpose(1, 2).flatten(0, 1) for clip in (enhanced_BCTHW, clean_BCTHW))
+    return 1 - ssim_map(enhanced, clean).mean()
 
 
 def temporal_loss(enhanced_BCTHW: Tensor, clean_BCTHW: Tensor) -> Tensor:

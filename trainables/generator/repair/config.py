@@ -11,7 +11,7 @@ from trainables.generator.repair.network import NetworkConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights of L = L1_hole + w_f·L_fidelity + w_t·L_temp + w_d·L_detail."""
+    """Weights of L = L1_hole + w_f·L_fidelity + w_t·L_temp + w_d·L_detail + w_s·L_structure + w_a·L_activity."""
 
     fidelity_weight: float = 0.02
     """Logarithm of the squared error, PSNR up to scale, ≥ 0."""
@@ -19,9 +19,13 @@ class LossConfig:
     """Changes between frames must be the clean clip's, ≥ 0."""
     detail_weight: float = 0.5
     """Differences between neighbouring pixels must be the clean clip's, ≥ 0."""
+    structure_weight: float = 0.1
+    """SSIM of the damage, ≥ 0: detail too faint to count as error is still drawn."""
+    activity_weight: float = 0.05
+    """The damage must move as much as the clean clip does, ≥ 0."""
 
     def __post_init__(self) -> None:
-        for name in ("fidelity_weight", "temporal_weight", "detail_weight"):
+        for name in ("fidelity_weight", "temporal_weight", "detail_weight", "structure_weight", "activity_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
 

@@ -5,10 +5,15 @@ Dims: B samples, F frames of a sample, C = 3 channels, H height, W width; clips 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from trainables.generator.structure import RADIUS, ssim_map
 
 LEAST_ERROR = 1e-4
 """Added to squared errors before the logarithm: about 46 dB."""
+STILL = 0.01
+"""Change from frame to frame, of a range of 2, below which a clip counts as standing still."""
 
 
 def hole_loss(mended_BFCHW: Tensor, clean_BFCHW: Tensor, mask_BF1HW: Tensor) -> Tensor:
@@ -40,3 +45,24 @@ def detail_loss(mended_BFCHW: Tensor, clean_BFCHW: Tensor, mask_BF1HW: Tensor) -
     wrong = (mended_BFCHW - clean_BFCHW) * mask_BF1HW
     count = (3 * mask_BF1HW.sum()).clamp(min=1)
     return (wrong.diff(dim=-1).abs().sum() + wrong.diff(dim=-2).abs().sum()) / (2 * count)
+
+
+def structure_loss(mended_BFCHW: Tensor, clean_BFCHW: Tensor, mask_BF1HW: Tensor) -> Tensor:
+    """1 − SSIM of the damaged pixels where the 11 × 11 window fits; 0…2. Sides ≥ 11."""
+    likeness = ssim_map(mended_BFCHW.flatten(0, 1), clean_BFCHW.flatten(0, 1))
+    hurt = mask_BF1HW.flatten(0, 1)[..., RADIUS:-RADIUS, RADIUS:-RADIUS]
+    return ((1 - likeness) * hurt).sum() / hurt.sum().clamp(min=1)
+
+
+def activity_loss(mended_BFCHW: Tensor, clean_BFCHW: Tensor, mask_BF1HW: Tensor) -> Tensor:
+    """(ln a)², a the mean change from frame to frame over the clean clip's, averaged over samples: what is unsure is
+    painted too smooth by every loss that counts error, and then it moves too little.
+    """
+    if mended_BFCHW.shape[1] < 2:
+        return mended_BFCHW.sum() * 0
+    hurt = (mask_BF1HW[:, 1:] + mask_BF1HW[:, :-1]).clamp(max=1)
+    count_B = (3 * hurt.flatten(1).sum(1)).clamp(min=1)
+    mended_B, clean_B = (
+        (clip.diff(dim=1).abs() * hurt).flatten(1).sum(1) / count_B + STILL for clip in (mended_BFCHW, clean_BFCHW)
+    )
+    return torch.log(mended_B / clean_B).square().mean()

@@ -67,6 +67,8 @@ class RepairUpdates:
             "fidelity": losses.fidelity_loss(*compared),
             "temporal": losses.temporal_loss(*compared),
             "detail": losses.detail_loss(*compared),
+            "structure": losses.structure_loss(*compared),
+            "activity": losses.activity_loss(*compared),
         }
         weights = config.loss
         terms["total"] = (
@@ -74,6 +76,8 @@ class RepairUpdates:
             + weights.fidelity_weight * terms["fidelity"]
             + weights.temporal_weight * terms["temporal"]
             + weights.detail_weight * terms["detail"]
+            + weights.structure_weight * terms["structure"]
+            + weights.activity_weight * terms["activity"]
         )
         means = checked_means(self.fabric, terms, step, config.optimizer)
         self.optimizer.zero_grad()

@@ -8,6 +8,7 @@ An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import cv2
 
@@ -42,6 +43,7 @@ SETTINGS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     starter_arguments(parser)
+    parser.add_argument("--start", type=Path, help="bundle whose weights a fresh run begins with")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     corpus = Corpus.open(arguments.corpus)
@@ -50,8 +52,9 @@ def main() -> None:
         for source, times in TIMES.items()
         for place in corpus.where(source, held_out=False)[:: EVERY[source]] * times
     ]
+    clips = CorpusClips(corpus, places)
     train_starter(
-        arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=CorpusClips(corpus, places), data=(USED,)
+        arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=clips, data=(USED,), start=arguments.start
     )
 
 
