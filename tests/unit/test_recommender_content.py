@@ -1,7 +1,9 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.recommender_log import products_table
+from trainables.data.schemas import ATTRIBUTES
 from trainables.data.style_code import CODE_DIM
 from trainables.recommender.content import ContentConfig, content_features
 
@@ -27,12 +29,21 @@ def test_words_tags_creator_and_price_tell_products_of_one_category_apart():
     base = {"category": 0.0, "look": 0.0}
     titled = catalogue(title=["red oak lamp", "red oak lamp two", "blue steel", "x", "y", "z"])
     assert similarity(titled, **base)[0, 1] > similarity(titled, **base)[0, 2] + 0.3
-    tagged = catalogue(tags=[["a", "b"], ["a", "b"], ["c"], ["d"], ["e"], None])
+    tagged = catalogue(tags=[["a", "b"], ["a", "b"], ["c"], ["c"], ["e"], None])
     assert similarity(tagged, **base)[0, 1] > similarity(tagged, **base)[0, 2] + 0.3
-    made = catalogue(creator=["Ann", "Ann", "Bo", None, None, None])
+    made = catalogue(creator=["Ann", "Ann", "Bo", "Bo", None, None])
     assert similarity(made, **base)[0, 1] > similarity(made, **base)[0, 2] + 0.3
     priced = catalogue(price=[10.0, 11.0, 900.0, None, 50.0, -1.0])
     assert similarity(priced, **base)[0, 1] > 0 > similarity(priced, **base)[0, 2]
+
+
+def test_attributes_of_the_source_tell_products_apart():
+    kinds = [{"finish": "matt"}, {"finish": "matt"}, {"finish": "gloss"}, {"finish": "gloss"}, {}, None]
+    column = pa.array([list((kind or {}).items()) for kind in kinds], ATTRIBUTES)
+    finished = catalogue().set_column(catalogue().column_names.index("attributes"), "attributes", column)
+    s = similarity(finished, category=0.0)
+    assert s[0, 1] == pytest.approx(1, abs=1e-6)
+    assert s[0, 2] < 0 == s[0, 4]
 
 
 def test_looks_that_are_alike_are_near():

@@ -11,6 +11,8 @@ from tests.recommender_log import products_table
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.audio import MEL_BANDS
 from trainables.data.schemas import ATTRIBUTES
+from trainables.data.style_code import CODE_DIM
+from trainables.recommender.content import WEIGHTS, ContentConfig, content_features
 from trainables.recommender.features.attributes import attribute_block, catalogue_blocks, choices, soft_bins
 from trainables.recommender.features.blocks import joined, normalised, standardised
 from trainables.recommender.features.extract import (
@@ -23,7 +25,6 @@ from trainables.recommender.features.extract import (
 )
 from trainables.recommender.features.table import (
     content_blocks,
-    read_content,
     read_modalities,
     read_sources,
     source_of,
@@ -157,18 +158,25 @@ def test_rows_come_back_the_latest_of_each_product_and_nan_where_missing(storage
     np.testing.assert_allclose(found["style"][0], rows[1]["style"], rtol=1e-6)
 
 
-def test_content_of_a_product_without_features_is_zero(storage: Storage) -> None:
+def test_what_was_built_becomes_content(storage: Storage) -> None:
     dataset = make_tiny_shop(storage, products=4, viewers=0)
     ids = [f"p{i:02d}" for i in range(4)]
-    assert read_content(dataset, ids, {}).shape == (4, 0)
-    rng = np.random.default_rng(0)
+    assert read_modalities(dataset, ids) == {}
+    text = np.random.default_rng(0).normal(size=(4, 256))
+    text[1] = text[0] + 0.01
     write_rows(dataset, [
-        {"product_id": i, "source": i, "text": rng.normal(size=256), "price": rng.random(1)} for i in ids[:3]
+        {"product_id": i, "source": i, "text": text[row], "price": np.ones(1)} for row, i in enumerate(ids[:3])
     ])  # fmt: skip
-    content = read_content(dataset, ids, {"price": 0.2, "audio": 5.0})
-    np.testing.assert_allclose(np.linalg.norm(content, axis=1), [1, 1, 1, 0], atol=1e-5)
-    prices = content_blocks(read_modalities(dataset, ids))["price"]
+    modalities = read_modalities(dataset, ids)
+    assert np.isnan(modalities["text"][3]).all()
+    prices = content_blocks({"price": np.array([[0.5], [0.7], [0.2], [np.nan]])})["price"]
     np.testing.assert_allclose(prices.sum(1), [1, 1, 1, 0], atol=1e-6)
+    silent = dict.fromkeys(WEIGHTS, 0.0)
+    codes = np.full((4, CODE_DIM), np.nan, np.float32)
+    config = ContentConfig(**silent | {"text": 1.0})
+    content = content_features(dataset.arrow("products"), codes, config, content_blocks(modalities))
+    np.testing.assert_allclose(np.linalg.norm(content, axis=1), [1, 1, 1, 0], atol=1e-5)
+    assert content[0] @ content[1] > 0.99 > content[0] @ content[2] + 0.5
 
 
 def test_a_row_is_out_of_date_when_what_it_was_made_of_changes() -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, products_table, two_tastes
+from trainables.data.schemas import ATTRIBUTES
 from trainables.metrics import batched, ranking
 from trainables.recommender.batch import caught_up, slates
 from trainables.recommender.feedback import FeedbackConfig, collect
@@ -73,6 +74,18 @@ def test_learning_finds_that_skips_count_where_only_what_suits_is_shown():
     events = events_table([{**row, "event_type": "watch"} for row in rows])
     shop = TrainingData(events, products_table([f"p{i:03d}" for i in range(200)]), {})
     assert learn(CONFIG, shop, until_ms=START_MS + 14 * DAY_MS).feedback.impression > 0
+
+
+@pytest.mark.parametrize("telling", [True, False])
+def test_learning_aligns_content_where_one_of_many_attributes_tells_who_likes_what(telling):
+    rng, data = np.random.default_rng(0), two_tastes(products=200)
+    ids = data.products["product_id"].to_pylist()
+    kinds = [{f"noise{j}": "abc"[rng.integers(3)] for j in range(8)} for _ in ids]
+    if telling:
+        kinds = [{**kind, "shape": "round" if i % 2 else "square"} for i, kind in enumerate(kinds)]
+    told = products_table(ids, attributes=pa.array([list(kind.items()) for kind in kinds], ATTRIBUTES))
+    learned = learn(CONFIG, replace(data, products=told, style_codes={}), until_ms=END)
+    assert learned.alignment.enabled is telling
 
 
 def test_a_small_log_and_a_wish_to_be_left_alone_keep_the_settings(data):

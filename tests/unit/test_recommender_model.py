@@ -12,6 +12,7 @@ from cluster.config import override
 from cluster.errors import InputError, NotFoundError
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, products_table, two_tastes
 from trainables.recommender.bundle import load_model, save_model
+from trainables.recommender.cold.alignment import AlignmentConfig
 from trainables.recommender.ease import EaseConfig
 from trainables.recommender.history import HistoryEvent, histories
 from trainables.recommender.model import ItemModel
@@ -32,6 +33,12 @@ def data() -> TrainingData:
 @pytest.fixture(scope="module")
 def recommender(data) -> Recommender:
     return Recommender(train(CONFIG, data, CODES, until_ms=NOW))
+
+
+@pytest.fixture(scope="module")
+def aligned(data) -> Recommender:
+    """The same with content aligned to the item-item matrix."""
+    return Recommender(train(replace(CONFIG, alignment=AlignmentConfig(enabled=True)), data, CODES, until_ms=NOW))
 
 
 def liked(*products: str, at_ms: int = NOW - DAY_MS) -> list[HistoryEvent]:
@@ -99,6 +106,22 @@ def test_new_products_come_through_content_with_the_past_product_as_reason(recom
     assert by_id["p58"].source == "content"
     assert by_id["p58"].reasons[0].share > 0
     assert place["p58"] < 20 < place["p59"]
+
+
+def test_aligned_content_carries_new_products_and_its_shares_still_sum_to_the_score(aligned, tmp_path):
+    history = liked("p00", "p02", "p04", "p59")  # p59 has no row in the matrix
+    slate = aligned.recommend(history, 1000, NOW)
+    place = {item.product_id: i for i, item in enumerate(slate)}
+    assert place["p58"] < 20
+    assert next(item for item in slate if item.product_id == "p58").source == "content"
+    past = aligned.fold(history, NOW)
+    scores = aligned.model.scores(past.rows, past.weights)
+    for item in slate:
+        assert item.score == pytest.approx(scores[aligned.model.row_of[item.product_id]], abs=1e-6)
+        assert math.fsum([item.popularity, *(reason.share for reason in item.reasons)]) == item.score
+    save_model(aligned.model, tmp_path / "bundle", {})
+    again = load_model(tmp_path / "bundle")
+    np.testing.assert_array_equal(again.scores(past.rows, past.weights), scores)
 
 
 def test_an_unknown_viewer_gets_what_is_popular_and_new_products_last(recommender):

@@ -12,11 +12,13 @@ from scipy import sparse
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError
 from trainables.bundle import read_bundle, write_bundle
+from trainables.recommender.cold.alignment import AlignedContent
 from trainables.recommender.model import ItemModel
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
 
 _ARRAYS = ("item_rows", "content_nD", "viewers_n", "popularity_n", "trend_n", "style_codes_nS")
+_ALIGNED = ("past_nR", "target_nR")
 _SPARSE = ("item_item_data", "item_item_indices", "item_item_indptr")
 RANKER = "ranker."
 """Prefix of the tensors that belong to the ranker of impressions, where a bundle carries one."""
@@ -32,6 +34,8 @@ def save_model(
     names = tuple(model.looks.preset_codes)
     tensors = {name: getattr(model, name) for name in _ARRAYS}
     tensors |= _matrix_tensors(model.item_item_mm)
+    if model.aligned is not None:
+        tensors |= {name: getattr(model.aligned, name) for name in _ALIGNED}
     tensors["preset_codes_PS"] = np.stack([np.asarray(model.looks.preset_codes[name], np.float32) for name in names])
     tensors["looks_mean_S"], tensors["looks_covariance_SS"] = model.looks.mean, model.looks.covariance
     tensors |= {RANKER + name: array for name, array in (ranker_parts or {}).items()}
@@ -57,6 +61,7 @@ def load_model(folder: Path) -> ItemModel:
         model = ItemModel(
             **{name: tensors[name] for name in _ARRAYS},
             item_item_mm=_matrix(tensors),
+            aligned=AlignedContent(*(tensors[name] for name in _ALIGNED)) if _ALIGNED[0] in tensors else None,
             product_ids=tuple(config["product_ids"]),
             categories=tuple(config["categories"]),
             content_scale=float(config["content_scale"]),
@@ -68,7 +73,8 @@ def load_model(folder: Path) -> ItemModel:
         )
     except (KeyError, ValueError) as error:
         raise InputError(f"bundle {folder}: {error} is missing or wrong; train again") from error
-    if len(model.popularity_n) != len(model.product_ids) or model.item_item_mm.shape[0] != len(model.item_rows):
+    rows = {len(model.popularity_n), *(len(tensors[name]) for name in _ALIGNED if name in tensors)}
+    if rows != {len(model.product_ids)} or model.item_item_mm.shape[0] != len(model.item_rows):
         raise InputError(f"bundle {folder}: its arrays and its product ids differ in length; fetch it again")
     return model
 

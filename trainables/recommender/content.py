@@ -1,8 +1,9 @@
 """Content features: what a product is, whatever anybody did with it. They carry products that nobody has met yet.
 
-A product's feature vector is made of blocks (look, category, tags, words, price). Every block is centred on the
-catalogue, brought to length 1 and weighted; the cosine of two products is thus about the weighted mean of their blocks'
-cosines. What a product lacks (no clip, no price) is a block of zeros and says nothing.
+A product's feature vector is made of blocks (look, category, tags, creator, words, price, each attribute of its source
+and, where `shopreel features build` has made them, frames, sound, motion, length and meaning of its text). Every block
+is centred on the catalogue, brought to length 1 and weighted; the cosine of two products is thus about the weighted
+mean of their blocks' cosines. What a product lacks (no clip, no price) is a block of zeros and says nothing.
 
 Dims: n products, S style code, D features.
 """
@@ -12,58 +13,80 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-MAX_CATEGORIES = 256
+from trainables.recommender.features.attributes import ATTRIBUTE, catalogue_blocks
+from trainables.recommender.features.blocks import joined, standardised
+
+WEIGHTS = (
+    "look", "category", "tags", "creator", "words", "price", "attribute",
+    "frames", "audio", "motion", "duration", "text",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContentConfig:
-    """Weights of the blocks, ≥ 0 (0 leaves a block out), and the size of the hashed ones."""
+    """Weights of the blocks, ≥ 0 (0 leaves a block out), and the width of those that could be very wide."""
 
     look: float = 1.0
     """Style code of the product's clip."""
     category: float = 1.0
-    """Category, one of the 256 most frequent."""
     tags: float = 0.7
-    """Tags and creator, hashed."""
+    creator: float = 0.7
     words: float = 0.7
     """Words of title and description, hashed and weighted by rarity."""
     price: float = 0.2
     """Logarithm of the price."""
+    attribute: float = 0.5
+    """Each attribute that the source brought along."""
+    frames: float = 0.7
+    """What the frames show; this and the next ones only where features were built."""
+    audio: float = 0.3
+    motion: float = 0.2
+    duration: float = 0.2
+    text: float = 0.7
+    """Meaning of title and description."""
+    most_values: int = 1024
+    """Values of category, tags, creator or an attribute that get a column, the most frequent; 8…4096."""
     hash_dims: int = 64
-    """Numbers a hashed block, 8…4096."""
+    """Numbers of the hashed block, 8…4096."""
 
     def __post_init__(self) -> None:
-        for name in ("look", "category", "tags", "words", "price"):
+        for name in WEIGHTS:
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"content.{name} is {getattr(self, name)}; set a weight of 0 or more")
-        if not 8 <= self.hash_dims <= 4096:
-            raise ValueError(f"content.hash_dims is {self.hash_dims}; set 8…4096, e.g. 64")
+        for name in ("most_values", "hash_dims"):
+            if not 8 <= getattr(self, name) <= 4096:
+                raise ValueError(f"content.{name} is {getattr(self, name)}; set 8…4096, e.g. 64")
 
 
-def content_features(products: pa.Table, style_codes_nS: np.ndarray, config: ContentConfig) -> np.ndarray:
+def content_features(
+    products: pa.Table,
+    style_codes_nS: np.ndarray,
+    config: ContentConfig,
+    modalities: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """Features (n, D) float32 of length 1 (0 for a product that says nothing), in the order of `products`.
 
-    `style_codes_nS` has NaN rows where a product has no clip. A dot product of two rows is their similarity, −1…1.
+    `style_codes_nS` has NaN rows where a product has no clip; `modalities` are the blocks of
+    `features.table.content_blocks`. A dot product of two rows is their similarity, −1…1.
     """
-    rows = products.to_pylist()
-    tags = [[*(row["tags"] or ()), *([f"creator {row['creator']}"] if row["creator"] else ())] for row in rows]
-    words = [tokens(f"{row['title']} {row['description'] or ''}") for row in rows]
-    blocks = (
-        (config.look, _standardised(style_codes_nS)),
-        (config.category, _one_hot([row["category"] for row in rows])),
-        (config.tags, _hashed(tags, config.hash_dims)),
-        (config.words, _hashed(words, config.hash_dims)),
-        (config.price, _standardised(_log_price(products))),
-    )
-    features = np.concatenate([np.sqrt(weight) * _unit(_centred(block)) for weight, block in blocks], axis=1)
-    features = _unit(features).astype(np.float32)
-    return np.ascontiguousarray(features[:, (features != 0).any(0)])
+    built = {name: block for name, block in (modalities or {}).items() if name in WEIGHTS and name != "price"}
+    texts = products.select(["title", "description"]).to_pylist()
+    words = [tokens(f"{row['title']} {row['description'] or ''}") for row in texts]
+    blocks = {
+        "look": standardised(style_codes_nS),
+        "words": _hashed(words, config.hash_dims),
+        "price": standardised(_log_price(products)),
+        **catalogue_blocks(products, config.most_values),
+        **built,
+    }
+    weights = {name: getattr(config, "attribute" if name.startswith(ATTRIBUTE) else name) for name in blocks}
+    return joined(blocks, weights)
 
 
 def tokens(text: str) -> list[str]:
@@ -83,36 +106,6 @@ def _hashed(bags: Iterable[Iterable[str]], dims: int) -> np.ndarray:
     return block
 
 
-def _one_hot(categories: list[str]) -> np.ndarray:
-    frequent = sorted(Counter(categories).items(), key=lambda item: (-item[1], item[0]))[:MAX_CATEGORIES]
-    column = {name: index for index, (name, _) in enumerate(frequent) if name != "unknown"}
-    block = np.zeros((len(categories), max(len(frequent), 1)))
-    for row, name in enumerate(categories):
-        if name in column:
-            block[row, column[name]] = 1
-    return block
-
-
 def _log_price(products: pa.Table) -> np.ndarray:
     price = products["price"].cast(pa.float64()).to_numpy().astype(float)
     return np.where(price >= 0, np.log1p(np.maximum(price, 0)), np.nan)[:, None]
-
-
-def _standardised(block: np.ndarray) -> np.ndarray:
-    """Zero mean, unit spread a column, at most ±3; NaN stays."""
-    known = block[~np.isnan(block).any(1)]
-    if len(known) == 0:
-        return block
-    return np.clip((block - known.mean(0)) / np.maximum(known.std(0), 1e-6), -3, 3)
-
-
-def _centred(block: np.ndarray) -> np.ndarray:
-    """Zero mean over the products that have the block; the rest are zeros."""
-    known = ~np.isnan(block).any(1) & (block != 0).any(1)
-    mean = block[known].mean(0) if known.any() else 0
-    return np.where(known[:, None], block - mean, 0)
-
-
-def _unit(block: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(block, axis=1, keepdims=True)
-    return np.where(length > 1e-9, block / np.maximum(length, 1e-9), 0)

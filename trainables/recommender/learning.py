@@ -5,7 +5,8 @@ after another, and a change is kept where NDCG@20 rises by more than one standar
 viewers: a log too small to tell keeps what it was given.
 
 1. the worth of a mere impression and λ, on a matrix of the products with the most viewers (`learn.matrix_products`);
-2. trend, half-life of the history and weight of popularity, on the whole matrix.
+2. trend, half-life of the history and weight of popularity, on the whole matrix;
+3. whether content is aligned to the matrix, and λ of that, on known products taken as new.
 
 Nothing after `until_ms` is looked at, so what lies behind it stays fit to judge the result.
 
@@ -24,6 +25,7 @@ from scipy import sparse
 from cluster.errors import InputError
 from trainables.metrics import batched
 from trainables.recommender import ease
+from trainables.recommender.cold.alignment import L2_GRID, gains_as_new
 from trainables.recommender.evaluation import RELEVANT_FEEDBACK, training_boundary
 from trainables.recommender.feedback import Feedback, FeedbackConfig, collect
 from trainables.recommender.popularity import popularity, trend
@@ -33,6 +35,7 @@ from trainables.recommender.train import (
     Progress,
     TrainingData,
     events_before,
+    features_of,
     item_item_of,
     matrix_rows,
     sum_here,
@@ -44,7 +47,7 @@ L2_FACTORS = (0.25, 1.0, 4.0)
 TRENDS = tuple((days, strength) for days in (1.0, 3.0) for strength in (0.0, 0.35, 0.7, 1.0))
 HISTORY_DAYS = (5.0, 10.0, 25.0, 100.0)
 POPULARITY_WEIGHTS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
-STEPS = len(IMPRESSIONS) + 3
+STEPS = len(IMPRESSIONS) + 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,12 @@ def learn(
         on_progress("choosing settings", next(done), STEPS)
 
     config = _matrix_settings(config, chosen_on, product_ids, step)
-    return _blend_settings(config, chosen_on, product_ids, gram_sum, step)
+    liked = _liked(chosen_on.events, product_ids, config)
+    rows, matrix_mm = item_item_of(liked, np.bincount(liked.product_N, minlength=len(product_ids)), config, gram_sum)
+    config = _blend_settings(config, chosen_on, liked, rows, matrix_mm, step)
+    config = _alignment_settings(config, features_of(data, config), liked, rows, matrix_mm)
+    step()
+    return config
 
 
 def newest_slice(config: RecommenderTrainConfig, data: TrainingData, until_ms: int) -> Slice | None:
@@ -174,13 +182,12 @@ def _matrix_settings(
 def _blend_settings(
     config: RecommenderTrainConfig,
     chosen_on: Slice,
-    product_ids: list[str],
-    gram_sum: GramSum,
+    liked: Feedback,
+    rows: np.ndarray,
+    matrix_mm: np.ndarray | sparse.csr_array,
     step: Callable[[], None],
 ) -> RecommenderTrainConfig:
-    n, now_ms = len(product_ids), chosen_on.boundary_ms
-    liked = _liked(chosen_on.events, product_ids, config)
-    rows, matrix_mm = item_item_of(liked, np.bincount(liked.product_N, minlength=n), config, gram_sum)
+    n, now_ms = chosen_on.relevant_Vn.shape[1], chosen_on.boundary_ms
 
     def personal(setting: RecommenderTrainConfig) -> np.ndarray:
         past_Vn = history(liked, chosen_on.viewers_V, n, now_ms, setting.history_half_life_days)
@@ -209,6 +216,25 @@ def _blend_settings(
     )
     config = choose(replace(config, history_half_life_days=days) for days in HISTORY_DAYS)
     return choose(replace(config, popularity_weight=weight) for weight in POPULARITY_WEIGHTS)
+
+
+def _alignment_settings(
+    config: RecommenderTrainConfig,
+    features_nD: np.ndarray,
+    liked: Feedback,
+    rows: np.ndarray,
+    matrix_mm: np.ndarray | sparse.csr_array,
+) -> RecommenderTrainConfig:
+    surely = liked.where(liked.weight_N >= RELEVANT_FEEDBACK)
+    shape = (len(liked.viewers), len(features_nD))
+    liked_Vn = sparse.csr_array((np.ones(len(surely.viewer_N)), (surely.viewer_N, surely.product_N)), shape=shape)
+    settings = [replace(config.alignment, enabled=False)]
+    settings += [replace(config.alignment, enabled=True, l2=l2) for l2 in L2_GRID]
+    likeness, *aligned = gains_as_new(features_nD, matrix_mm, rows, liked_Vn, settings)
+    best = int(np.argmax([gain.mean() for gain in aligned])) if len(likeness) else 0
+    if not len(likeness) or not clearly_better(aligned[best], likeness):
+        return replace(config, alignment=settings[0])
+    return replace(config, alignment=settings[1 + best])
 
 
 def _liked(events: pa.Table, product_ids: list[str], config: RecommenderTrainConfig) -> Feedback:

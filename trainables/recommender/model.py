@@ -3,7 +3,8 @@
     score_i = Σ_j w_j · [ t_i · B_ji + γ · (c_i + c_j − c_i·c_j) · S_ji ] + π · popularity_i
 
 j runs over the viewer's past products, w_j is their faded feedback, B the item-item matrix (EASE), t the trend of a
-product (see popularity.py), S the cosine of content features. c = m / (m + viewers) is how little is known of a
+product (see popularity.py), S what content says of the pair: the cosine of its features, or the weight B would have by
+them (see cold/alignment.py). c = m / (m + viewers) is how little is known of a
 product: 1 for a new one, near 0 for a well-known one; of a pair, content counts as far as either is unknown. γ brings S
 to the spread of B. Every term of the sum belongs to one past product, so the shares explain the score exactly; a viewer
 without history is left with popularity.
@@ -19,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from trainables.recommender.cold.alignment import AlignedContent
 from trainables.recommender.retrieval.index import ProductIndex
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
@@ -39,6 +41,8 @@ class ItemModel:
     """(m,) int64, catalogue rows of the matrix, ascending."""
     content_nD: np.ndarray
     """float32, rows of length 1 or 0."""
+    aligned: AlignedContent | None = None
+    """What makes S where content is aligned to B; None: S is the cosine of content features."""
     content_scale: float
     """γ, content_weight included."""
     viewers_n: np.ndarray
@@ -89,12 +93,16 @@ class ItemModel:
         return np.bincount(to, share, matrix.shape[1]).astype(np.float32)
 
     @cached_property
+    def _content(self) -> AlignedContent:
+        return self.aligned or AlignedContent(self.content_nD, self.content_nD)
+
+    @cached_property
     def _content_index(self) -> ProductIndex:
-        return ProductIndex(self.content_nD)
+        return ProductIndex(self._content.target_nR)
 
     @cached_property
     def _content_across(self) -> np.ndarray:
-        return np.ascontiguousarray(self.content_nD.T)
+        return np.ascontiguousarray(self._content.target_nR.T)
 
     @cached_property
     def _trend_m(self) -> np.ndarray:
@@ -121,7 +129,7 @@ class ItemModel:
         known = column >= 0
         total[self.item_rows] += self._trend_m * self._by_viewers(column[known], w[known])
         if self.content_scale:
-            features, unknown = self.content_nD[rows], c[rows]
+            features, unknown = self._content.past_nR[rows], c[rows]
             # Two wide rows: BLAS is ten times slower with a tall matrix of two columns.
             halves = np.stack([(w * (1 - unknown)) @ features, (w * unknown) @ features])
             if self._content_index.exact:
@@ -129,13 +137,13 @@ class ItemModel:
                 total += np.float32(self.content_scale) * (c * among_known_n + to_unknown_n)
             else:
                 near = np.unique(np.concatenate([np.flatnonzero(total != self.prior_n), self._near(halves)]))
-                among_known, to_unknown = halves @ self.content_nD[near].T
+                among_known, to_unknown = halves @ self._content.target_nR[near].T
                 total[near] += np.float32(self.content_scale) * (c[near] * among_known + to_unknown)
         return total
 
-    def _near(self, halves_2D: np.ndarray) -> np.ndarray:
+    def _near(self, halves_2R: np.ndarray) -> np.ndarray:
         """Catalogue rows whose content comes next to either half of the history."""
-        return np.concatenate([self._content_index.nearest(half, CONTENT_NEIGHBOURS) for half in halves_2D])
+        return np.concatenate([self._content_index.nearest(half, CONTENT_NEIGHBOURS) for half in halves_2R])
 
     def shares(self, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The terms of some products' scores, float64 (h, k) each: through the item-item matrix, and through content.
@@ -147,8 +155,8 @@ class ItemModel:
         past_hk = np.where((column >= 0)[:, None] & (goal >= 0), past_hk * self.trend_n[targets], 0.0)
         c_past, c_goal = (self.unknownness_n[at].astype(np.float64) for at in (rows, targets))
         unknown_hk = c_goal + c_past[:, None] * (1 - c_goal)
-        similar_hk = self.content_nD[rows].astype(np.float64) @ self.content_nD[targets].T
-        return weights[:, None] * past_hk, weights[:, None] * (self.content_scale * unknown_hk * similar_hk)
+        said_hk = self._content.shares(rows, weights, targets)
+        return weights[:, None] * past_hk, self.content_scale * unknown_hk * said_hk
 
 
 def dense_block(matrix: np.ndarray | sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

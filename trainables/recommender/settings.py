@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trainables.recommender.cold.alignment import AlignmentConfig
 from trainables.recommender.content import ContentConfig
 from trainables.recommender.ease import EaseConfig
 from trainables.recommender.feedback import FeedbackConfig
@@ -23,6 +24,7 @@ class RecommenderTrainConfig:
     ease: EaseConfig = field(default_factory=EaseConfig)
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
     history_half_life_days: float = 10.0
     """Days, > 0: when recommending, feedback this old counts half."""
     taste_half_life_days: float = 30.0

@@ -6,7 +6,7 @@ Dims: n products, m products in the item-item matrix, S style code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,9 @@ from trainables.data.dataset import Dataset
 from trainables.data.schemas import conform
 from trainables.data.style_code import CODE_DIM
 from trainables.recommender import ease
+from trainables.recommender.cold.alignment import AlignedContent, aligned_content
 from trainables.recommender.content import content_features
+from trainables.recommender.features.table import content_blocks, read_modalities
 from trainables.recommender.feedback import Feedback, collect, far_future
 from trainables.recommender.model import ItemModel, dense_block
 from trainables.recommender.popularity import popularity, trend
@@ -30,8 +32,8 @@ GramSum = Callable[[Feedback, np.ndarray, ease.EaseConfig, Progress], np.ndarray
 """Dense Gram matrix (m, m) of a feedback over catalogue rows; here or on a cluster."""
 
 SPREAD_SAMPLE = 2000
-LARGE_CONTENT_DIMS = 64
-"""Content features of a product in a large catalogue, see SparseConfig.above."""
+CONTENT_DIMS, LARGE_CONTENT_DIMS = 256, 64
+"""Content features of a product at most; in a large catalogue, see SparseConfig.above."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TrainingData:
     """Product → (S,) code of its clip; products without a clip are left out."""
     viewers: pa.Table | None = None
     """schemas.VIEWERS; None where nothing is known of viewers but their events."""
+    modalities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Modality → (n, d) in the order of `products`, NaN rows where missing; empty where no features were built."""
 
 
 def read_training_data(dataset: Dataset) -> TrainingData:
@@ -61,7 +65,9 @@ def read_training_data(dataset: Dataset) -> TrainingData:
         clips = dataset.arrow("clips", ["product_id", "style_code"])
         for product_id, code in zip(clips["product_id"].to_pylist(), clips["style_code"].to_pylist(), strict=True):
             codes.setdefault(product_id, np.asarray(code, np.float32))
-    return TrainingData(events, products, codes, dataset.arrow("viewers") if dataset.has("viewers") else None)
+    viewers = dataset.arrow("viewers") if dataset.has("viewers") else None
+    modalities = read_modalities(dataset, products["product_id"].to_pylist())
+    return TrainingData(events, products, codes, viewers, modalities)
 
 
 def bare_products(ids: list[str]) -> pa.Table:
@@ -105,16 +111,18 @@ def train(
     viewers_n = counts["viewers_n"]
     rows, item_item = item_item_of(liked, viewers_n, config, gram_sum, on_progress)
     style_codes = _code_rows(product_ids, data.style_codes)
-    content = content_features(data.products, style_codes, config.content)
-    if len(product_ids) > config.sparse.above:
-        content = reduced(content, LARGE_CONTENT_DIMS)
+    features = features_of(data, config)
+    aligned = aligned_content(features, item_item, rows, config.alignment) if config.alignment.enabled else None
+    content = reduced(features, CONTENT_DIMS)
+    factors = aligned or AlignedContent(content, content)
     return ItemModel(
         product_ids=tuple(product_ids),
         categories=tuple(data.products["category"].to_pylist()),
         item_item_mm=item_item,
         item_rows=rows,
         content_nD=content,
-        content_scale=config.content_weight * _spread_ratio(item_item, content[rows]),
+        aligned=aligned,
+        content_scale=config.content_weight * _spread_ratio(item_item, factors, rows),
         **counts,
         style_codes_nS=style_codes,
         looks=watched_looks(events, product_ids, style_codes, preset_codes),
@@ -123,6 +131,15 @@ def train(
         learned_until_ms=until_ms if learned_until_ms is None else learned_until_ms,
         counts={**feedback.counts, "outside_matrix": int((viewers_n > 0).sum()) - len(rows)},
     )
+
+
+def features_of(data: TrainingData, config: RecommenderTrainConfig) -> np.ndarray:
+    """Content features (n, D) of the catalogue; few of a large one."""
+    codes = _code_rows(data.products["product_id"].to_pylist(), data.style_codes)
+    large = data.products.num_rows > config.sparse.above
+    settings = replace(config.content, most_values=LARGE_CONTENT_DIMS) if large else config.content
+    features = content_features(data.products, codes, settings, content_blocks(data.modalities))
+    return reduced(features, LARGE_CONTENT_DIMS) if large else features
 
 
 def item_item_of(
@@ -149,7 +166,7 @@ def item_item_of(
 
 
 def reduced(features_nD: np.ndarray, dims: int) -> np.ndarray:
-    """Features on their leading principal directions, rows of length 1 again: a large catalogue is scanned by these."""
+    """Features on their leading principal directions, rows of length 1 again: catalogues are scanned by these."""
     if features_nD.shape[1] <= dims:
         return features_nD
     _, directions = np.linalg.eigh(features_nD.T @ features_nD)
@@ -231,12 +248,14 @@ def _code_rows(product_ids: list[str], codes: Mapping[str, np.ndarray]) -> np.nd
     return rows
 
 
-def _spread_ratio(item_item_mm: np.ndarray, content_mD: np.ndarray) -> float:
-    """γ: deviation of item-item weights / that of content similarities, over pairs of (up to 2000) known products."""
-    chosen = np.linspace(0, len(content_mD) - 1, min(SPREAD_SAMPLE, len(content_mD))).astype(int)
+def _spread_ratio(item_item_mm: np.ndarray | sparse.csr_array, content: AlignedContent, rows: np.ndarray) -> float:
+    """γ: deviation of item-item weights / that of what content says in their place, over pairs of (up to 2000) known
+    products.
+    """
+    chosen = np.linspace(0, len(rows) - 1, min(SPREAD_SAMPLE, len(rows))).astype(int)
     if len(chosen) < 2:
         return 1.0
     apart = ~np.eye(len(chosen), dtype=bool)
-    similar = float((content_mD[chosen] @ content_mD[chosen].T)[apart].std())
+    similar = float((content.past_nR[rows[chosen]] @ content.target_nR[rows[chosen]].T)[apart].std())
     weights = float(dense_block(item_item_mm, chosen, chosen)[apart].std())
-    return weights / similar if similar > 1e-6 and weights > 0 else 1.0
+    return weights / similar if similar > 1e-9 and weights > 0 else 1.0

@@ -18,7 +18,7 @@ products, k targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,13 +27,16 @@ from scipy import linalg, sparse
 from trainables.metrics import batched
 
 K = 20
-"""Places of the slate that `choose_l2` looks at."""
+"""Places of the slate that `gains_as_new` looks at."""
+L2_GRID = (0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentConfig:
-    """How content is aligned."""
+    """Whether and how content is aligned."""
 
+    enabled: bool = False
+    """False: products are as near as their content is alike. A training finds out whether True is better."""
     l2: float = 1.0
     """λ, > 0: how many products a feature must be seen on before it is believed. 0.3…10 suit most catalogues."""
     rank: int = 256
@@ -58,15 +61,6 @@ class AlignedContent:
     def scores(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Predicted scores (n,) float32 of all products for past products `rows` (h,) of faded feedback `weights`."""
         return self.target_nR @ (weights.astype(np.float32) @ self.past_nR[rows])
-
-    def spread(self, rows: np.ndarray, most: int = 2000) -> float:
-        """Deviation of the predicted weights among `rows`, of up to `most` evenly spaced ones.
-
-        Predictions vary less than the weights they stand for, so beside known products new ones stay in the middle of
-        the field. Times deviation of B / this they compete as equals, as `content_scale` of the item model does.
-        """
-        chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
-        return float((self.past_nR[chosen] @ self.target_nR[chosen].T).std()) if len(chosen) else 0.0
 
     def shares(self, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """(h, k) float64: what each past product adds to the score of each target; a column sums to its score."""
@@ -108,23 +102,22 @@ def aligned_content(
     return AlignedContent(past_nR.astype(np.float32), target_nR.astype(np.float32))
 
 
-def choose_l2(
+def gains_as_new(
     content_nD: np.ndarray,
     item_item_mm: np.ndarray | sparse.csr_array,
     item_rows: np.ndarray,
     liked_Vn: sparse.csr_array,
-    config: AlignmentConfig,
-    grid: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0),
+    configs: Sequence[AlignmentConfig],
     *,
     seed: int = 0,
     most_viewers: int = 1000,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> AlignmentConfig:
-    """The configuration with the λ of `grid` that ranks a fifth of the known products best, taken as new.
+) -> list[np.ndarray]:
+    """NDCG@20 of each viewer, (≤ `most_viewers`,), for each setting, of a fifth of the known products taken as new.
 
-    Their columns are left out of the fit, their rows out of the histories; measured by NDCG@20 over up to
-    `most_viewers` viewers of `liked_Vn` (sparse, 1 where a viewer took to a product). Squared error would not do: it is
-    governed by the many weights near 0. With fewer than 10 known products or nobody to ask, `config` comes back.
+    Their columns are left out of the fit, their rows out of the histories of `liked_Vn` (sparse, 1 where a viewer took
+    to a product). Squared error would not do: it is governed by the many weights near 0. With fewer than 10 known
+    products or nobody to ask, the arrays are empty.
     """
     order = np.random.default_rng(seed).permutation(len(item_rows))
     as_new, others = np.sort(order[: len(order) // 5]), np.sort(order[len(order) // 5 :])
@@ -133,19 +126,41 @@ def choose_l2(
     past = liked_Vn[:, other_rows]
     asked = np.flatnonzero((np.diff(relevant.tocsr().indptr) > 0) & (np.diff(past.tocsr().indptr) > 0))
     if len(item_rows) < 10 or len(asked) == 0:
-        return config
+        return [np.zeros(0) for _ in configs]
     asked = asked[np.linspace(0, len(asked) - 1, min(most_viewers, len(asked))).astype(int)]
     past, relevant = past[asked], relevant[asked].tocsr()
     among = item_item_mm[np.ix_(others, others)]
     gains = []
-    for step, l2 in enumerate(grid):
-        on_progress(step, len(grid))
-        aligned = aligned_content(content_nD, among, other_rows, replace(config, l2=l2))
-        scores = (past @ aligned.past_nR[other_rows]) @ aligned.target_nR[new_rows].T
+    for step, config in enumerate(configs):
+        on_progress(step, len(configs))
+        if config.enabled:
+            content = aligned_content(content_nD, among, other_rows, config)
+        else:
+            content = AlignedContent(content_nD, content_nD)
+        scores = (past @ content.past_nR[other_rows]) @ content.target_nR[new_rows].T
         hits = batched.hits(batched.top_k(scores, K), relevant)
-        gains.append(float(batched.ndcg(hits, np.diff(relevant.indptr)).mean()))
-    on_progress(len(grid), len(grid))
-    return replace(config, l2=grid[int(np.argmax(gains))])
+        gains.append(batched.ndcg(hits, np.diff(relevant.indptr)))
+    on_progress(len(configs), len(configs))
+    return gains
+
+
+def choose_l2(
+    content_nD: np.ndarray,
+    item_item_mm: np.ndarray | sparse.csr_array,
+    item_rows: np.ndarray,
+    liked_Vn: sparse.csr_array,
+    config: AlignmentConfig,
+    grid: tuple[float, ...] = L2_GRID,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> AlignmentConfig:
+    """The configuration with the λ of `grid` that ranks products best that are taken as new, see `gains_as_new`; where
+    that cannot be told, `config` comes back.
+    """
+    configs = [replace(config, enabled=True, l2=l2) for l2 in grid]
+    gains = gains_as_new(content_nD, item_item_mm, item_rows, liked_Vn, configs, seed=seed, on_progress=on_progress)
+    return configs[int(np.argmax([gain.mean() for gain in gains]))] if len(gains[0]) else config
 
 
 def _with_constant(content_nD: np.ndarray) -> np.ndarray:

@@ -20,13 +20,15 @@ import pyarrow as pa
 BINS = 12
 MOST_VALUES = 1024
 """Values of a choice that get a column, most frequent first."""
+ATTRIBUTE = "attribute "
+"""Before the name of an attribute's block."""
 FEW_VALUES = 12
 """A number with at most this many values is a choice."""
 MOSTLY = 0.95
 """Share of the known values that must be numbers for the attribute to be one."""
 
 
-def catalogue_blocks(products: pa.Table) -> dict[str, np.ndarray]:
+def catalogue_blocks(products: pa.Table, most_values: int = MOST_VALUES) -> dict[str, np.ndarray]:
     """Blocks of a `products` table by name: `category`, `tags`, `creator` and one an attribute, `attribute NAME`.
 
     Each is (n, d) float32 with zero rows where a product lacks it; blocks that say nothing are left out.
@@ -38,14 +40,14 @@ def catalogue_blocks(products: pa.Table) -> dict[str, np.ndarray]:
         "tags": [tuple(value or ()) for value in columns["tags"]],
         "creator": [(value,) if value else () for value in columns["creator"]],
     }
-    blocks = {name: choices(bag) for name, bag in bags.items()}
+    blocks = {name: choices(bag, most_values) for name, bag in bags.items()}
     attributes = [dict(value or ()) for value in columns.get("attributes", [])]
     for name in sorted({name for row in attributes for name in row}):
-        blocks[f"attribute {name}"] = attribute_block(name, [row.get(name) for row in attributes])
+        blocks[ATTRIBUTE + name] = attribute_block(name, [row.get(name) for row in attributes], most_values)
     return {name: block for name, block in blocks.items() if len(np.unique(block[block.any(1)], axis=0)) > 1}
 
 
-def attribute_block(name: str, values: Sequence[str | None]) -> np.ndarray:
+def attribute_block(name: str, values: Sequence[str | None], most_values: int = MOST_VALUES) -> np.ndarray:
     """Block of one attribute; None and empty text are missing values. A name that ends in `id` is never a number."""
     known = [value for value in values if value]
     if len(set(known)) > FEW_VALUES and not name.lower().endswith("id"):
@@ -53,14 +55,14 @@ def attribute_block(name: str, values: Sequence[str | None]) -> np.ndarray:
             read_n = np.array([reading(value) if value else np.nan for value in values])
             if np.isfinite(read_n).sum() >= MOSTLY * len(known):
                 return soft_bins(read_n)
-    return choices([(value,) if value else () for value in values])
+    return choices([(value,) if value else () for value in values], most_values)
 
 
-def choices(bags: Sequence[Iterable[str]]) -> np.ndarray:
+def choices(bags: Sequence[Iterable[str]], most_values: int = MOST_VALUES) -> np.ndarray:
     """(n, d) of 0 and 1: which of the values that several products have, most frequent first, a product has."""
     counts = Counter(value for bag in bags for value in set(bag))
     shared = sorted((value for value in counts if counts[value] > 1), key=lambda value: (-counts[value], value))
-    column = {value: i for i, value in enumerate(shared[:MOST_VALUES])}
+    column = {value: i for i, value in enumerate(shared[:most_values])}
     block = np.zeros((len(bags), len(column)), np.float32)
     for row, bag in enumerate(bags):
         block[row, [column[value] for value in set(bag) if value in column]] = 1

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from trainables.data.dataset import Dataset
 from trainables.recommender.features.attributes import soft_bins
-from trainables.recommender.features.blocks import joined, standardised
+from trainables.recommender.features.blocks import standardised
 from trainables.recommender.features.extract import MODALITIES, VERSION
 
 TABLE = "product_features"
@@ -80,19 +80,11 @@ def read_modalities(dataset: Dataset, product_ids: Sequence[str]) -> dict[str, n
 
 
 def content_blocks(modalities: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Blocks ready for `blocks.joined`: statistics standardised a column, single numbers as soft bins."""
+    """Blocks ready for `content.content_features`: statistics standardised a column, single numbers as soft bins."""
     return {
         name: soft_bins(block[:, 0]) if name in BINNED else block if name == "text" else standardised(block)
         for name, block in modalities.items()
     }
-
-
-def read_content(dataset: Dataset, product_ids: Sequence[str], weights: Mapping[str, float]) -> np.ndarray:
-    """(n, D) float32 of length 1, or 0 for products of which nothing is known; `weights` as in `blocks.joined`."""
-    blocks = content_blocks(read_modalities(dataset, product_ids))
-    if not blocks:
-        return np.zeros((len(product_ids), 0), np.float32)
-    return joined(blocks, {name: weight for name, weight in weights.items() if name in blocks})
 
 
 def _parts(dataset: Dataset, columns: list[str] | None) -> Iterable[pa.Table]:
