@@ -56,6 +56,7 @@ class ClipCache:
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._in_memory = 0
         self._stored = _stored_sizes(storage)
+        self._in_storage = sum(self._stored.values())
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
@@ -67,8 +68,7 @@ class ClipCache:
         except NotFoundError:
             return None
         with self._lock:
-            self._stored[key] = len(data)
-            self._stored.move_to_end(key)
+            self._account(key, len(data))
             self._remember(key, data)
         return data
 
@@ -90,8 +90,7 @@ class ClipCache:
                 self._remember(key, data)
             return
         with self._lock:
-            self._stored[key] = len(data)
-            self._stored.move_to_end(key)
+            self._account(key, len(data))
             self._remember(key, data)
             dropped = self._overflow(key)
         for old in dropped:
@@ -101,12 +100,17 @@ class ClipCache:
         """Forget clips; returns how many of them were kept."""
         with self._lock:
             for key in keys:
-                self._stored.pop(key, None)
+                self._in_storage -= self._stored.pop(key, 0)
                 self._in_memory -= len(self._memory.pop(key, b""))
         stored = [key for key in _stored_sizes(self._storage) if key in keys]
         for key in stored:
             self._storage.delete(_path(key))
         return len(stored)
+
+    def sizes(self) -> dict[str, float]:
+        """Bytes in each tier."""
+        with self._lock:
+            return {"memory": self._in_memory, "storage": self._in_storage}
 
     def _remember(self, key: str, data: bytes) -> None:
         self._in_memory += len(data) - len(self._memory.get(key, b""))
@@ -115,13 +119,17 @@ class ClipCache:
         while self._in_memory > self._memory_bytes:
             self._in_memory -= len(self._memory.popitem(last=False)[1])
 
+    def _account(self, key: str, size: int) -> None:
+        self._in_storage += size - self._stored.get(key, 0)
+        self._stored[key] = size
+        self._stored.move_to_end(key)
+
     def _overflow(self, newest: str) -> list[str]:
         """Forget the least recently used clips beyond the bound; the newest stays whatever its size."""
         dropped = []
-        total = sum(self._stored.values())
-        while total > self._storage_bytes and next(iter(self._stored)) != newest:
+        while self._in_storage > self._storage_bytes and next(iter(self._stored)) != newest:
             key, size = self._stored.popitem(last=False)
-            total -= size
+            self._in_storage -= size
             self._in_memory -= len(self._memory.pop(key, b""))
             dropped.append(key)
         return dropped

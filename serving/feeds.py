@@ -54,6 +54,7 @@ class Feeds:
             made_at=int(time.time()),
         )
         pending = any(clip.status == "pending" for clip in clips)
+        self._shop.metrics.feeds.labels(str(bool(because)).lower()).inc()
         return Feed(
             **slate.model_dump(exclude={"items", "latency_ms"}),
             items=[FeedItem(**item.model_dump(), clip=clip) for item, clip in zip(slate.items, clips, strict=True)],

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from ray.serve.metrics import Counter
 
 from cluster.errors import ShopreelError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest
-from serving.render_queue import RenderQueue
+from serving.render_queue import RenderQueue, Served
 from trainables.data.dataset import Dataset
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import encode_mp4
@@ -58,25 +57,21 @@ class GeneratorReplica:
         self._restyler = Restyler.from_bundle(Registry(settings).fetch(version), device=device)
         self._model, self._label = version.reference, args.visible_label
         self._gate = UsabilityGate()
-        self._refusals = Counter(
-            "shopreel_refused_clips", description="Renders not fit to be shown.", tag_keys=("reason",)
-        )
         # A processor gains nothing from batches: the first clip would only wait for the last.
         self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if scaling.num_gpus else 1)
         first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
         warm_up = self._sourced(RenderRequest(code_S=code, strength=1.0, product_id=first))
         list(self._render_together([warm_up]))  # raises if broken
 
-    async def render(self, request: RenderRequest) -> bytes | Refusal:
-        """MP4 of the clip in the style asked for, or why it may not be shown.
+    async def render(self, request: RenderRequest) -> Served:
+        """MP4 of the clip in the style asked for, or why it may not be shown; and what it took.
 
         Raises RenderError where this clip cannot be rendered, DeadlinePassedError where its turn comes too late.
         """
         item = await asyncio.to_thread(self._sourced, request)
-        served = await self._queue.put(
+        return await self._queue.put(
             item, key=item.frames_THWC.shape, deadline=request.deadline, priority=request.priority
         )
-        return served.outcome
 
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
@@ -138,8 +133,6 @@ class GeneratorReplica:
         verdict = self._gate.check(restyled_THWC, frames_THWC)
         if not verdict.usable:
             logger.warning("a render of %s in %s was refused: %s", product, request.look, "; ".join(verdict.reasons))
-            for reason in verdict.reasons:
-                self._refusals.inc(tags={"reason": reason.partition(":")[0]})
             original = Provenance(task="original", product=product, refused=verdict.reasons)
             return Refusal(verdict.reasons, encode_mp4(frames_THWC, fps, metadata=original.metadata()))
         made = Provenance(task="restyle", model=self._model, product=product, look=request.look)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
+from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.pseudonym import Pseudonymiser
@@ -27,7 +29,10 @@ from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
 from serving.messages import Models
+from serving.metrics import Metrics
 from serving.plans import Plans
+from serving.problems import Problem
+from serving.render_queue import Served
 from serving.routes import build_http
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
@@ -37,6 +42,8 @@ from trainables.generator.restyle.presets import preset_codes
 RECOMMEND_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
+PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
+"""What became of a render, by the status it ended with."""
 
 
 class RecommenderOnServe:
@@ -55,16 +62,37 @@ class RecommenderOnServe:
 class GeneratorOnServe:
     """serving.shop.GeneratorClient over a deployment handle."""
 
-    def __init__(self, handle: DeploymentHandle, timeout_s: float) -> None:
+    def __init__(self, handle: DeploymentHandle, timeout_s: float, model: str, metrics: Metrics) -> None:
         self._handle = handle
         self._timeout_s = timeout_s
+        self._model = model
+        self._metrics = metrics
         self._answered_at = -math.inf
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
+        outcome = "failed"
         deadline = time.time() + min(self._timeout_s, deadlines.left())
-        made = await call(self._handle, "render", replace(request, deadline=deadline), timeout_s=self._timeout_s)
-        self._answered_at = time.monotonic()
-        return made
+        self._metrics.in_flight.inc()
+        try:
+            sent = replace(request, deadline=deadline)
+            served: Served = await call(self._handle, "render", sent, timeout_s=self._timeout_s)
+            self._answered_at = time.monotonic()
+            self._metrics.rendered(served, self._model)
+            outcome = "made"
+            if isinstance(served.outcome, Refusal):
+                outcome = "refused"
+                for reason in served.outcome.reasons:
+                    self._metrics.refusals.labels(reason.partition(":")[0]).inc()
+            return served.outcome
+        except Problem as problem:
+            outcome = PROBLEMS.get(problem.status_code, outcome)
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            self._metrics.in_flight.dec()
+            self._metrics.renders.labels(outcome, self._model).inc()
 
     async def ready(self) -> bool:
         if time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
@@ -91,17 +119,23 @@ class Ingress:
         cache = ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes)
         self._args = args
         self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
+        models = Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference)
+        metrics = Metrics()
+        metrics.watch("shopreel_clip_cache_bytes", "Bytes of clips kept.", "tier", cache.sizes)
+        metrics.watch("shopreel_replicas", "Replicas that run.", "deployment", running_replicas)
+        metrics.model.info(models.model_dump())
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
-            uploads=UploadDecoder(args.uploads),
             cache=cache,
+            uploads=UploadDecoder(args.uploads),
             pseudonymiser=pseudonymiser,
             recommender=RecommenderOnServe(recommender),
-            generator=GeneratorOnServe(generator, args.render_timeout_s),
-            models=Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference),
+            generator=GeneratorOnServe(generator, args.render_timeout_s, models.generator, metrics),
+            models=models,
             presets=preset_codes(),
             history_events=args.history_events,
+            metrics=metrics,
             rendering="labelled" if args.visible_label else "",
         )
         self._feeds = Feeds(self._shop, Plans(pseudonymiser), wait_s=args.feed_wait_s)
@@ -129,7 +163,14 @@ class Ingress:
             ring=None if self._args.access.keys == "never" else KeyRing(KeyStore(self._args.event_store_url)),
             replicas=self._args.ingress_replicas,
             most_s=self._args.render_timeout_s,
+            replica=serve.get_replica_context().replica_id.unique_id,
         )
+
+
+def running_replicas() -> dict[str, float]:
+    """Replicas that run, by deployment; asks Serve's controller."""
+    deployments = serve.status().applications[serve.get_replica_context().app_name].deployments
+    return {name: status.replica_states.get("RUNNING", 0) for name, status in deployments.items()}
 
 
 def model_card(version: ModelVersion) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import feed_routes, job_routes, media, posters, problems, styles, viewer_routes
+from serving import feed_routes, job_routes, media, metric_routes, posters, problems, styles, viewer_routes
 from serving.answers import MP4, MP4_OR_WEBP, responses
 from serving.args import DemoViewer
 from serving.consent import Consent
@@ -40,6 +40,7 @@ from serving.messages import (
     Similar,
     Slate,
 )
+from serving.observing import Observer
 from serving.problems import Problem
 from serving.shop import Rendered, Shop
 
@@ -63,9 +64,11 @@ def build_http(
     ring: KeyRing | None = None,
     replicas: int = 1,
     most_s: float = 120.0,
+    replica: str = "0",
 ) -> FastAPI:
     """The application; `model_cards` is what `GET /v1/models` answers. `ring`: the keys, None where none are asked for;
-    `replicas`: ingresses that share a client's rate; `most_s`: longest deadline a caller may set, seconds.
+    `replicas`: ingresses that share a client's rate; `most_s`: longest deadline a caller may set, seconds;
+    `replica`: this ingress's name among the others.
     """
     app = FastAPI(
         title="shopreel",
@@ -93,6 +96,7 @@ def build_http(
         body_seconds=limits.body_seconds,
         embeddable=bool(access.allowed_origins),
     )
+    app.add_middleware(Observer, metrics=shop.metrics)
     problems.install(app)
     consent = Consent(access.assume_consent)
     _add_slates(app, shop, consent)
@@ -103,6 +107,7 @@ def build_http(
     _add_health(app, shop, model_cards)
     _add_storefront(app, shop, viewers)
     viewer_routes.add(app, eraser)
+    metric_routes.add(app, shop.metrics, replica)
     add_session(app, ring)
     describe_door(app)
     return app

@@ -31,6 +31,7 @@ from serving.messages import (
     Similar,
     Slate,
 )
+from serving.metrics import Metrics
 from serving.problems import Problem
 from serving.styles import Style
 from serving.uploads.decoder import UploadDecoder
@@ -79,9 +80,11 @@ class Shop:
         models: Models,
         presets: Mapping[str, np.ndarray],
         history_events: int,
+        metrics: Metrics,
         rendering: str = "",
     ) -> None:
         """`rendering` tells apart clips of one model that are finished in another way."""
+        self.metrics = metrics
         self.catalogue = catalogue
         self.presets = presets
         self.models = models
@@ -256,7 +259,11 @@ class Shop:
             said = await asyncio.to_thread(read_provenance, data)
             return Rendered(refused_key, data, cached=True, refused=said.refused if said else ())
 
+        self.metrics.cache_misses.inc()
+
         async def render_and_keep() -> Rendered:
+            if (data := self._cache.peek(key)) is not None:  # another flight landed while this one looked in storage
+                return Rendered(key, data, cached=True)
             made = await render()
             if isinstance(made, Refusal):
                 rendered = Rendered(refused_key, made.original, cached=False, refused=made.reasons)
@@ -274,11 +281,18 @@ class Shop:
                     raise
 
     async def _kept(self, key: str) -> bytes | None:
-        return self._cache.peek(key) or await asyncio.to_thread(self._cache.get, key)
+        data, tier = self._cache.peek(key), "memory"
+        if data is None:
+            data, tier = await asyncio.to_thread(self._cache.get, key), "storage"
+        if data is not None:
+            self.metrics.cache_hits.labels(tier).inc()
+        return data
 
     async def _cached(self, key: str, render: Callable[[], Awaitable[bytes]]) -> Rendered:
         if (data := await self._kept(key)) is not None:
             return Rendered(key, data, cached=True)
+
+        self.metrics.cache_misses.inc()
 
         async def render_and_keep() -> bytes:
             made = await render()

@@ -25,6 +25,7 @@ from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
 from serving.messages import Models
+from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.routes import build_http
 from serving.shop import Shop
@@ -126,6 +127,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
         models=Models(generator="generator/3", recommender="recommender/2"),
         presets=PRESETS,
         history_events=50,
+        metrics=Metrics(),
     )
     feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), wait_s=60)
     settings = {"access": AccessArgs(), "limits": LimitArgs(), "upload_bytes": MAX_UPLOAD, **door}
