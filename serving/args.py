@@ -103,6 +103,9 @@ class AppArgs(Strict):
     access: AccessArgs = Field(default_factory=AccessArgs, description="Who may ask.")
     limits: LimitArgs = Field(default_factory=LimitArgs, description="How much they may ask.")
     uploads: UploadArgs = Field(default_factory=UploadArgs, description="Bounds of uploads and their decoding.")
+    log_requests: bool = Field(
+        False, description="Write a JSON line a request into the replicas' logs: method, route, status, time."
+    )
     visible_label: bool = Field(False, description="Draw a small label on every generated clip.")
     demo_viewers: tuple[DemoViewer, ...] = Field(
         (), max_length=50, description="Viewers the storefront's switcher offers."

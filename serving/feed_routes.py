@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from serving.answers import responses
@@ -21,13 +21,16 @@ def add(app: FastAPI, feeds: Feeds, consent: Consent) -> None:
         return feeds.plan(token)
 
     @app.post("/v1/feed", tags=["slates"], responses=responses(400))
-    async def feed(request: FeedRequest) -> Feed:
+    async def feed(request: FeedRequest, response: Response) -> Feed:
         """Products for a viewer, best first, each with a clip rendered in that viewer's look.
 
         With `"wait": 0` it answers at once; clips that are not in the cache are `pending`, and `events_url` tells when
         they are ready. A feed is answered also when no generator is: `degraded`, with the products' own clips.
         """
-        return await feeds.feed(consent.viewer(request), request.k, request.wait)
+        answer = await feeds.feed(consent.viewer(request), request.k, request.wait)
+        stages = (f"{name};dur={duration}" for name, duration in answer.latency_ms.items())
+        response.headers["server-timing"] = ", ".join(stages)
+        return answer
 
     @app.get(
         "/v1/feed/{token}/events",

@@ -49,7 +49,7 @@ def serve_app(
         application = build(checked.model_dump())
         try:
             serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
-            _deploy(application)
+            _deploy(application, log_level="INFO" if checked.log_requests else "WARNING")
             base_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
             _wait_until_ready(base_url)
             yield base_url
@@ -79,14 +79,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _deploy(application: Application) -> None:
+def _deploy(application: Application, log_level: str) -> None:
     """Deploy and wait for the replicas; where one fails, the error carries the last line of its own."""
     from ray import serve
     from ray.serve.schema import LoggingConfig
 
-    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
+    # Serve writes the request's id into every line of every replica it reaches; the access log is our own.
+    logs = LoggingConfig(encoding="JSON", log_level=log_level, enable_access_log=False)
     try:
-        serve.run(application, name=APP_NAME, route_prefix="/", logging_config=quiet)
+        serve.run(application, name=APP_NAME, route_prefix="/", logging_config=logs)
     except RuntimeError as error:
         deployments = serve.status().applications[APP_NAME].deployments
         reasons = [
