@@ -23,6 +23,7 @@ from cluster.cli import (
     score,
     serve,
     slates,
+    status,
     submit,
     train_generator,
     train_recommender,
@@ -59,6 +60,7 @@ app.command("explain")(explain.command)
 app.add_typer(export.app, name="export", help="Take numbers out of a dataset that say nothing about a single viewer.")
 app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
+app.command("status")(status.command)
 app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of the HTTP side.")
 app.add_typer(manifests.app, name="manifests", help="What runs shopreel on a cluster: Kubernetes, ray up.")
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(

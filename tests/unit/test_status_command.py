@@ -1,0 +1,72 @@
+"""`shopreel status`, and the figures it shows."""
+
+from __future__ import annotations
+
+import math
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cluster.cli.main import app
+from serving.figures import REQUESTS, Reading
+from serving.metrics import Metrics
+from tests.serving_site import Site
+
+
+def reading(metrics: Metrics, at_s: float) -> Reading:
+    return Reading(metrics.text("a").decode(), at_s)
+
+
+def test_rates_quantiles_and_shares_between_two_readings() -> None:
+    metrics = Metrics()
+    metrics.requests.labels("GET", "/old", "200").observe(0.001)
+    before = reading(metrics, 10.0)
+    for seconds, status in [(0.02, "200")] * 97 + [(4.0, "200"), (0.02, "429"), (0.02, "503")]:
+        metrics.requests.labels("POST", "/v1/feed", status).observe(seconds)
+    (route,) = reading(metrics, 15.0).routes_since(before)
+    assert (route.name, route.per_second) == ("POST /v1/feed", 20.0)
+    assert (route.failed, route.refused) == (0.01, 0.01)
+    assert (route.p50_s, route.p99_s) == (0.025, 0.025)
+
+
+def test_a_server_that_began_anew_is_counted_from_its_start() -> None:
+    old, new = Metrics(), Metrics()
+    old.feeds.labels("false").inc(100)
+    new.feeds.labels("false").inc(3)
+    assert reading(new, 2.0).since(reading(old, 1.0), "shopreel_feeds_total") == 3
+
+
+def test_nothing_observed_has_no_mean() -> None:
+    empty = reading(Metrics(), 1.0)
+    assert math.isnan(empty.mean_since(empty, REQUESTS))
+
+
+def test_status_shows_versions_routes_and_cache(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        site("POST", "/v1/feed", json={"viewer": "x", "k": 3})
+
+    def over_asgi(request: httpx.Request) -> httpx.Response:
+        answer = site(request.method, request.url.raw_path.decode())
+        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
+
+    client = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **kw: client(**kw, transport=httpx.MockTransport(over_asgi)))
+    shown = CliRunner().invoke(app, ["status", "--once"], env={"COLUMNS": "140"})
+    assert shown.exit_code == 0, shown.output
+    for text in ("ready", "generator/3", "POST /v1/feed", "50% hits", "0% degraded"):
+        assert text in shown.output
+    site.generator.failure = RuntimeError("no GPU")
+    monkeypatch.setattr(site.generator, "ready", _not_up)
+    assert CliRunner().invoke(app, ["status", "--once"]).exit_code == 1
+
+
+async def _not_up() -> bool:
+    from serving.problems import Problem
+
+    raise Problem(503, "the generator does not answer; try again")
+
+
+def test_no_server_is_one_line_with_the_fix() -> None:
+    failed = CliRunner().invoke(app, ["status", "http://127.0.0.1:9", "--once"])
+    assert "shopreel serve" in str(failed.exception)
