@@ -7,12 +7,11 @@ a model whose items are creators, the same recommender their slates and reasons,
     model = train(config, data, presets, until_ms=now_ms)
     live_slate(Recommender(model), history_of_creators(history, creator_of), 10, now_ms, live={"acme", "studio-9"})
 
-Dims: h past creators, k creators asked for, p parts of a score.
+Dims: h past creators, k creators asked for.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -24,10 +23,9 @@ import pyarrow.compute as pc
 from cluster.errors import InputError
 from trainables.data.schemas import PRODUCTS, conform
 from trainables.recommender.history import HistoryEvent
-from trainables.recommender.recommender import Reason, Recommendation, Recommender, Source
+from trainables.recommender.recommender import Recommendation, Recommender
 from trainables.recommender.train import TrainingData
 
-SOURCES: tuple[Source, ...] = ("history", "content", "popular")
 MOST_TAGS = 20
 """Tags a creator takes over from their products, most frequent first."""
 
@@ -57,6 +55,7 @@ def of_creators(data: TrainingData) -> TrainingData:
         events=events.filter(pc.is_valid(whose)),
         products=_catalogue(data.products, creator_of),
         style_codes=_mean_codes(data.style_codes, creator_of),
+        modalities={},
     )
 
 
@@ -75,26 +74,11 @@ def live_slate(
     """
     if k < 1:
         raise InputError(f"k is {k}; ask for 1 creator or more")
-    model = recommender.model
-    rows = np.array(sorted(model.row_of[name] for name in set(live) if name in model.row_of), np.int64)
+    row_of = recommender.model.row_of
+    rows = np.array(sorted(row_of[name] for name in set(live) if name in row_of), np.int64)
     past = recommender.fold(history, now_ms)
-    by_viewers_hk, by_content_hk = model.shares(past.rows, past.weights, rows)
     own_hk = np.where(past.rows[:, None] == rows, past.weights[:, None], 0.0)
-    parts_kp = np.stack([(by_viewers_hk + own_hk).sum(0), by_content_hk.sum(0), model.prior_n[rows]], axis=1)
-    shares_hk = by_viewers_hk + by_content_hk + own_hk
-    slate = []
-    for column, row in enumerate(rows.tolist()):
-        shares = shares_hk[:, column]
-        reasons = [
-            Reason(model.product_ids[past.rows[j]], float(shares[j])) for j in np.argsort(-shares, kind="stable")
-        ]
-        source: Source = SOURCES[int(parts_kp[column].argmax())]
-        if parts_kp[column].max() <= 0 and model.viewers_n[row] == 0:
-            source = "fresh"
-        popularity = float(model.prior_n[row])
-        score = math.fsum([popularity, *shares.tolist()])
-        slate.append(Recommendation(model.product_ids[row], score, source, reasons, popularity))
-    return sorted(slate, key=lambda item: -item.score)[:k]
+    return sorted(recommender.explained(past, rows, own_hk), key=lambda item: -item.score)[:k]
 
 
 def _catalogue(products: pa.Table, creator_of: Mapping[str, str]) -> pa.Table:

@@ -90,7 +90,7 @@ class Recommender:
         """
         past = self.fold(history, now_ms)
         rows = self.rank(past, k, self._known(exclude))
-        slate = self._explained(past, rows)
+        slate = self.explained(past, rows)
         # Ranking adds in float32; the exact sums may swap neighbours that are equal to seven digits.
         return sorted(slate, key=lambda item: (-item.score, self.model.row_of[item.product_id]))
 
@@ -98,7 +98,7 @@ class Recommender:
         self, history: Sequence[HistoryEvent], product_ids: Collection[str], now_ms: int
     ) -> list[Recommendation]:
         """What single products would score for this history and why, met before or not; unknown ones are left out."""
-        return self._explained(self.fold(history, now_ms), self._known(product_ids))
+        return self.explained(self.fold(history, now_ms), self._known(product_ids))
 
     def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """The k products nearest to one, best first: taken to by the same viewers, or alike where few are known."""
@@ -167,8 +167,12 @@ class Recommender:
         """Catalogue rows of those products the model knows."""
         return np.array([self.model.row_of[i] for i in product_ids if i in self.model.row_of], np.int64)
 
-    def _explained(self, past: PastProducts, rows: np.ndarray) -> list[Recommendation]:
+    def explained(self, past: PastProducts, rows: np.ndarray, own_hk: np.ndarray | float = 0.0) -> list[Recommendation]:
+        """Scores of some catalogue rows with exact reasons, in the order given; `own_hk` is added to the shares (of
+        past products h in rows k).
+        """
         by_viewers_hk, by_content_hk = self.model.shares(past.rows, past.weights, rows)
+        by_viewers_hk = by_viewers_hk + own_hk
         shares_hk = by_viewers_hk + by_content_hk
         order_hk = np.argsort(-shares_hk, axis=0, kind="stable")
         past_ids = [self.model.product_ids[row] for row in past.rows]

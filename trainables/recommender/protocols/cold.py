@@ -2,8 +2,8 @@
 
 Asked are viewers who took to held-out products; their history is what they took to among the others, and the held-out
 products alone are ranked, which nothing but content can do. Content nearest neighbours get the feature set and the
-number of neighbours that are best on held-out products of another seed; ours is content aligned to the item-item model
-(see cold/alignment.py), λ chosen among the products that are left.
+number of neighbours that are best on held-out products of another seed; ours is the served model's content aligned to
+the item-item model (see cold/alignment.py), λ chosen among the products that are left.
 
 Dims: V viewers, n products, m known products.
 """
@@ -29,7 +29,8 @@ from trainables.recommender.protocols.log import Log
 from trainables.recommender.protocols.measure import measure, ndcg_of
 from trainables.recommender.protocols.result import Result, Row, summarise
 from trainables.recommender.protocols.splits import Question
-from trainables.recommender.train import TrainingData
+from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.recommender.train import TrainingData, features_of
 
 K = 20
 COLD_SHARE = 0.2
@@ -42,11 +43,12 @@ OURS = "aligned content"
 def run_cold(data: TrainingData, seeds: int, on_step: Callable[[str], None] = lambda step: None) -> Result:
     """Content neighbours and aligned content on held-out products of a few seeds."""
     liked = _liked(data)
-    blocks = catalogue_blocks(data.products)
-    if not blocks:
+    features_nD = features_of(data, RecommenderTrainConfig())
+    if not features_nD.any():
         raise InputError("the catalogue says nothing of its products (tags, creator, attributes); there is no content")
+    blocks = catalogue_blocks(data.products)
     sets = {name: joined({name: blocks[name]}) for name in ("category", "tags", "creator") if name in blocks}
-    sets["all"] = joined(blocks)
+    sets["all"] = features_nD
     neighbours = _neighbours(sets)
     on_step("content neighbours: choosing")
     question, cold = _question(liked, SETTINGS_SEED)
