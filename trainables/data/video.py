@@ -174,7 +174,7 @@ def encode_mp4(
         raise InputError(f"a clip must be uint8 (T, H, W, 3) with T ≥ 1, not {frames.dtype} {frames.shape}")
     height, width = frames.shape[1:3]
     odd = bool(height % 2 or width % 2)
-    pixels, profile = ("yuv444p", "high444") if odd and keep_size else ("yuv420p", "high")
+    pixels = "yuv444p" if odd and keep_size else "yuv420p"
     if odd and not keep_size:
         frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     # The muxer reads its own output again to move the index to the front, so it needs a real file.
@@ -183,24 +183,50 @@ def encode_mp4(
         # use_metadata_tags keeps tags of any name; without it the container drops those it has no box for.
         with av.open(str(path), "w", options={"movflags": "+faststart+use_metadata_tags"}) as container:
             container.metadata.update(metadata or {})
-            rate = Fraction(fps).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate)
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = pixels
-            # Without B-frames the first picture has time 0 and needs no edit list.
-            stream.options = {"crf": str(crf), "preset": "veryfast", "profile": profile, "bf": "0", "threads": "1"}
-            context = stream.codec_context
-            context.colorspace = context.color_primaries = context.color_trc = ITU709_TAG
-            context.color_range = 1
+            stream = add_h264(container, frames.shape[1:3], fps, pixels=pixels, crf=crf)
             for index, picture in enumerate(frames):
-                frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-                    format=pixels, dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
-                )
-                frame.pts, frame.time_base = index, 1 / rate
-                frame.colorspace, frame.color_range = ITU709_TAG, 1
-                container.mux(stream.encode(frame))
+                container.mux(stream.encode(to_video_frame(picture, index, stream)))
             container.mux(stream.encode())
         return path.read_bytes()
+
+
+def add_h264(
+    container: av.container.OutputContainer,
+    size_HW: tuple[int, int],
+    fps: float,
+    *,
+    pixels: str = "yuv420p",
+    crf: int = 19,
+    **options: str,
+) -> av.VideoStream:
+    """A stream of H.264 BT.709 in `container`; `options` are further ones of x264."""
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+    stream.height, stream.width = size_HW
+    stream.pix_fmt = pixels
+    profile = "high444" if pixels == "yuv444p" else "high"
+    # Without B-frames the first picture has time 0 and needs no edit list.
+    stream.options = {
+        "crf": str(crf),
+        "preset": "veryfast",
+        "profile": profile,
+        "bf": "0",
+        "threads": "1",
+        **options,
+    }
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = ITU709_TAG
+    context.color_range = 1
+    return stream
+
+
+def to_video_frame(picture_HWC: np.ndarray, index: int, stream: av.VideoStream) -> VideoFrame:
+    """Frame `index` of a stream made by `add_h264`, from uint8 (H, W, 3)."""
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture_HWC), format="rgb24").reformat(
+        format=stream.pix_fmt, dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
+    )
+    frame.pts, frame.time_base = index, 1 / stream.codec_context.framerate
+    frame.colorspace, frame.color_range = ITU709_TAG, 1
+    return frame
 
 
 def read_metadata(source: str | Path | bytes, *, name: str | None = None) -> dict[str, str]:

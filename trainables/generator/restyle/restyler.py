@@ -5,7 +5,7 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, S style code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +54,26 @@ class Restyler:
 
     def _one(self, frames_THWC: np.ndarray, code_S: np.ndarray, strength: float) -> np.ndarray:
         check_clip(frames_THWC, LARGEST)
-        shape = frames_THWC.shape
         if strength == 0:
             return frames_THWC.copy()
-        code_BS = torch.from_numpy(np.array(code_S))[None].to(self.device)
+        return np.ascontiguousarray(np.concatenate(list(self.windows(frames_THWC, code_S, strength))))
+
+    @torch.inference_mode()
+    def windows(self, frames_THWC: np.ndarray, code_S: np.ndarray, strength: float = 1.0) -> Iterator[np.ndarray]:
+        """The frames `restyle` gives for one clip, uint8 (t, H, W, 3), a window in time after the other as each is
+        painted.
+        """
+        check_clip(frames_THWC, LARGEST)
+        code_BS = torch.from_numpy(np.array(code_S, np.float32))[None].to(self.device)
         with self._autocast():
             prepared = self.network.prepare(code_BS, self._statistics(frames_THWC))
-        window = max(1, WINDOW_PIXELS // (shape[1] * shape[2]))
-        parts = []
-        for start in range(0, shape[0], window):
+        window = max(1, WINDOW_PIXELS // (frames_THWC.shape[1] * frames_THWC.shape[2]))
+        for start in range(0, len(frames_THWC), window):
             part_BCTHW = self._tensor(frames_THWC[start : start + window])
             with self._autocast():
                 restyled = self.network.paint(part_BCTHW, prepared).float()
-            mixed = restyled if strength == 1 else part_BCTHW + strength * (restyled - part_BCTHW)
-            parts.append(((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy())
-        return np.ascontiguousarray(np.concatenate(parts))
+            mixed = part_BCTHW + strength * (restyled - part_BCTHW)
+            yield ((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
