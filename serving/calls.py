@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError
@@ -16,18 +18,49 @@ from serving.render_queue import DeadlinePassedError
 RETRY_AFTER_S = 2
 
 
+async def stream(handle: DeploymentHandle, method: str, *args: Any, timeout_s: float) -> AsyncGenerator[Any]:
+    """Messages of `handle.method(*args)`. One that met a dead replica before its first message is sent once more.
+
+    Raises as `call` does where the first message fails or does not come in time; what nobody reads is cancelled.
+    """
+    messages = handle.options(stream=True)
+    for last_try in (False, True):
+        response = getattr(messages, method).remote(*args)
+        try:
+            async with _answers(handle, timeout_s):
+                try:
+                    first = await anext(response)
+                except (ActorDiedError, ActorUnavailableError):
+                    if last_try:
+                        raise
+                    continue
+            yield first
+            async for message in response:
+                yield message
+            return
+        finally:
+            response.cancel()
+
+
 async def call(handle: DeploymentHandle, method: str, *args: Any, timeout_s: float) -> Any:
     """Await `handle.method(*args)`. All calls are idempotent, so one that met a dead replica is sent once more.
 
     Raises Problem 429 where the queue is full, 503 where no replica answers in `timeout_s` seconds, 504 where the
     caller's deadline passes before that; what was asked of the replica is then cancelled.
     """
+    async with _answers(handle, timeout_s):
+        try:
+            return await _attempt(handle, method, args)
+        except (ActorDiedError, ActorUnavailableError):
+            return await _attempt(handle, method, args)
+
+
+@contextlib.asynccontextmanager
+async def _answers(handle: DeploymentHandle, timeout_s: float) -> AsyncIterator[None]:
+    """What keeps a deployment from answering becomes a Problem."""
     try:
         async with asyncio.timeout(min(timeout_s, deadlines.left())):
-            try:
-                return await _attempt(handle, method, args)
-            except (ActorDiedError, ActorUnavailableError):
-                return await _attempt(handle, method, args)
+            yield
     except BackPressureError as error:
         raise Problem(
             429, f"the {handle.deployment_name} is busy; try again", headers={"retry-after": str(RETRY_AFTER_S)}

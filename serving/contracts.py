@@ -5,7 +5,7 @@ Dims: T frames, H height, W width, S numbers of a style code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,6 +49,21 @@ class Refusal:
     """MP4 of the unstyled clip; its provenance holds the reasons."""
 
 
+@dataclass(frozen=True)
+class StreamStart:
+    """First message of a stream: a replica has begun, its first frames have been looked at."""
+
+    refused: tuple[str, ...]
+    """Why the original is shown from the first frame on; empty where it is not."""
+
+
+@dataclass(frozen=True)
+class StreamEnd:
+    """Last message of a stream: the whole clip, as `render` gives it."""
+
+    outcome: bytes | Refusal
+
+
 class RenderError(ShopreelError):
     """This one clip could not be rendered; its neighbours in the batch were."""
 
@@ -79,6 +94,9 @@ class GeneratorClient(Protocol):
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
         """MP4, or why it may not be shown; RenderError where this clip cannot be rendered."""
+
+    def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
+        """StreamStart, then fragmented MP4 piece by piece, then StreamEnd. Raises as `render` does."""
 
     async def ready(self) -> bool:
         """True once a replica has warmed up."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from cluster.errors import ShopreelError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving.args import AppArgs
-from serving.contracts import Refusal, RenderError, RenderRequest
+from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.render_queue import RenderQueue, Served
+from serving.stream_render import AbandonedError, StreamedRender
 from trainables.data.dataset import Dataset
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import encode_mp4
@@ -48,7 +49,7 @@ class GeneratorReplica:
         import torch  # here, so that whoever deploys need not load it
 
         from trainables.generator.restyle.restyler import Restyler
-        from trainables.generator.usability.gate import UsabilityGate
+        from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate
 
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
@@ -56,7 +57,8 @@ class GeneratorReplica:
         device = "cuda" if scaling.num_gpus > 0 else "cpu"
         self._restyler = Restyler.from_bundle(Registry(settings).fetch(version), device=device)
         self._model, self._label = version.reference, args.visible_label
-        self._gate = UsabilityGate()
+        # Features are the costly part of the gate: of a window that is streamed one frame is compared.
+        self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
         # A processor gains nothing from batches: the first clip would only wait for the last.
         self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if scaling.num_gpus else 1)
         first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
@@ -72,6 +74,28 @@ class GeneratorReplica:
         return await self._queue.put(
             item, key=item.frames_THWC.shape, deadline=request.deadline, priority=request.priority
         )
+
+    async def stream(self, request: RenderRequest) -> AsyncIterator[StreamStart | bytes | Served]:
+        """StreamStart, pieces of fragmented MP4 while frames are being painted, and last what `render` gives.
+
+        Raises as `render` does. A caller that stops reading stops the painting.
+        """
+        item = await asyncio.to_thread(self._sourced, request)
+        loop, pieces = asyncio.get_running_loop(), asyncio.Queue()
+
+        def send(piece: object) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        streamed = StreamedRender(item, self._provenance(request), label=self._label, send=send)
+        rendering = asyncio.ensure_future(self._queue.put(streamed, key=object(), deadline=request.deadline))
+        rendering.add_done_callback(lambda _: pieces.put_nowait(None))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+            yield await rendering
+        finally:
+            streamed.abandon()
+            rendering.cancel()
 
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
@@ -98,12 +122,15 @@ class GeneratorReplica:
             raise RenderError(f"strength is {request.strength}; it lies between 0 and 1")
         return Sourced(request, frames_THWC, fps)
 
-    def _render_all(self, items: list[Sourced]) -> Iterator[Outcome]:
+    def _render_all(self, items: list[Sourced] | list[StreamedRender]) -> Iterator[Outcome]:
         """One outcome an item, each as it is made. Where a batch fails, the rest of it is rendered one by one: only the
         culprit fails.
         """
         done = 0
         try:
+            if isinstance(items[0], StreamedRender):
+                yield items[0].run(self._restyler, self._window_gate, self._shown)
+                return
             for outcome in self._render_together(items):
                 yield outcome
                 done += 1
@@ -114,6 +141,8 @@ class GeneratorReplica:
                 return
             logger.exception("a clip could not be rendered")
             yield RenderError(f"the clip could not be rendered ({type(error).__name__})")
+        except AbandonedError:
+            yield RenderError("nobody reads the clip any more")
 
     def _render_together(self, items: list[Sourced]) -> Iterator[bytes | Refusal]:
         restyled = self._restyler.restyle(
@@ -135,6 +164,11 @@ class GeneratorReplica:
             logger.warning("a render of %s in %s was refused: %s", product, request.look, "; ".join(verdict.reasons))
             original = Provenance(task="original", product=product, refused=verdict.reasons)
             return Refusal(verdict.reasons, encode_mp4(frames_THWC, fps, metadata=original.metadata()))
-        made = Provenance(task="restyle", model=self._model, product=product, look=request.look)
+        made = self._provenance(request)
         labelled = with_label(restyled_THWC) if self._label else restyled_THWC
         return encode_mp4(labelled, fps, metadata=made.metadata())
+
+    def _provenance(self, request: RenderRequest) -> Provenance:
+        """What a render of this request says of itself."""
+        product = request.product_id or f"upload:{request.upload}"
+        return Provenance(task="restyle", model=self._model, product=product, look=request.look)

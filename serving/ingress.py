@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +19,10 @@ from cluster.registry import ModelVersion
 from cluster.storage import Storage
 from serving import deadlines
 from serving.args import AppArgs
-from serving.calls import call
+from serving.calls import call, stream
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import Answer, Refusal, RenderRequest
+from serving.contracts import Answer, Refusal, RenderRequest, StreamEnd, StreamStart
 from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from serving.erasure import Eraser
@@ -70,29 +72,50 @@ class GeneratorOnServe:
         self._answered_at = -math.inf
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
-        outcome = "failed"
-        deadline = time.time() + min(self._timeout_s, deadlines.left())
+        with self._counted() as outcome:
+            served: Served = await call(self._handle, "render", self._dated(request), timeout_s=self._timeout_s)
+            self._made(served, outcome)
+            return served.outcome
+
+    async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
+        with self._counted() as outcome:
+            messages = stream(self._handle, "stream", self._dated(request), timeout_s=self._timeout_s)
+            async with contextlib.aclosing(messages):
+                async for message in messages:
+                    if isinstance(message, Served):
+                        self._made(message, outcome)
+                        yield StreamEnd(message.outcome)
+                    else:
+                        yield message
+
+    def _dated(self, request: RenderRequest) -> RenderRequest:
+        return replace(request, deadline=time.time() + min(self._timeout_s, deadlines.left()))
+
+    def _made(self, served: Served, outcome: list[str]) -> None:
+        self._answered_at = time.monotonic()
+        self._metrics.rendered(served, self._model)
+        outcome[0] = "made"
+        if isinstance(served.outcome, Refusal):
+            outcome[0] = "refused"
+            for reason in served.outcome.reasons:
+                self._metrics.refusals.labels(reason.partition(":")[0]).inc()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[list[str]]:
+        """Count what becomes of a render: one word in a list, for the block to say."""
+        outcome = ["failed"]
         self._metrics.in_flight.inc()
         try:
-            sent = replace(request, deadline=deadline)
-            served: Served = await call(self._handle, "render", sent, timeout_s=self._timeout_s)
-            self._answered_at = time.monotonic()
-            self._metrics.rendered(served, self._model)
-            outcome = "made"
-            if isinstance(served.outcome, Refusal):
-                outcome = "refused"
-                for reason in served.outcome.reasons:
-                    self._metrics.refusals.labels(reason.partition(":")[0]).inc()
-            return served.outcome
+            yield outcome
         except Problem as problem:
-            outcome = PROBLEMS.get(problem.status_code, outcome)
+            outcome[0] = PROBLEMS.get(problem.status_code, outcome[0])
             raise
-        except asyncio.CancelledError:
-            outcome = "cancelled"
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome[0] = "cancelled"
             raise
         finally:
             self._metrics.in_flight.dec()
-            self._metrics.renders.labels(outcome, self._model).inc()
+            self._metrics.renders.labels(outcome[0], self._model).inc()
 
     async def ready(self) -> bool:
         if time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:

@@ -16,7 +16,17 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from serving import feed_routes, job_routes, media, metric_routes, posters, problems, styles, viewer_routes
+from serving import (
+    feed_routes,
+    job_routes,
+    media,
+    metric_routes,
+    posters,
+    problems,
+    stream_routes,
+    styles,
+    viewer_routes,
+)
 from serving.answers import MP4, MP4_OR_WEBP, responses
 from serving.args import DemoViewer
 from serving.consent import Consent
@@ -103,6 +113,7 @@ def build_http(
     feed_routes.add(app, feeds, consent)
     job_routes.add(app, jobs)
     _add_clips(app, shop)
+    stream_routes.add(app, shop)
     _add_products(app, shop)
     _add_health(app, shop, model_cards)
     _add_storefront(app, shop, viewers)

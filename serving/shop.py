@@ -7,20 +7,18 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster.errors import NotFoundError
 from cluster.pseudonym import Pseudonymiser
-from serving import clip_cache, deadlines, styles
+from serving import clip_cache, styles
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import GeneratorClient, RecommenderClient, Refusal, RenderRequest
+from serving.contracts import GeneratorClient, RecommenderClient, RenderRequest
 from serving.event_store import EventStore, StoredEvent
-from serving.flights import Flights
 from serving.messages import (
     ClipProvenance,
     EventIn,
@@ -33,6 +31,7 @@ from serving.messages import (
 )
 from serving.metrics import Metrics
 from serving.problems import Problem
+from serving.renders import Rendered, Renders, Streamed
 from serving.styles import Style
 from serving.uploads.decoder import UploadDecoder
 from trainables.generator.provenance import read_provenance
@@ -51,17 +50,6 @@ SOURCE_TEXTS = {
     "popular": "popular right now",
     "fresh": "new in the shop",
 }
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A clip ready to send."""
-
-    clip_id: str
-    data: bytes
-    cached: bool
-    refused: tuple[str, ...] = ()
-    """Why the render may not be shown; `data` is then the original."""
 
 
 class Shop:
@@ -90,13 +78,12 @@ class Shop:
         self.models = models
         self.uploads = uploads
         self._events = events
-        self._cache = cache
         self._pseudonymiser = pseudonymiser
         self._recommender = recommender
         self._generator = generator
         self._history_events = history_events
         self._renderer = f"{models.generator} {rendering}".strip()
-        self._flights = Flights()
+        self._renders = Renders(cache, generator, metrics)
 
     async def slate(self, viewer: str, k: int) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
@@ -144,24 +131,25 @@ class Shop:
 
     async def restyle(self, product_id: str, style: Style, strength: float, *, priority: int = 0) -> Rendered:
         """A product's clip in a style, from the cache where it is there; the original where the render is not fit."""
-        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer)
-        request = RenderRequest(
-            code_S=style.code_S,
-            strength=strength,
-            product_id=product_id,
-            look=style.describe(),
-            priority=priority,
-        )
-        return await self._restyled(key, lambda: self._generator.render(request))
+        key, request = self._asked(product_id, style, strength, priority)
+
+        async def asked() -> RenderRequest:
+            return request
+
+        return await self._renders.made(key, asked)
+
+    async def stream(self, product_id: str, style: Style, strength: float) -> Rendered | Streamed:
+        """A product's clip in a style while it is being rendered; the whole of it where it is in the cache."""
+        return await self._renders.streamed(*self._asked(product_id, style, strength))
 
     async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:
         """An uploaded clip in a style."""
         upload = hashlib.sha256(data).hexdigest()
         key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer)
 
-        async def render() -> bytes | Refusal:
+        async def asked() -> RenderRequest:
             clip = await self.uploads.decode(data)
-            request = RenderRequest(
+            return RenderRequest(
                 code_S=style.code_S,
                 strength=strength,
                 frames_THWC=clip.frames_THWC,
@@ -169,14 +157,13 @@ class Shop:
                 upload=upload,
                 look=style.describe(),
             )
-            return await self._generator.render(request)
 
-        return await self._restyled(key, render)
+        return await self._renders.made(key, asked)
 
     async def original(self, product_id: str) -> Rendered:
         """A product's own clip."""
         key = clip_cache.original_id(self.catalogue.source(product_id))
-        return await self._cached(key, lambda: asyncio.to_thread(self.catalogue.original_mp4, product_id))
+        return await self._renders.encoded(key, lambda: self.catalogue.original_mp4(product_id))
 
     async def poster(self, product_id: str) -> bytes:
         """First frame of a product's own clip, JPEG."""
@@ -185,7 +172,7 @@ class Shop:
 
     async def clip(self, clip_id: str) -> bytes:
         """A clip by id; a Problem 404 where it is not, or no longer, kept."""
-        data = await self._kept(clip_id) if clip_cache.is_clip_id(clip_id) else None
+        data = await self._renders.kept(clip_id) if clip_cache.is_clip_id(clip_id) else None
         if data is None:
             raise Problem(404, f"there is no clip {clip_id[:80]!r}; ask for a feed or render it again")
         return data
@@ -250,56 +237,18 @@ class Shop:
             **copied,
         )
 
-    async def _restyled(self, key: str, render: Callable[[], Awaitable[bytes | Refusal]]) -> Rendered:
-        """The render; where it was refused, now or before, the original with the reasons."""
-        if (data := await self._kept(key)) is not None:
-            return Rendered(key, data, cached=True)
-        refused_key = clip_cache.refusal_id(key)
-        if (data := await self._kept(refused_key)) is not None:
-            said = await asyncio.to_thread(read_provenance, data)
-            return Rendered(refused_key, data, cached=True, refused=said.refused if said else ())
-
-        self.metrics.cache_misses.inc()
-
-        async def render_and_keep() -> Rendered:
-            if (data := self._cache.peek(key)) is not None:  # another flight landed while this one looked in storage
-                return Rendered(key, data, cached=True)
-            made = await render()
-            if isinstance(made, Refusal):
-                rendered = Rendered(refused_key, made.original, cached=False, refused=made.reasons)
-            else:
-                rendered = Rendered(key, made, cached=False)
-            await asyncio.to_thread(self._cache.put, rendered.clip_id, rendered.data)
-            return rendered
-
-        while True:
-            try:
-                return await self._flights.run(key, render_and_keep)
-            except Problem as problem:
-                # The deadline of whoever began this flight is not that of those who joined it.
-                if problem.status_code != 504 or deadlines.has_passed():
-                    raise
-
-    async def _kept(self, key: str) -> bytes | None:
-        data, tier = self._cache.peek(key), "memory"
-        if data is None:
-            data, tier = await asyncio.to_thread(self._cache.get, key), "storage"
-        if data is not None:
-            self.metrics.cache_hits.labels(tier).inc()
-        return data
-
-    async def _cached(self, key: str, render: Callable[[], Awaitable[bytes]]) -> Rendered:
-        if (data := await self._kept(key)) is not None:
-            return Rendered(key, data, cached=True)
-
-        self.metrics.cache_misses.inc()
-
-        async def render_and_keep() -> bytes:
-            made = await render()
-            await asyncio.to_thread(self._cache.put, key, made)
-            return made
-
-        return Rendered(key, await self._flights.run(key, render_and_keep), cached=False)
+    def _asked(
+        self, product_id: str, style: Style, strength: float, priority: int = 0
+    ) -> tuple[str, RenderRequest]:
+        """Id of a product's clip in a style, and how to ask for it."""
+        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer)
+        return key, RenderRequest(
+            code_S=style.code_S,
+            strength=strength,
+            product_id=product_id,
+            look=style.describe(),
+            priority=priority,
+        )
 
     def _recommended(self, item: Recommendation, moves: Sequence[str]) -> Recommended:
         reasons = [self._reason(reason, item.score) for reason in item.reasons if reason.share > 0]

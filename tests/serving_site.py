@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from cluster.storage import Storage
 from serving.args import DemoViewer
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import Answer, RenderRequest
+from serving.contracts import Answer, RenderRequest, StreamEnd, StreamStart
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.erasure import Eraser
 from serving.event_store import EventStore
@@ -74,6 +75,13 @@ class FakeGenerator:
         if self.failure is not None and self.failing_product in (None, request.product_id):
             raise self.failure
         return f"mp4 of {request.product_id} {request.code_S[0]:.2f} {request.strength}".encode()
+
+    async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
+        whole = await self.render(request)
+        yield StreamStart(())
+        yield whole[:5]
+        yield whole[5:]
+        yield StreamEnd(whole)
 
     async def ready(self) -> bool:
         if self.failure is not None:

@@ -48,7 +48,7 @@ def test_cache_hits_by_tier_and_misses(site: Site) -> None:
     body = {"product_id": "p00", "style": "neon"}
     for _ in range(3):
         site("POST", "/v1/clips", json=body)
-    site.shop._cache._memory.clear()
+    site.shop._renders._cache._memory.clear()
     site("POST", "/v1/clips", json=body)
     found = figures(site("GET", "/metrics").text)
     assert found["shopreel_clip_cache_misses_total", ""] == 1
