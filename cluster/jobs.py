@@ -1,20 +1,23 @@
-"""Run a shopreel command as a Ray job: upload the code, follow the log, hand back the exit code, cancel on Ctrl-C."""
+"""Jobs on a Ray cluster: run a shopreel command as one, list them, follow a log, hand back the exit code, stop."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shlex
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import InputError, ShopreelError
-from cluster.runtime import RAY_ENVIRONMENT, export_environment
+from cluster.errors import InputError, NotFoundError
+from cluster.job_client import JobFailedError, reaching
+from cluster.runtime import RAY_ENVIRONMENT
 from cluster.settings import Settings
 from cluster.tracking import code_version
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 PACKAGES = ("cluster", "trainables", "tuning", "serving")
+COMMAND = "shopreel_command"
+"""Key of a job's metadata."""
+
 NOT_PASSED_ON = ("SHOPREEL_PSEUDONYM_KEY",)
 """Anyone who sees the dashboard sees a job's environment; the cluster carries this secret itself."""
 
@@ -32,50 +38,107 @@ STOP_SECONDS = 20
 """How long a cancelled command has to end its run in MLflow before it is killed."""
 
 
-class JobFailedError(ShopreelError):
-    """Ray could not run the command at all (its environment failed, a node was lost, the cluster went away)."""
+AWAY_SECONDS = 120
+"""How long a followed job's cluster may be out of reach: a head that died comes back in less."""
 
 
-def connect(address: str) -> JobSubmissionClient:
-    """A client of the cluster's job API. `address` is the dashboard's URL, usually http://HEAD:8265."""
-    export_environment()
-    from ray.job_submission import JobSubmissionClient
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job as the cluster tells of it."""
 
-    if not address.startswith(("http://", "https://")):
-        raise InputError(f"--address is {address!r}; give the URL of the cluster's dashboard, such as http://HEAD:8265")
-    for name in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError) as error:
-        raise JobFailedError(f"no Ray cluster answers at {address}; check --address ({error})") from error
+    job_id: str
+    command: str
+    """The shopreel command, or the command line of a job that something else submitted."""
+    status: str
+    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
+    started: datetime | None
+    ended: datetime | None
+    exit_code: int | None
+    message: str
 
 
-def run_command(
+def list_jobs(client: JobSubmissionClient) -> list[Job]:
+    """Every submitted job the cluster remembers, the newest first."""
+    with reaching(client):
+        details = [job for job in client.list_jobs() if job.submission_id]
+    jobs = [
+        Job(
+            job_id=job.submission_id,
+            command=(job.metadata or {}).get(COMMAND, job.entrypoint),
+            status=str(job.status),
+            started=_moment(job.start_time),
+            ended=_moment(job.end_time),
+            exit_code=job.driver_exit_code,
+            message=job.message or "",
+        )
+        for job in details
+    ]
+    return sorted(jobs, key=lambda job: job.started or datetime.max.replace(tzinfo=UTC), reverse=True)
+
+
+def find_job(client: JobSubmissionClient, name: str) -> Job:
+    """The job with that id, or the one whose id has that part. NotFoundError where there is none, or several."""
+    jobs = list_jobs(client)
+    found = [job for job in jobs if job.job_id == name] or [job for job in jobs if name in job.job_id]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFoundError(f"{name!r} is part of several jobs, give more of it: {_ids(found)}")
+    raise NotFoundError(f"no job {name!r}; there are: {_ids(jobs) or 'none'}")
+
+
+def _ids(jobs: list[Job]) -> str:
+    return ", ".join(job.job_id for job in jobs)
+
+
+def job_log(client: JobSubmissionClient, job_id: str) -> str:
+    """What a job has printed so far."""
+    with reaching(client):
+        return client.get_job_logs(job_id)
+
+
+def follow_job(client: JobSubmissionClient, job_id: str, on_log: Callable[[str], None]) -> int:
+    """Pass a job's output on until it ends; returns its exit code. JobFailedError where there is none."""
+    with reaching(client):
+        asyncio.run(_follow(client, job_id, on_log))
+        return _exit_code(client, job_id)
+
+
+def stop_job(client: JobSubmissionClient, job_id: str) -> str:
+    """Stop a job and wait until it has ended, so that nothing of it runs on unseen; returns its last status."""
+    with reaching(client):
+        client.stop_job(job_id)
+        deadline = time.monotonic() + STOP_SECONDS + 10
+        while not (status := client.get_job_status(job_id)).is_terminal():
+            if time.monotonic() > deadline:
+                raise JobFailedError(f"job {job_id} was told to stop and still is {status}")
+            time.sleep(0.5)
+        return str(status)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
+def submit_command(
     client: JobSubmissionClient,
     command: Sequence[str],
     settings: Settings,
     *,
     working_dir: Path | None = None,
-    on_start: Callable[[str], None] = lambda job_id: None,
-    on_log: Callable[[str], None] = sys.stdout.write,
-) -> int:
-    """Run `shopreel COMMAND…` on the cluster and wait for it; returns its exit code.
-
-    `on_start` gets the job's id, `on_log` its output as it comes. On KeyboardInterrupt the job is stopped first.
-    Raises JobFailedError where there is no exit code to return.
-    """
+    image: str | None = None,
+) -> str:
+    """Submit `shopreel COMMAND…` and return the job's id."""
     job_id = f"shopreel-{'-'.join(command[:2])}-{uuid.uuid4().hex[:8]}"
+    environment = runtime_env(settings, os.environ, working_dir, image)
     try:
-        _submit(client, job_id, entrypoint(command), runtime_env(settings, os.environ, working_dir))
-        on_start(job_id)
-        asyncio.run(_follow(client, job_id, on_log))
-        return _exit_code(client, job_id)
+        with reaching(client):
+            _submit(client, job_id, command, environment)
     except KeyboardInterrupt:
-        _stop(client, job_id)
+        with suppress(JobFailedError):  # it may not have got there
+            stop_job(client, job_id)
         raise
-    except (ConnectionError, RuntimeError) as error:
-        raise JobFailedError(f"job {job_id}: {error}") from error
+    return job_id
 
 
 def entrypoint(command: Sequence[str]) -> str:
@@ -87,8 +150,13 @@ def entrypoint(command: Sequence[str]) -> str:
     return f"PY={local}; [ -x $PY ] || PY=python; exec $PY -P -m cluster.cli.main {shlex.join(command)}"
 
 
-def runtime_env(settings: Settings, env: Mapping[str, str], working_dir: Path | None) -> dict[str, Any]:
-    """The job's environment: this process's code and settings, and the folder to run in."""
+def runtime_env(
+    settings: Settings, env: Mapping[str, str], working_dir: Path | None, image: str | None = None
+) -> dict[str, Any]:
+    """The job's environment: this process's settings, with its code and the folder to run in, or with an image.
+
+    Ray runs a job in an image alone: the image brings the code, and no folder is uploaded.
+    """
     root = Path(__file__).resolve().parent.parent
     ours = {name for name in env if name.startswith("SHOPREEL_")} - set(NOT_PASSED_ON)
     variables = {name: env[name] for name in sorted(ours)}
@@ -101,6 +169,10 @@ def runtime_env(settings: Settings, env: Mapping[str, str], working_dir: Path | 
         "RAY_JOB_STOP_SIGNAL": "SIGINT",  # a cancelled command ends as after Ctrl-C
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }
+    if image is not None:
+        if working_dir is not None:
+            raise InputError("--working-dir does not go with --image; put the files into the image or into storage")
+        return {"image_uri": image, "env_vars": variables}
     environment: dict[str, Any] = {
         "py_modules": [str(root / package) for package in PACKAGES],
         "excludes": ["__pycache__", "*.pyc"],
@@ -113,12 +185,17 @@ def runtime_env(settings: Settings, env: Mapping[str, str], working_dir: Path | 
     return environment
 
 
-def _submit(client: JobSubmissionClient, job_id: str, line: str, environment: dict[str, Any]) -> None:
+def _submit(client: JobSubmissionClient, job_id: str, command: Sequence[str], environment: dict[str, Any]) -> None:
     """Upload and submit; a cluster that has just started takes jobs some seconds after its dashboard answers."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            client.submit_job(entrypoint=line, submission_id=job_id, runtime_env=environment)
+            client.submit_job(
+                entrypoint=entrypoint(command),
+                submission_id=job_id,
+                runtime_env=environment,
+                metadata={COMMAND: shlex.join(command)},
+            )
             return
         except RuntimeError as error:
             if "No available agent" not in str(error) or time.monotonic() > deadline:
@@ -129,19 +206,26 @@ def _submit(client: JobSubmissionClient, job_id: str, line: str, environment: di
 async def _follow(client: JobSubmissionClient, job_id: str, on_log: Callable[[str], None]) -> None:
     """Pass the log on until the job ends. A broken connection is taken up again where it broke."""
     passed_on = 0
+    reached = time.monotonic()
     while True:
         received = 0
         try:
             async for text in client.tail_job_logs(job_id):
                 fresh = text[max(0, passed_on - received) :]
                 received += len(text)
+                reached = time.monotonic()
                 if fresh:
                     on_log(fresh)
                     passed_on += len(fresh)
-        except RuntimeError:  # Ray's word for a connection that broke
+        except (RuntimeError, OSError):  # Ray's word for a connection that broke, and the network's
             pass
-        if client.get_job_status(job_id).is_terminal():
-            return
+        try:
+            if client.get_job_status(job_id).is_terminal():
+                return
+            reached = time.monotonic()
+        except OSError:
+            if time.monotonic() - reached > AWAY_SECONDS:
+                raise
         await asyncio.sleep(1)
 
 
@@ -153,11 +237,3 @@ def _exit_code(client: JobSubmissionClient, job_id: str) -> int:
         raise JobFailedError(f"job {job_id} is {details.status}: {details.message}")
     code = details.driver_exit_code
     return code if code >= 0 else 128 - code  # killed by a signal, as a shell says it
-
-
-def _stop(client: JobSubmissionClient, job_id: str) -> None:
-    """Stop the job and wait until it has ended, so that nothing of it runs on unseen."""
-    client.stop_job(job_id)
-    deadline = time.monotonic() + STOP_SECONDS + 10
-    while not client.get_job_status(job_id).is_terminal() and time.monotonic() < deadline:
-        time.sleep(0.5)

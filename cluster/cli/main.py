@@ -17,6 +17,7 @@ from cluster.cli import (
     export,
     features,
     importing,
+    jobs,
     keys,
     manifests,
     models,
@@ -66,6 +67,9 @@ app.add_typer(manifests.app, name="manifests", help="What runs shopreel on a clu
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     submit.command
 )
+app.command("jobs")(jobs.list_command)
+app.command("logs")(jobs.logs)
+app.command("stop")(jobs.stop)
 
 
 def main() -> None:

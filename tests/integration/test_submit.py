@@ -1,4 +1,4 @@
-"""`shopreel submit` against a Ray cluster of its own, started as a user would start it, on free ports."""
+"""`shopreel submit|jobs|logs|stop` against a Ray cluster that asks for a token, started as a user would start it."""
 
 import os
 import signal
@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobStatus
+from typer.testing import CliRunner
 
+from cluster.cli.main import app
+from cluster.job_client import JobFailedError, connect
 from cluster.registry import Registry
 from cluster.runtime import RAY_ENVIRONMENT
 from cluster.settings import Settings
@@ -34,6 +37,7 @@ PORTS = (
     "metrics-export-port",
 )
 pytestmark = pytest.mark.timeout(600)
+TOKEN = "of-this-cluster-alone"
 ATTEMPTS = 3
 """A node ends itself when its agents need more than 30 s to start, as they may on a busy machine."""
 
@@ -68,7 +72,7 @@ def cluster() -> Iterator[str]:
             pytest.fail(f"no cluster started: {log.read_text()}")
         url = f"http://127.0.0.1:{ports['dashboard-port']}"
         try:
-            _wait_for(lambda: _answers(f"{url}/api/version"), 60)
+            _wait_for(lambda: _answers(url), 60)
             yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -80,10 +84,16 @@ def _start_node(folder: Path, ports: dict[str, int], log: Path) -> subprocess.Po
     command += [f"--temp-dir={folder}", "--include-dashboard=true", "--dashboard-host=127.0.0.1"]
     command += ["--object-store-memory=200000000", *(f"--{name}={number}" for name, number in ports.items())]
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | RAY_ENVIRONMENT
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     with log.open("w") as sink:
         return subprocess.Popen(
             command, env=env, cwd=log.parent, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +125,33 @@ def test_a_submitted_training_registers_a_model(shop, cluster):
     version = Registry(shop).resolve("recommender@challenger")
     assert (version.version, version.lineage["data_name"]) == (1, "tiny")
     assert MlflowClient(shop.tracking_uri).get_run(version.run_id).info.run_name == "from-a-job"
-    (job,) = [job for job in JobSubmissionClient(cluster).list_jobs() if job.submission_id in output]
+    (job,) = [job for job in connect(cluster).list_jobs() if job.submission_id in output]
     assert job.status == JobStatus.SUCCEEDED
+    listed = CliRunner().invoke(app, ["jobs", "--address", cluster], env={"COLUMNS": "200"}).stdout
+    assert job.submission_id in listed
+    assert "train recommender --data tiny --run from-a-job" in listed
+    log = CliRunner().invoke(app, ["logs", job.submission_id[-8:], "--address", cluster])
+    assert "run from-a-job → recommender/1 (challenger)" in log.stdout
+
+
+def test_a_job_that_runs_on_its_own_is_stopped(cluster):
+    """`stop` returns when the job has ended; `logs --follow` of a job ends with its exit code."""
+    client = connect(cluster)
+    endless = client.submit_job(entrypoint="echo begun; sleep 600", submission_id="endless-1a2b")
+    brief = client.submit_job(entrypoint="echo done; exit 7", submission_id="brief-1a2b")
+    _wait_for(lambda: "begun" in client.get_job_logs(endless), 120)
+    stopped = CliRunner().invoke(app, ["stop", "endless", "--address", cluster])
+    assert stopped.exit_code == 0, stopped.output
+    assert client.get_job_status(endless) == JobStatus.STOPPED
+    followed = CliRunner().invoke(app, ["logs", brief, "--follow", "--address", cluster])
+    assert (followed.exit_code, followed.stdout.count("done\n")) == (7, 1)
+
+
+@pytest.mark.parametrize("wrong", ["", "of-another-cluster"])
+def test_without_its_token_the_cluster_lets_nobody_in(cluster, monkeypatch, wrong):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", wrong)
+    with pytest.raises(JobFailedError, match="asks for a token; set RAY_AUTH_TOKEN"):
+        connect(cluster)
 
 
 def test_a_command_that_fails_gives_its_exit_code_and_its_message(shop, cluster):
@@ -147,7 +182,7 @@ def test_ctrl_c_cancels_the_job_and_its_run(shop, cluster):
     assert process.wait(90) == 130
     reader.join(10)
     output = "".join(lines)
-    (job,) = [job for job in JobSubmissionClient(cluster).list_jobs() if job.submission_id in output]
+    (job,) = [job for job in connect(cluster).list_jobs() if job.submission_id in output]
     assert job.status == JobStatus.STOPPED
     assert run().info.status == "KILLED"
 
@@ -164,7 +199,8 @@ def _free_ports(count: int) -> list[int]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        request = urllib.request.Request(f"{url}/api/version", headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=2) as answer:
             return answer.status == 200
     except OSError:
         return False

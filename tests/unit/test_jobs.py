@@ -1,13 +1,17 @@
-"""What a Ray job is told: its command line, its environment, and where it is sent."""
+"""What a Ray job is told: its command line, its environment, and where it is sent; and what is told of it."""
 
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from ray.dashboard.modules.job.pydantic_models import JobDetails
+from ray.job_submission import JobStatus
 
-from cluster.errors import InputError
-from cluster.jobs import JobFailedError, connect, entrypoint, runtime_env
+from cluster.errors import InputError, NotFoundError
+from cluster.job_client import JobFailedError, connect, headers_from
+from cluster.jobs import entrypoint, find_job, follow_job, list_jobs, runtime_env
 
 
 def test_the_job_gets_the_settings_but_not_the_pseudonym_key(settings):
@@ -53,3 +57,90 @@ def test_the_entrypoint_keeps_arguments_whole_in_a_shell(tmp_path):
 def test_an_address_without_a_cluster_is_refused(address, error, message):
     with pytest.raises(error, match=message):
         connect(address)
+
+
+def test_a_job_in_an_image_brings_its_own_code(settings, tmp_path):
+    environment = runtime_env(settings, {}, None, "shopreel:0.1.0-ray2.60.0")
+    assert environment.keys() == {"image_uri", "env_vars"}
+    assert environment["env_vars"]["SHOPREEL_HOME"] == settings.storage_root
+    with pytest.raises(InputError, match="--working-dir does not go with --image"):
+        runtime_env(settings, {}, tmp_path, "shopreel:0.1.0-ray2.60.0")
+
+
+def test_the_token_and_the_headers_of_the_environment_go_with_every_request(tmp_path):
+    """The token may stand in a file; an Authorization header given outright wins."""
+    (tmp_path / "token").write_text("from-a-file\n")
+    assert headers_from({}) == {}
+    assert headers_from({"RAY_AUTH_TOKEN": "abc"}) == {"Authorization": "Bearer abc"}
+    assert headers_from({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}) == {"Authorization": "Bearer from-a-file"}
+    both = {"RAY_JOB_HEADERS": '{"X-Shop": "1", "authorization": "Basic x"}', "RAY_AUTH_TOKEN": "abc"}
+    assert headers_from(both) == {"X-Shop": "1", "authorization": "Basic x"}
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"RAY_JOB_HEADERS": "X-Shop: 1"}, "RAY_JOB_HEADERS is not JSON"),
+        ({"RAY_JOB_HEADERS": "[1]"}, "RAY_JOB_HEADERS must map names to texts"),
+        ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, "RAY_AUTH_TOKEN_PATH is /nowhere/token, which cannot be read"),
+    ],
+)
+def test_a_header_or_token_that_cannot_be_sent_is_named(env, message):
+    with pytest.raises(InputError, match=message):
+        headers_from(env)
+
+
+class Cluster:
+    """Stands in for the job API: two jobs; the log of the first breaks off once, then the head is away once."""
+
+    def __init__(self) -> None:
+        self.connections, self.away = 0, True
+
+    def get_address(self) -> str:
+        return "http://head:8265"
+
+    def list_jobs(self) -> list[JobDetails]:
+        done = {"type": "SUBMISSION", "entrypoint": "sh", "status": JobStatus.SUCCEEDED, "driver_exit_code": 3}
+        return [
+            JobDetails(**done, submission_id="shopreel-train-1a2b", start_time=1000, end_time=61_000),
+            JobDetails(
+                **done, submission_id="shopreel-tune-1c2d", start_time=2000, metadata={"shopreel_command": "tune"}
+            ),
+        ]
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        self.connections += 1
+        yield "one\ntwo\n"
+        if self.connections == 1:
+            raise RuntimeError("the connection broke")
+        yield "three\n"
+
+    def get_job_status(self, job_id: str) -> JobStatus:
+        if self.away:
+            self.away = False
+            raise ConnectionRefusedError("the head is coming back")
+        return JobStatus.SUCCEEDED if self.connections > 1 else JobStatus.RUNNING
+
+    def get_job_info(self, job_id: str) -> JobDetails:
+        return self.list_jobs()[0]
+
+
+def test_jobs_are_listed_with_their_command_the_newest_first():
+    newest, oldest = list_jobs(Cluster())
+    assert (newest.command, oldest.command) == ("tune", "sh")
+    assert (oldest.ended - oldest.started).total_seconds() == 60
+
+
+def test_a_job_is_found_by_a_part_of_its_id_that_no_other_has():
+    assert find_job(Cluster(), "1a").job_id == "shopreel-train-1a2b"
+    with pytest.raises(NotFoundError, match="part of several jobs.*tune-1c2d.*train-1a2b"):
+        find_job(Cluster(), "shopreel")
+    with pytest.raises(NotFoundError, match="no job '9z'; there are: shopreel-tune-1c2d"):
+        find_job(Cluster(), "9z")
+
+
+def test_a_followed_log_goes_on_after_a_broken_connection_without_a_line_twice():
+    """The log breaks off, the head is away for a moment: the rest comes, once, and the job's exit code."""
+    lines: list[str] = []
+    assert follow_job(Cluster(), "shopreel-train-1a2b", lines.append) == 3
+    assert "".join(lines) == "one\ntwo\nthree\n"

@@ -8,6 +8,7 @@ from cluster.errors import InputError
 from cluster.manifests.check import check_manifests, read_manifests
 from cluster.manifests.description import ClusterDescription
 from cluster.manifests.render import render
+from tests.conftest import REPOSITORY
 
 TWO_APPLICATIONS = """applications:
       - name: other
@@ -259,3 +260,12 @@ def test_versions_of_a_dockerfile_must_be_those_of_the_library(tmp_path):
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(InputError, match="nowhere does not exist"):
         read_manifests([tmp_path / "nowhere"])
+
+
+def test_the_dockerfile_of_this_repository_fits_the_library():
+    """Versions agree, and the image runs as the number that the manifests ask for."""
+    dockerfile = REPOSITORY / "Dockerfile"
+    assert check_manifests({}, command_error, [dockerfile]) == []
+    lines = dockerfile.read_text().splitlines()
+    pod = yaml.safe_load(render(ClusterDescription())["raycluster"])["spec"]["headGroupSpec"]["template"]["spec"]
+    assert f"USER {pod['securityContext']['runAsUser']}" in lines
