@@ -16,9 +16,17 @@ MAX_EVENTS = 100
 MAX_JOB = 500
 FUTURE_SLACK = timedelta(minutes=5)
 
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters: an id with a line break in it can be put into no path."""
+
 ViewerId = Annotated[
     str,
-    Field(min_length=1, max_length=128, description="The shop's own id of a viewer; stored only as a keyed pseudonym."),
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=PRINTABLE,
+        description="The shop's own id of a viewer; stored only as a keyed pseudonym.",
+    ),
 ]
 Consent = Annotated[
     bool | None,
@@ -122,6 +130,7 @@ class EventIn(_Body):
         None,
         min_length=1,
         max_length=64,
+        pattern=PRINTABLE,
         description="Key of the event; sent twice it is stored once. Made by the server when left out.",
     )
     viewer: ViewerId
@@ -139,7 +148,7 @@ class EventIn(_Body):
     style: str | None = Field(
         None, max_length=64, description="Preset nearest to the look it was shown in; leave out for the original."
     )
-    request_id: str | None = Field(None, max_length=64, description="The feed it belongs to.")
+    request_id: str | None = Field(None, max_length=64, pattern=PRINTABLE, description="The feed it belongs to.")
 
     def at_ms(self) -> int:
         """Milliseconds since 1970."""

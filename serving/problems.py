@@ -12,10 +12,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from cluster.errors import StorageError
+from serving.database import DatabaseError
 
 logger = logging.getLogger("ray.serve")
 
 MEDIA_TYPE = "application/problem+json"
+MOST_FIELDS, LONGEST_TEXT = 50, 200
+"""Fields an answer names, and characters it repeats of what a client sent."""
 TITLES = {
     400: "The request cannot be read",
     401: "An API key is needed",
@@ -74,7 +77,8 @@ def from_validation(errors: Sequence[Any]) -> Problem:
         if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes):
             return Problem(415, "send the body as application/json")
     fields = [
-        {"field": _field_name(error["loc"]), "message": error["msg"].removeprefix("Value error, ")} for error in errors
+        {"field": _field_name(error["loc"])[:LONGEST_TEXT], "message": error["msg"].removeprefix("Value error, ")}
+        for error in errors[:MOST_FIELDS]
     ]
     return Problem(422, "; ".join(f"{f['field']}: {f['message']}" for f in fields[:5]), errors=fields)
 
@@ -97,7 +101,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        detail = {404: f"there is no {request.url.path}", 405: f"{request.url.path} does not take {request.method}"}
+        path = request.url.path[:LONGEST_TEXT]
+        detail = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
         return Problem(
             error.status_code, detail.get(error.status_code, str(error.detail)), headers=dict(error.headers or {})
         ).response()
@@ -105,6 +110,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StorageError)
     async def storage(_: Request, error: StorageError) -> JSONResponse:
         logger.error("storage: %s", error)
+        if isinstance(error, DatabaseError):
+            return Problem(503, "the database does not answer; try again", headers={"retry-after": "2"}).response()
         return Problem(507, "the server cannot write to its storage; nothing of this request was kept").response()
 
 

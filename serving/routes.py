@@ -120,7 +120,7 @@ def build_http(
     viewer_routes.add(app, eraser)
     metric_routes.add(app, shop.metrics, replica)
     add_session(app, ring)
-    describe_door(app)
+    describe_door(app, keys=ring is not None)
     return app
 
 

@@ -19,8 +19,11 @@ _RETRY = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": 
 _CHALLENGE = {"www-authenticate": {"description": "How to ask (RFC 6750).", "schema": {"type": "string"}}}
 
 
-def describe_door(app: FastAPI) -> None:
-    """Add the security schemes, each route's scope, and 400, 401, 403, 408, 413 and 429 to `/openapi.json`."""
+def describe_door(app: FastAPI, *, keys: bool) -> None:
+    """Add the security schemes, each route's scope, and 400, 401, 403, 408, 413 and 429 to `/openapi.json`.
+
+    `keys`: whether they are asked for; where not, every route says that it does without.
+    """
     plain = app.openapi
 
     def described() -> dict[str, Any]:
@@ -32,15 +35,17 @@ def describe_door(app: FastAPI) -> None:
         components.setdefault("schemas", {})["ProblemDocument"] = ProblemDocument.model_json_schema()
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                _describe(operation, method.upper(), path)
+                _describe(operation, method.upper(), path, keys)
         return schema
 
     app.openapi = described  # type: ignore[method-assign]
 
 
-def _describe(operation: dict[str, Any], method: str, path: str) -> None:
+def _describe(operation: dict[str, Any], method: str, path: str, keys: bool) -> None:
     needed = scope_of(method, path)
     operation["security"] = [] if needed is None else [{"key": [needed]}, {"session": [needed]}]
+    if needed is not None and not keys:
+        operation["security"].append({})
     statuses = [400, 408, 413] if "requestBody" in operation else []
     statuses += [429] if needed is None else [401, 403, 429]
     for status in statuses:
