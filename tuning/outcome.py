@@ -20,6 +20,9 @@ class TrialOutcome:
     """Running measure, see `tuning.objective`; None where nothing was reported."""
     objective: float | None
     """Held-out measure, lower is better; None unless finished."""
+    style_distance: float | None = None
+    contour_loss: float | None = None
+    """The two parts of the objective."""
     seconds: float
     run_id: str | None
     """MLflow child run; None where the trial failed before it began one."""
@@ -38,6 +41,8 @@ class SweepResult:
     best: TrialOutcome
     best_config_path: str
     """Path or URI of a partial YAML config for `shopreel train generator --config`."""
+    report_path: str
+    """Path or URI of `report.html`."""
 
     @property
     def best_settings(self) -> dict[str, float]:

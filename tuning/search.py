@@ -1,52 +1,128 @@
-"""Optuna's sampler behind Ray Tune's search interface."""
+"""Optuna's samplers behind Ray Tune's search interface."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from tuning.objective import OBJECTIVE, RUNNING, STEP
-from tuning.space import BATCH_SIZE, SearchSpace, Settings
+from tuning.config import SweepConfig
+from tuning.journal import Journal, State
+from tuning.objective import OBJECTIVE, RUNNING, STEP, values
+from tuning.space import BATCH_SIZE, CONTENT_WEIGHT, LEARNING_RATE, Settings
+
+_STATES: dict[State, TrialState] = {
+    "finished": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
 
 
 class OptunaSearch(Searcher):
-    """Suggests settings by TPE, `first` before all others; every point carries its trial's `number`, counted from 0.
+    """Suggests settings, `first` before all others; every point carries its `number`, counted from 0.
 
-    A finished trial is told with its held-out objective. One that was stopped early is told as pruned at its running
-    values (Ray's own Optuna searcher would mix the two measures), one that failed as failed.
+    A finished trial is told with its held-out objective, or with both its parts where a front is asked for. One that
+    was stopped early is told as pruned at its running values (Ray's own Optuna searcher would mix the two measures),
+    one that failed as failed. All is in the journal at once; a search that is taken up again begins from there.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int, first: Settings) -> None:
+    def __init__(self, config: SweepConfig, journal: Journal, *, first: Settings) -> None:
         super().__init__()
+        self._config, self._journal, self._first = config, journal, first
+        self._next = 0
+        self._numbers: dict[str, int] = {}
+        self._asked: dict[int, optuna.Trial] = {}
+        if first[BATCH_SIZE] not in config.space.batch_size:
+            self._first = {name: value for name, value in first.items() if name != BATCH_SIZE}
+        self._study = self._new_study()
+
+    def _new_study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=6)
-        self._study = optuna.create_study(sampler=sampler, direction="minimize")
-        self._distributions = space.distributions()
-        if first[BATCH_SIZE] not in space.batch_size:
-            first = {name: value for name, value in first.items() if name != BATCH_SIZE}
-        self._study.enqueue_trial(first)
-        self._asked: dict[str, optuna.Trial] = {}
+        directions = ["minimize"] * (2 if self._config.objective == "front" else 1)
+        return optuna.create_study(sampler=sampler(self._config), directions=directions)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """A sweep is not taken up again, so the study is not kept; the trials are, in MLflow."""
+        """Which points Tune knows of; the points themselves are in the journal."""
+        known = {"next": self._next, "numbers": self._numbers}
+        (Path(checkpoint_dir) / f"search-{session_str}.json").write_text(json.dumps(known))
+
+    def restore_from_dir(self, checkpoint_dir: str) -> None:
+        """Go on where Tune's newest state and the journal are."""
+        newest = max(Path(checkpoint_dir).glob("search-*.json"), key=lambda path: path.stat().st_mtime)
+        known = json.loads(newest.read_text())
+        self._asked, self._study = {}, self._new_study()
+        points, running = self._journal.points(), known["numbers"]
+        for number in range(known["next"]):
+            point = points[number]
+            self._ask(number, point["settings"])
+            if number not in running.values():
+                self._tell(number, point.get("state", "failed"), point.get("values", []))
+        self._next, self._numbers = known["next"], running
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        trial = self._asked[trial_id] = self._study.ask(self._distributions)
-        return {"number": trial.number, "settings": dict(trial.params)}
+        number = self._next
+        known = self._journal.points().get(number)
+        settings = self._ask(number, known["settings"] if known else self._given(number))
+        if known is None:
+            self._journal.suggested(number, settings)
+        self._next, self._numbers[trial_id] = number + 1, number
+        return {"number": number, "settings": settings}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if OBJECTIVE not in result and math.isfinite(result[RUNNING]):
-            self._asked[trial_id].report(result[RUNNING], step=result[STEP])
+        # Optuna prunes by one objective only, and knows nothing of settings that change under way.
+        told = self._config.objective == "score" and self._config.scheduler != "pbt"
+        if told and OBJECTIVE not in result and math.isfinite(result[RUNNING]):
+            self._asked[self._numbers[trial_id]].report(result[RUNNING], step=result[STEP])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial, states = self._asked.pop(trial_id), optuna.trial.TrialState
-        objective = (result or {}).get(OBJECTIVE, math.nan)
-        if error:
-            self._study.tell(trial, state=states.FAIL)
-        elif math.isfinite(objective):
-            self._study.tell(trial, objective)
-        else:
-            self._study.tell(trial, state=states.PRUNED)
+        number = self._numbers.pop(trial_id)
+        told = values(result or {}, self._config.objective)
+        state: State = "failed" if error else "finished" if all(map(math.isfinite, told)) else "stopped"
+        self._tell(number, state, told if state == "finished" else [])
+        self._journal.ended(number, state, told if state == "finished" else [])
+
+    def _given(self, number: int) -> Settings | None:
+        """What is tried under this number whatever the sampler thinks."""
+        if self._config.search == "grid":
+            points = grid(self._config)
+            return points[number % len(points)]
+        return self._first if number == 0 else None
+
+    def _ask(self, number: int, settings: Settings | None) -> Settings:
+        """A new point, or the given one; what that leaves open is drawn."""
+        if settings is not None:
+            self._study.enqueue_trial(settings)
+        trial = self._asked[number] = self._study.ask(self._config.space.distributions())
+        return dict(trial.params)
+
+    def _tell(self, number: int, state: State, told: list[float]) -> None:
+        self._study.tell(self._asked.pop(number), told if state == "finished" else None, state=_STATES[state])
+
+
+def sampler(config: SweepConfig) -> optuna.samplers.BaseSampler:
+    """TPE, or random points."""
+    if config.search == "optuna":
+        return optuna.samplers.TPESampler(seed=config.seed, multivariate=True, constant_liar=True, n_startup_trials=6)
+    return optuna.samplers.RandomSampler(seed=config.seed)
+
+
+def grid(config: SweepConfig) -> list[Settings]:
+    """At least as many points as trials, evenly spaced in the logarithm, in an order that the seed shuffles."""
+    space = config.space
+    a_side = next(side for side in itertools.count(1) if side**2 * len(space.batch_size) >= config.trials)
+    rates, weights = (
+        np.geomspace(*bounds, a_side) if a_side > 1 else np.sqrt([bounds[0] * bounds[1]])
+        for bounds in (space.learning_rate, space.content_weight)
+    )
+    points = [
+        {LEARNING_RATE: float(rate), CONTENT_WEIGHT: float(weight), BATCH_SIZE: size}
+        for rate, weight, size in itertools.product(rates, weights, space.batch_size)
+    ]
+    return [points[place] for place in np.random.default_rng(config.seed).permutation(len(points))]

@@ -7,16 +7,17 @@ One parent run in MLflow, one child run a trial. A trial that fails, fails alone
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
-from cluster.config import to_dict
+from cluster.config import from_dict, to_dict
 from cluster.errors import InputError, ShopreelError
 from cluster.mlflow_store import connect
 from cluster.runtime import ray_session
@@ -24,8 +25,12 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
+from tuning.config import SweepConfig
+from tuning.journal import Journal
+from tuning.objective import CONTOURS, OBJECTIVE, RUNNING, STEP, STYLE
 from tuning.outcome import SweepResult, TrialOutcome
-from tuning.space import SearchSpace, as_partial_config
+from tuning.report import report
+from tuning.space import as_partial_config
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -45,32 +50,27 @@ GIB_A_WORKER = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """One sweep of the generator's settings."""
+class _Plan:
+    """What a sweep is about, `sweep.json`."""
 
-    trials: int = 8
-    """Points of the space to try, ≥ 1. The first one is the base config's own settings."""
-    name: str | None = None
-    """Name of the sweep; None makes one from the time."""
-    steps: int = 100
-    """Training steps of a trial that is not stopped early, ≥ 4."""
-    concurrency: int | None = None
-    """Trials at a time, ≥ 1; None works it out from the cluster's GPUs, CPUs and memory."""
-    workers_per_trial: int = 1
-    """DDP workers of a trial, ≥ 1."""
-    reduction_factor: float = 2.0
-    """ASHA lets the best 1/reduction_factor of trials pass a rung, > 1; the first rung is a quarter of the steps."""
-    seed: int = 0
-    """Of the sampler."""
-    space: SearchSpace = field(default_factory=SearchSpace)
+    data: str
+    data_hash: str
+    sweep: SweepConfig
+    base: RestyleTrainConfig
+    start: str | None
+    parent_run_id: str
 
-    def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("steps", 4), ("concurrency", 1), ("workers_per_trial", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; set it to {least} or above")
-        if self.reduction_factor <= 1:
-            raise ValueError(f"reduction_factor is {self.reduction_factor}; set it above 1; 2 keeps the better half")
+    @classmethod
+    def read(cls, storage: Storage, name: str) -> _Plan:
+        """Of a sweep that was begun."""
+        from trainables.generator.restyle.config import RestyleTrainConfig
+
+        path = f"sweeps/{name}/sweep.json"
+        if not storage.exists(path):
+            raise InputError(f"there is no sweep {name!r} at {storage.uri('sweeps')} to take up again")
+        said = storage.read_json(path)
+        settings = {"sweep": from_dict(SweepConfig, said["sweep"]), "base": from_dict(RestyleTrainConfig, said["base"])}
+        return cls(**said | settings)
 
 
 def run_sweep(
@@ -92,22 +92,59 @@ def run_sweep(
     dataset = Dataset.open(storage, data_name)
     name = check_name(config.name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     if storage.exists(f"sweeps/{name}"):
-        raise InputError(f"sweep {name!r} exists at {storage.uri(f'sweeps/{name}')}; give this one another --name")
+        raise InputError(
+            f"sweep {name!r} exists at {storage.uri(f'sweeps/{name}')}; take it up again with --resume {name}, or give "
+            "this one another --name"
+        )
     wrong = [size for size in config.space.batch_size if size % config.workers_per_trial]
     if wrong:
         raise InputError(f"space.batch_size holds {wrong}; give multiples of the {config.workers_per_trial} workers")
-    base = replace(base, steps=config.steps, checkpoint_every=config.steps, sheet_every=config.steps)
-    lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
-    params = {"sweep": to_dict(config), "base": to_dict(base)}
+    base = replace(base, steps=config.steps, checkpoint_every=config.rung, sheet_every=config.steps)
+    plan = _Plan(
+        data=data_name,
+        data_hash=dataset.content_hash(),
+        sweep=replace(config, name=name),
+        base=base,
+        start=str(start.resolve()) if start else None,
+        parent_run_id="",
+    )
+    return _run(settings, storage, plan, callbacks)
+
+
+def begun(settings: Settings, name: str) -> SweepConfig:
+    """What a sweep was begun with."""
+    return _Plan.read(Storage(settings.storage_root), check_name(name)).sweep
+
+
+def resume_sweep(settings: Settings, name: str, *, callbacks: tuple[Callback, ...] = ()) -> SweepResult:
+    """Take up a sweep whose driver was killed: trials that ended stay as they are, the others go on from their newest
+    checkpoints, each in the MLflow run it had. A sweep that was finished is measured up again.
+    """
+    storage = Storage(settings.storage_root)
+    plan = _Plan.read(storage, check_name(name))
+    if Dataset.open(storage, plan.data).content_hash() != plan.data_hash:
+        raise InputError(f"dataset {plan.data!r} has changed since sweep {name!r} began; start a new sweep")
+    return _run(settings, storage, plan, callbacks)
+
+
+def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> SweepResult:
+    config, name = plan.sweep, plan.sweep.name
+    tracked = TrackedRun(
+        settings,
+        name,
+        kind="sweep",
+        run_id=plan.parent_run_id or None,
+        params={"sweep": to_dict(config), "base": to_dict(plan.base)},
+        lineage={"data_name": plan.data, "data_hash": plan.data_hash, "code_version": code_version()},
+    )
     trials: list[TrialOutcome] = []
-    with (
-        TrackedRun(settings, name, kind="sweep", params=params, lineage=lineage) as run,
-        ray_session(settings),
-        _children_closed(settings, run.run_id, trials),
-    ):
-        grid = _tune(settings, storage, name, data_name, config, base, start, run.run_id, callbacks)
+    with tracked as run, ray_session(settings), _children_closed(settings, run.run_id, trials):
+        plan = replace(plan, parent_run_id=run.run_id)
+        written = {"sweep": to_dict(config), "base": to_dict(plan.base)}
+        storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | written)
+        grid = _tune(settings, storage, plan, callbacks)
         run_ids = {child.info.run_name: child.info.run_id for child in _children(settings, run.run_id)}
-        trials += _outcomes(grid, name, run_ids)
+        trials += _outcomes(grid, run_ids)
         finished = [trial for trial in trials if trial.objective is not None]
         if not finished:
             reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
@@ -115,65 +152,67 @@ def run_sweep(
         best = min(finished, key=lambda trial: trial.objective)
         best_yaml = yaml.safe_dump(as_partial_config(best.settings), sort_keys=False)
         storage.write_bytes(f"sweeps/{name}/best.yaml", best_yaml.encode())
+        storage.write_bytes(f"sweeps/{name}/report.html", report(storage, config, trials, best).encode())
         run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": len(finished)}, step=0)
         run.set_tag("best_trial", best.name)
         run.set_tag("best_settings", best_yaml)
+        with tempfile.TemporaryDirectory() as scratch:
+            for file in ("report.html", "best.yaml"):
+                (Path(scratch) / file).write_bytes(storage.read_bytes(f"sweeps/{name}/{file}"))
+            run.log_folder(Path(scratch), "sweep")
     return SweepResult(
         name=name,
         parent_run_id=run.run_id,
         trials=tuple(trials),
         best=best,
         best_config_path=storage.uri(f"sweeps/{name}/best.yaml"),
+        report_path=storage.uri(f"sweeps/{name}/report.html"),
     )
 
 
-def _tune(
-    settings: Settings,
-    storage: Storage,
-    name: str,
-    data_name: str,
-    config: SweepConfig,
-    base: RestyleTrainConfig,
-    start: Path | None,
-    parent_run_id: str,
-    callbacks: tuple[Callback, ...],
-) -> ResultGrid:
+def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> ResultGrid:
     os.environ.update(TUNE_ENVIRONMENT)
     import ray
     from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
 
-    from tuning.objective import RUNNING, STEP
+    from tuning.schedulers import scheduler
     from tuning.search import OptunaSearch
     from tuning.space import settings_of
     from tuning.trial import TrialTask, resources, run_trial, trial_name
 
+    config, name = plan.sweep, plan.sweep.name
     task = TrialTask(
         settings=settings,
         sweep_name=name,
-        data_name=data_name,
-        base=base,
-        start=start,
+        data_name=plan.data,
+        base=plan.base,
+        start=Path(plan.start) if plan.start else None,
         workers=config.workers_per_trial,
-        parent_run_id=parent_run_id,
+        parent_run_id=plan.parent_run_id,
+        exploits=config.scheduler == "pbt",
     )
     needed = resources(config.workers_per_trial, ray.cluster_resources().get("GPU", 0))
     trainable = tune.with_resources(tune.with_parameters(run_trial, task=task), needed)
+    folder = storage.path(f"sweeps/{name}")
+    if tune.Tuner.can_restore(folder, storage_filesystem=storage.filesystem):
+        restored = tune.Tuner.restore(folder, trainable, storage_filesystem=storage.filesystem)
+        # Tune's state holds the callbacks of the process that was broken off; it has no public way to give it others.
+        restored._local_tuner._run_config.callbacks = list(callbacks)
+        return restored.fit()
+    search = OptunaSearch(config, Journal(settings.storage_root, name), first=settings_of(plan.base))
+    # Tune's population based training takes no search: its trials begin at points that are drawn beforehand.
+    drawn = [search.suggest(str(number))["settings"] for number in range(config.trials if task.exploits else 0)]
+    numbers = tune.grid_search(list(range(config.trials)))
+    begin = {"number": numbers, "settings": tune.sample_from(lambda spec: drawn[spec.config.number])}
     tuner = tune.Tuner(
         trainable,
+        param_space=begin if task.exploits else None,
         tune_config=tune.TuneConfig(
-            num_samples=config.trials,
+            num_samples=1 if task.exploits else config.trials,
             max_concurrent_trials=config.concurrency or _room(config.workers_per_trial),
-            search_alg=OptunaSearch(config.space, seed=config.seed, first=settings_of(base)),
+            search_alg=None if task.exploits else search,
             reuse_actors=True,
-            scheduler=ASHAScheduler(
-                time_attr=STEP,
-                metric=RUNNING,
-                mode="min",
-                max_t=config.steps + 1,  # the last report comes at `steps` and must not be cut off
-                grace_period=max(1, config.steps // 4),
-                reduction_factor=config.reduction_factor,
-            ),
+            scheduler=scheduler(config),
             trial_name_creator=lambda trial: trial_name(name, trial.config["number"]),
             trial_dirname_creator=lambda trial: trial_name(name, trial.config["number"]),
         ),
@@ -199,14 +238,11 @@ def _room(workers: int) -> int:
     return max(1, int(min(resources.get("CPU", 1) // workers, by_memory)))
 
 
-def _outcomes(grid: ResultGrid, sweep_name: str, run_ids: dict[str, str]) -> list[TrialOutcome]:
-    from tuning.objective import OBJECTIVE, RUNNING, STEP
-    from tuning.trial import trial_name
-
+def _outcomes(grid: ResultGrid, run_ids: dict[str, str]) -> list[TrialOutcome]:
     outcomes = []
     for result in grid:
         reported = result.metrics or {}
-        name = trial_name(sweep_name, result.config["number"])
+        name = Path(result.path).name
         objective = None if result.error else reported.get(OBJECTIVE)
         outcomes.append(
             TrialOutcome(
@@ -216,6 +252,8 @@ def _outcomes(grid: ResultGrid, sweep_name: str, run_ids: dict[str, str]) -> lis
                 steps=reported.get(STEP, 0),
                 running=reported.get(RUNNING),
                 objective=objective,
+                style_distance=reported.get(STYLE),
+                contour_loss=reported.get(CONTOURS),
                 seconds=reported.get("time_total_s", 0.0),
                 run_id=run_ids.get(name),
                 error=_reason(result.error) if result.error else None,

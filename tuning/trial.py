@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +16,14 @@ from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from cluster.config import to_dict
 from cluster.settings import Settings
+from cluster.storage import Storage
 from trainables.generator.job import run_training
 from trainables.generator.ray_train import REPORTS
 from trainables.generator.restyle.config import RestyleTrainConfig
-from tuning.objective import OBJECTIVE, RUNNING, STEP, objective, running
+from trainables.generator.run_folder import RunFolder
+from tuning.objective import RUNNING, STEP, measures, running
 from tuning.space import apply
 
 
@@ -34,6 +39,8 @@ class TrialTask:
     """Bundle whose weights every trial begins with."""
     workers: int
     parent_run_id: str
+    exploits: bool
+    """Whether trials hand their checkpoints to Tune, so that others can go on from them."""
 
 
 def trial_name(sweep_name: str, number: int) -> str:
@@ -61,11 +68,17 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     # A trial that is stopped early ends its run in MLflow before its process takes the next one.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "20"
     config = apply(task.base, point["settings"])
+    # Not by number: a trial that goes on from another one is given that one's settings, number and all.
+    name = tune.get_context().get_trial_name()
+    folder = RunFolder(Storage(task.settings.storage_root), name)
+    if task.exploits and (checkpoint := tune.get_checkpoint()):
+        with checkpoint.as_directory() as taken:
+            adopt(folder, Path(taken), config)
     train = partial(
         run_training,
         task.settings,
         task.data_name,
-        trial_name(task.sweep_name, point["number"]),
+        name,
         config,
         workers=task.workers,
         parent_run_id=task.parent_run_id,
@@ -73,23 +86,49 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         start=task.start,
     )
     if task.workers == 1:
-        local = partial(train, use_ray=False, on_step=_reporting(config.steps))
+        local = partial(train, use_ray=False, on_step=_reporting(config, folder if task.exploits else None))
         trained = TorchTrainer(local, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
     else:
         trained = train(use_ray=True, callbacks=[ReportToTune()])
-    last = {STEP: config.steps, RUNNING: running([trained.metrics]), OBJECTIVE: objective(trained.metrics)}
-    tune.report(last)
+    tune.report({STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
 
 
-def _reporting(steps: int) -> Callable[[int, Mapping[str, float]], None]:
-    """An `on_step` that hands Tune the running measure as often as a Train run with workers does."""
+def adopt(folder: RunFolder, taken: Path, config: RestyleTrainConfig) -> None:
+    """Make a trial's run go on from a checkpoint that Tune hands it, with these settings.
+
+    The learning rate is set anew at every step, so what the checkpoint's optimiser remembers of it does not matter.
+    """
+    (file,) = taken.glob("*.ckpt")
+    for name in folder.storage.list(folder.path("checkpoints")):
+        folder.storage.delete(folder.path(f"checkpoints/{name}"))
+    folder.storage.write_bytes(folder.path(f"checkpoints/{file.name}"), file.read_bytes())
+    if folder.storage.exists(folder.path("run.json")):
+        folder.note(settings=json.loads(json.dumps(to_dict(config))))
+
+
+def _reporting(
+    config: RestyleTrainConfig, exploited: RunFolder | None
+) -> Callable[[int, Mapping[str, float]], None]:
+    """An `on_step` that hands Tune the running measure as often as a Train run with workers does.
+
+    Of a run that others may go on from, the newest checkpoint goes with it, at each step that has one.
+    """
     reported: list[Mapping[str, float]] = []
-    every = max(1, steps // REPORTS)
+    every = config.checkpoint_every if exploited else max(1, config.steps // REPORTS)
 
     def on_step(step: int, terms: Mapping[str, float]) -> None:
-        if step % every == 0 and step < steps:
-            reported.append(terms)
-            tune.report({STEP: step, RUNNING: running(reported)})
+        if step % every or step >= config.steps:
+            return
+        reported.append(terms)
+        said = {STEP: step, RUNNING: running(reported)}
+        if exploited is None:
+            tune.report(said)
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            newest = exploited.storage.list(exploited.path("checkpoints"))[-1]
+            data = exploited.storage.read_bytes(exploited.path(f"checkpoints/{newest}"))
+            (Path(scratch) / newest).write_bytes(data)
+            tune.report(said, checkpoint=tune.Checkpoint.from_directory(scratch))
 
     return on_step
 

@@ -11,8 +11,9 @@ from cluster.registry import Registry
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.restyle.config import RestyleTrainConfig
+from tuning.config import SweepConfig
 from tuning.space import SearchSpace
-from tuning.sweep import SweepConfig, run_sweep
+from tuning.sweep import run_sweep
 
 SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=SearchSpace(batch_size=(2, 4)))
 

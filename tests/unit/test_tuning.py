@@ -1,8 +1,10 @@
 """The parts of a sweep that need no Ray: the space, the search, the measures, the table."""
 
 import math
+import re
 from io import StringIO
 
+import numpy as np
 import optuna
 import pytest
 import yaml
@@ -10,11 +12,16 @@ from rich.console import Console
 
 from cluster import config
 from trainables.generator.restyle.config import RestyleTrainConfig
-from tuning.objective import OBJECTIVE, RUNNING, STEP, objective, running
+from trainables.generator.run_folder import RunFolder, StatsSink
+from tuning.config import SweepConfig
+from tuning.importance import importance
+from tuning.journal import Journal
+from tuning.objective import CONTOURS, OBJECTIVE, RUNNING, STEP, STYLE, objective, running
 from tuning.outcome import TrialOutcome
+from tuning.pareto import pareto_front
+from tuning.report import report
 from tuning.search import OptunaSearch
 from tuning.space import SearchSpace, apply, as_partial_config, settings_of
-from tuning.sweep import SweepConfig
 from tuning.table import summary
 
 SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_size": 4}
@@ -46,10 +53,21 @@ def test_a_sweep_needs_a_trial():
         SweepConfig(trials=0)
 
 
-def test_the_search_starts_at_the_base_and_repeats_itself_under_a_seed():
+@pytest.fixture
+def search(tmp_path):
+    """A search with a journal of its own, by the sweep's settings."""
+    made = iter(range(1000))
+
+    def searching(**settings):
+        return OptunaSearch(SweepConfig(**settings), Journal(str(tmp_path), f"s{next(made)}"), first=SETTINGS)
+
+    return searching
+
+
+def test_the_search_starts_at_the_base_and_repeats_itself_under_a_seed(search):
     def points(seed: int) -> list[dict]:
-        search = OptunaSearch(SearchSpace(), seed=seed, first=SETTINGS)
-        return [search.suggest(str(number)) for number in range(5)]
+        searching = search(seed=seed)
+        return [searching.suggest(str(number)) for number in range(5)]
 
     assert points(0)[0] == {"number": 0, "settings": SETTINGS}
     assert points(0) == points(0) != points(1)
@@ -59,13 +77,47 @@ def test_the_search_starts_at_the_base_and_repeats_itself_under_a_seed():
         assert point["settings"]["batch_size"] in (4, 8)
 
 
-def test_a_batch_size_outside_the_choices_is_drawn_instead():
-    search = OptunaSearch(SearchSpace(batch_size=(2,)), seed=0, first=SETTINGS)
-    assert search.suggest("a")["settings"] == SETTINGS | {"batch_size": 2}
+def test_a_batch_size_outside_the_choices_is_drawn_instead(search):
+    assert search(space=SearchSpace(batch_size=(2,))).suggest("a")["settings"] == SETTINGS | {"batch_size": 2}
 
 
-def test_the_search_is_told_the_held_out_measure_and_never_takes_the_running_one_for_it():
-    search = OptunaSearch(SearchSpace(), seed=0, first=SETTINGS)
+def test_a_grid_walks_through_every_corner_once(search):
+    searching = search(search="grid", trials=8, space=SearchSpace(batch_size=(2, 4)))
+    points = [tuple(searching.suggest(str(number))["settings"].values()) for number in range(8)]
+    corners = {(rate, weight, size) for rate in (3e-4, 6e-3) for weight in (0.1, 2.0) for size in (2, 4)}
+    assert {(round(rate, 7), round(weight, 7), size) for rate, weight, size in points} == corners
+
+
+def test_a_search_taken_up_again_knows_what_was_tried_and_gives_lost_points_out_anew(tmp_path):
+    """Tune's state is older than the journal: what was suggested since keeps its number and its settings."""
+    journal = Journal(str(tmp_path / "home"), "s")
+    before = OptunaSearch(SweepConfig(), journal, first=SETTINGS)
+    points = [before.suggest(name)["settings"] for name in ("a", "b", "c")]
+    before.on_trial_complete("a", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.9})
+    before.save_to_dir(str(tmp_path))
+    late = before.suggest("d")["settings"]
+    before.on_trial_complete("d", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.4})
+
+    after = OptunaSearch(SweepConfig(), journal, first=SETTINGS)
+    after.restore_from_dir(str(tmp_path))
+    states = optuna.trial.TrialState
+    told = [(trial.state, trial.value, trial.params) for trial in after._study.trials]
+    assert told == [(states.COMPLETE, 0.9, points[0]), *((states.RUNNING, None, point) for point in points[1:])]
+    after.on_trial_complete("b", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.7})
+    assert after.suggest("d again") == {"number": 3, "settings": late}
+    assert after.suggest("e")["number"] == 4
+
+
+def test_a_front_is_searched_by_both_measures(search):
+    searching = search(objective="front")
+    searching.suggest("a")
+    searching.on_trial_result("a", {STEP: 5, RUNNING: 0.1})
+    searching.on_trial_complete("a", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.9, STYLE: 0.6, CONTOURS: 0.3})
+    assert searching._study.trials[0].values == [0.6, 0.3]
+
+
+def test_the_search_is_told_the_held_out_measure_and_never_takes_the_running_one_for_it(search):
+    search = search()
     for name in ("finished", "stopped", "failed"):
         search.suggest(name)
         search.on_trial_result(name, {STEP: 5, RUNNING: 0.1})
@@ -75,6 +127,58 @@ def test_the_search_is_told_the_held_out_measure_and_never_takes_the_running_one
     states = optuna.trial.TrialState
     told = [(trial.state, trial.value) for trial in search._study.trials]
     assert told == [(states.COMPLETE, 0.9), (states.PRUNED, 0.1), (states.FAIL, None)]
+
+
+def test_the_front_holds_what_nothing_beats():
+    points = [(1.0, 4.0), (2.0, 2.0), (2.5, 2.5), (3.0, 1.0), (3.0, 1.0), (0.9, 5.0), (4.0, 1.0)]
+    assert pareto_front(points) == [5, 0, 1, 3]
+    assert pareto_front([]) == []
+
+
+def outcomes(count: int) -> list[TrialOutcome]:
+    """Finished trials whose held-out measure follows λ alone, one stopped early and one failed."""
+    rng = np.random.default_rng(0)
+    common = {"steps": 10, "running": 1.0, "seconds": 3.0, "run_id": None, "error": None}
+    made = []
+    for number in range(count):
+        settings = {
+            "optimizer.learning_rate": float(rng.uniform(1e-4, 1e-2)),
+            "loss.content_weight": float(rng.uniform(0.1, 2)),
+            "batch_size": int(rng.choice([4, 8])),
+        }
+        style = 0.5 + 0.1 * settings["loss.content_weight"]
+        made.append(
+            TrialOutcome(
+                name=f"s-{number:03d}", status="finished", settings=settings, objective=2 * style - 0.5,
+                style_distance=style, contour_loss=style - 0.5, **common,
+            )
+        )  # fmt: skip
+    ended = {"settings": SETTINGS, "objective": None}
+    made.append(TrialOutcome(name="s-900", status="stopped early", **ended, **common))
+    made.append(TrialOutcome(name="s-901", status="failed", **ended, **common | {"error": "<b>NaN</b>"}))
+    return made
+
+
+def test_the_setting_that_decides_is_the_important_one():
+    shares = importance(outcomes(20))
+    assert max(shares, key=shares.get) == "loss.content_weight"
+    assert sum(shares.values()) == pytest.approx(1)
+    assert importance(outcomes(3)) == {}
+
+
+def test_the_report_is_one_page_that_loads_nothing_and_shows_every_trial(storage):
+    trials = outcomes(6)
+    for trial in trials[:2]:
+        sink = StatsSink(RunFolder(storage, trial.name), 5)
+        for step in range(1, 11):
+            sink.log(step, {"loss/style": 2.0 / step, "loss/edges": 0.5, "learning_rate": 1e-3})
+        sink.close()
+    best = min(trials[:6], key=lambda trial: trial.objective)
+    page = report(storage, SweepConfig(name="spring"), trials, best)
+    assert all(trial.name in page for trial in trials)
+    assert page.count("data:image/svg+xml") == 5  # coordinates, front, curves, rates, importance
+    assert "&lt;b&gt;NaN" in page
+    assert not re.search(r"""(src|href)=(?!["']?data:)""", page)
 
 
 def test_neither_measure_depends_on_lambda():

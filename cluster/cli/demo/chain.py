@@ -154,8 +154,9 @@ def _starter(settings: Settings, registry: Registry, shop: DemoShop) -> ModelVer
 
 def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
     from trainables.generator.starter import starter_bundle
+    from tuning.config import SweepConfig
     from tuning.space import SearchSpace
-    from tuning.sweep import SweepConfig, run_sweep
+    from tuning.sweep import run_sweep
     from tuning.table import LiveTable
 
     space = SearchSpace(learning_rate=FINE_TUNING_RATES)

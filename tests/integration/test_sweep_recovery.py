@@ -1,0 +1,111 @@
+"""Sweeps that are killed and taken up again, and trials that go on from one another's weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from tests.generator_tiny import TINY
+from tests.tiny_shop import make_tiny_shop
+from trainables.generator.optimizer import set_rate
+from trainables.generator.run_folder import RunFolder
+from tuning.config import SweepConfig
+from tuning.journal import Journal
+from tuning.space import SearchSpace
+from tuning.sweep import resume_sweep, run_sweep
+
+DRIVER = """
+import sys
+from cluster.settings import Settings
+from tests.integration.test_sweep_recovery import BASE, SWEEP
+from tuning.sweep import run_sweep
+run_sweep(Settings.load(), "tiny", SWEEP, BASE)
+"""
+BASE = replace(TINY, batch_size=2)
+SWEEP = SweepConfig(
+    name="s", trials=3, steps=40, concurrency=1, scheduler="none", space=SearchSpace(batch_size=(2,))
+)
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the driver ended too soon"
+        assert time.monotonic() < deadline, "the sweep did not get there"
+        time.sleep(0.05)
+
+
+def scheduled(peak: float, step: int, steps: int) -> float:
+    """Learning rate of the update that makes `step` steps done."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    set_rate(optimizer, BASE.optimizer, peak, (step - 1) / steps)
+    return optimizer.param_groups[0]["lr"]
+
+
+def test_a_sweep_whose_driver_is_killed_is_taken_up_again(settings, storage, ray_local):
+    """`kill -9` of the driver in the middle of the second trial: no trial is lost, none is run twice, none gets a
+    second run in MLflow, and the one that was under way goes on from its newest checkpoint.
+    """
+    make_tiny_shop(storage, viewers=0)
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], env=environment)
+    journal, second = Journal(settings.storage_root, "s"), RunFolder(storage, "s-001")
+    wait_for(lambda: bool(storage.list(second.path("checkpoints"))) and len(second.stats()) > SWEEP.rung, driver)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    first = RunFolder(storage, "s-000").stats()
+    assert [point.get("state") for point in journal.points().values()] == ["finished", None]
+
+    result = resume_sweep(settings, "s")
+
+    assert [(trial.name, trial.status) for trial in result.trials] == [(f"s-00{n}", "finished") for n in range(3)]
+    assert RunFolder(storage, "s-000").stats() == first
+    (worker,) = storage.read_json(second.path("workers.json"))
+    assert SWEEP.rung <= worker["resumed_from"] < SWEEP.steps
+    assert [line["step"] for line in second.stats()] == list(range(1, SWEEP.steps + 1))
+    client = MlflowClient(settings.tracking_uri)
+    parent = client.get_run(result.parent_run_id)
+    runs = client.search_runs([parent.info.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == ["s", "s-000", "s-001", "s-002"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {artifact.path for artifact in client.list_artifacts(result.parent_run_id, "sweep")} == {
+        "sweep/best.yaml", "sweep/report.html",
+    }  # fmt: skip
+
+
+def test_a_trial_that_falls_behind_goes_on_from_a_better_one_with_another_rate(settings, storage, ray_local):
+    """Population based training: weights are handed on by checkpoint, and the mutated learning rate is what is trained
+    with from there on, whatever the optimiser's state remembers.
+    """
+    make_tiny_shop(storage, viewers=0)
+    sweep = replace(
+        SWEEP, name="p", trials=4, concurrency=2, steps=16, scheduler="pbt", search="random",
+        space=SearchSpace(batch_size=(2,), learning_rate=(1e-5, 1e-2)),
+    )  # fmt: skip
+    result = run_sweep(settings, "tiny", sweep, BASE)
+
+    suggested = Journal(settings.storage_root, "p").points()
+    rate = "optimizer.learning_rate"
+    changed = [
+        (number, trial) for number, trial in enumerate(result.trials)
+        if trial.settings[rate] != pytest.approx(suggested[number]["settings"][rate])
+    ]  # fmt: skip
+    assert changed
+    for _, trial in changed:
+        folder = RunFolder(storage, trial.name)
+        (worker,) = storage.read_json(folder.path("workers.json"))
+        assert worker["resumed_from"] >= sweep.rung
+        after = [line for line in folder.stats() if line["step"] > worker["resumed_from"]]
+        assert after
+        for line in after:
+            expected = scheduled(trial.settings[rate], line["step"], sweep.steps)
+            assert line["learning_rate"] == pytest.approx(expected, rel=1e-4)
+    assert all(trial.status == "finished" for trial in result.trials)
