@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.manifests.metrics import Metric, own_metrics
 from serving.run import APP_NAME
 
 WIDTH, HEIGHT, COLUMNS = 8, 8, 3
@@ -41,18 +40,58 @@ def _panel(title: str, unit: str, query: str, by: str) -> Panel:
     )
 
 
-SERVING = (
+HTTP = (
     _panel(
         "Requests by route and status",
         "reqps",
-        "sum by (route, status_code) (rate(ray_serve_num_http_requests_total{%s}[5m]))",
-        "route, status_code",
+        "sum by (http_route, http_response_status_code) (rate(http_server_request_duration_seconds_count{%s}[5m]))",
+        "http_route, http_response_status_code",
     ),
-    Panel("Time to answer", "ms", _both("ray_serve_http_request_latency_ms", _APP)),
     _panel(
-        "Errors by deployment",
+        "Time to the last byte, p99 by route",
+        "s",
+        _quantile(0.99, "http_server_request_duration_seconds", "%s", ", http_route"),
+        "http_route",
+    ),
+    Panel("Time to the first byte", "s", _both("http_server_first_byte_seconds", _ANY)),
+    _panel("Requests being answered", "short", "sum by (pod) (http_server_active_requests{%s})", "pod"),
+    _panel(
+        "Feeds, by whether they were degraded",
         "reqps",
-        "sum by (deployment) (rate(ray_serve_deployment_error_counter_total{%s}[5m]))",
+        "sum by (degraded) (rate(shopreel_feeds_total{%s}[5m]))",
+        "degraded",
+    ),
+    _panel("Versions that answer", "short", "count by (generator) (shopreel_models_info{%s})", "generator"),
+)
+
+CLIPS = (
+    _panel("Renders by outcome", "cps", "sum by (outcome) (rate(shopreel_renders_total{%s}[5m]))", "outcome"),
+    Panel("Time of a render", "s", _both("shopreel_render_seconds", _ANY)),
+    Panel("Wait in a generator replica", "s", _both("shopreel_render_queue_seconds", _ANY)),
+    Panel("Clips rendered together", "short", _both("shopreel_render_batch_size", _ANY)),
+    _panel("Renders in flight", "short", "sum by (pod) (shopreel_renders_in_flight{%s})", "pod"),
+    _panel("Refused by the gate", "cps", "sum by (reason) (rate(shopreel_refused_clips_total{%s}[5m]))", "reason"),
+    Panel(
+        "Clips found in the cache",
+        "percentunit",
+        (
+            (
+                f"sum(rate(shopreel_clip_cache_hits_total{{{_ANY}}}[5m])) / (sum(rate("
+                f"shopreel_clip_cache_hits_total{{{_ANY}}}[5m])) + sum(rate("
+                f"shopreel_clip_cache_misses_total{{{_ANY}}}[5m])))",
+                "share",
+            ),
+        ),
+    ),
+    _panel("Bytes in the cache", "bytes", "sum by (tier) (shopreel_clip_cache_bytes{%s})", "tier"),
+    _panel("Replicas", "short", "max by (deployment) (shopreel_replicas{%s})", "deployment"),
+)
+
+SERVE = (
+    _panel(
+        "Waiting for a replica",
+        "short",
+        "sum by (deployment) (ray_serve_deployment_queued_queries{%s})",
         "deployment",
     ),
     _panel(
@@ -62,15 +101,9 @@ SERVING = (
         "deployment",
     ),
     _panel(
-        "Waiting for a replica",
-        "short",
-        "sum by (deployment) (ray_serve_deployment_queued_queries{%s})",
-        "deployment",
-    ),
-    _panel(
-        "Healthy replicas",
-        "short",
-        "sum by (deployment) (ray_serve_deployment_replica_healthy{%s})",
+        "Errors by deployment",
+        "reqps",
+        "sum by (deployment) (rate(ray_serve_deployment_error_counter_total{%s}[5m]))",
         "deployment",
     ),
 )
@@ -104,10 +137,11 @@ MACHINES = (
 
 
 def dashboard(name: str) -> str:
-    """The dashboard as JSON: shopreel's own metrics first, one graph for each that the code declares."""
+    """The dashboard as JSON."""
     rows = {
-        "Clips and slates": tuple(_own(metric) for metric in own_metrics()),
-        "Serving": SERVING,
+        "Answers": HTTP,
+        "Clips": CLIPS,
+        "Ray Serve": SERVE,
         "Training": TRAINING,
         "Machines": MACHINES,
     }
@@ -132,17 +166,6 @@ def dashboard(name: str) -> str:
         "panels": panels,
     }
     return json.dumps(board, indent=2) + "\n"
-
-
-def _own(metric: Metric) -> Panel:
-    labels = ", ".join(metric.labels)
-    legend = " ".join(f"{{{{{label}}}}}" for label in metric.labels) or metric.name
-    title = metric.description.rstrip(".")
-    if metric.kind == "histogram":
-        return Panel(title, "s" if metric.name.endswith("_seconds") else "short", _both(metric.exported, _ANY))
-    value = f"{metric.exported}{{{_ANY}}}"
-    query = f"rate({value}[5m])" if metric.kind == "counter" else value
-    return Panel(title, "cps" if metric.kind == "counter" else "short", ((f"sum by ({labels}) ({query})", legend),))
 
 
 def _graph(panel: Panel, position: dict[str, int]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -11,53 +12,52 @@ from pathlib import Path
 from typing import Literal
 
 PACKAGES = ("cluster", "serving", "trainables", "tuning")
-OWN_PREFIX = "shopreel_"
-_EXPORTED = re.compile(r"\bray_[a-z][a-z0-9_]*[a-z0-9]\b")
+OWN_PREFIXES = ("shopreel_", "http_server_")
+_NAME = re.compile(r"\b(?:ray|shopreel|http_server)_[a-z][a-z0-9_]*[a-z0-9]\b")
 _LABELS = {"ray_io_cluster", "ray_train_run_name", "ray_train_run_id", "ray_train_worker_world_rank"}
 _OF_HISTOGRAM = ("_bucket", "_sum", "_count")
-_KINDS = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram"}
+_KINDS = {"Counter": "counter", "Gauge": "gauge", "watch": "gauge", "Histogram": "histogram", "Info": "info"}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of shopreel's own, declared with Ray's metrics API."""
+    """One metric of shopreel's own, declared with the Prometheus client and exported at `GET /metrics`."""
 
     name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    description: str
-    labels: tuple[str, ...]
+    kind: Literal["counter", "gauge", "histogram", "info"]
 
     @property
-    def exported(self) -> str:
-        """Name on Ray's /metrics; histograms carry the suffixes of Prometheus behind it."""
-        total = "_total" if self.kind == "counter" and not self.name.endswith("_total") else ""
-        return f"ray_{self.name}{total}"
+    def exported(self) -> tuple[str, ...]:
+        """Names of its series."""
+        if self.kind == "histogram":
+            return tuple(self.name + suffix for suffix in _OF_HISTOGRAM)
+        return (
+            {"counter": f"{self.name.removesuffix('_total')}_total", "info": f"{self.name}_info"}.get(
+                self.kind, self.name
+            ),
+        )
 
 
 @cache
 def own_metrics() -> tuple[Metric, ...]:
     """Every metric that shopreel's code declares, in order of name."""
-    found = {}
+    found: set[Metric] = set()
     for package in PACKAGES:
         for path in Path(find_spec(package).origin).parent.rglob("*.py"):
             text = path.read_text()
-            if OWN_PREFIX in text:
-                found |= {metric.name: metric for metric in map(_metric, ast.walk(ast.parse(text))) if metric}
-    return tuple(found[name] for name in sorted(found))
+            if any(prefix in text for prefix in OWN_PREFIXES):
+                found |= set(_declared(ast.parse(text)))
+    return tuple(sorted(found, key=lambda metric: metric.name))
 
 
-def _metric(node: ast.AST) -> Metric | None:
-    """The metric that a call such as `Counter("shopreel_…", description=…, tag_keys=…)` declares."""
-    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
-        return None
-    kind = _KINDS.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
-    name = node.args[0].value
-    if kind is None or not isinstance(name, str) or not name.startswith(OWN_PREFIX):
-        return None
-    keywords = {keyword.arg: keyword.value for keyword in node.keywords}
-    description = ast.literal_eval(keywords["description"]) if "description" in keywords else name
-    labels = ast.literal_eval(keywords["tag_keys"]) if "tag_keys" in keywords else ()
-    return Metric(name, kind, description, tuple(labels))
+def _declared(module: ast.Module) -> Iterator[Metric]:
+    """What calls such as `Counter("shopreel_…", …)` declare."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            kind = _KINDS.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
+            name = node.args[0].value
+            if kind and isinstance(name, str) and name.startswith(OWN_PREFIXES):
+                yield Metric(name, kind)
 
 
 @cache
@@ -69,12 +69,11 @@ def exported_names() -> frozenset[str]:
     for folder in dashboards.__path__:
         for path in Path(folder).glob("*_panels.py"):
             names |= names_in(path.read_text())
-    names |= {metric.exported for metric in own_metrics()}
     bases = {name.removesuffix("_bucket") for name in names if name.endswith("_bucket")}
-    bases |= {metric.exported for metric in own_metrics() if metric.kind == "histogram"}
-    return frozenset(names | {base + suffix for base in bases for suffix in _OF_HISTOGRAM})
+    own = {name for metric in own_metrics() for name in metric.exported}
+    return frozenset(names | own | {base + suffix for base in bases for suffix in _OF_HISTOGRAM})
 
 
 def names_in(text: str) -> set[str]:
-    """Names of exported metrics that a query uses."""
-    return set(_EXPORTED.findall(text)) - _LABELS
+    """Names of metrics that a query uses."""
+    return set(_NAME.findall(text)) - _LABELS

@@ -18,6 +18,15 @@ def service_monitor(description: ClusterDescription) -> dict[str, Any]:
     return _monitor(description, "ServiceMonitor", "heads", spec)
 
 
+def application_monitor(description: ClusterDescription) -> dict[str, Any]:
+    """The application's own figures, from the proxy of every node; it asks the ingress replica beside it."""
+    endpoint = _endpoint(description, "serve", "pod") | {"path": "/metrics"}
+    # KubeRay's label of the service that it makes for a RayService of this name.
+    selector = {"matchLabels": {"ray.io/serve": f"{description.name}-serve-serve"}}
+    spec = {"jobLabel": "ray.io/serve", "selector": selector, "endpoints": [endpoint]}
+    return _monitor(description, "ServiceMonitor", "application", spec)
+
+
 def pod_monitor(description: ClusterDescription) -> dict[str, Any]:
     """Workers, which no service stands for."""
     endpoints = [_endpoint(description, "metrics", "pod")]

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.manifests.description import ClusterDescription
 from cluster.manifests.kuberay import ray_cluster, ray_job, ray_service
-from cluster.manifests.monitoring import dashboard_config_map, pod_monitor, service_monitor
+from cluster.manifests.monitoring import application_monitor, dashboard_config_map, pod_monitor, service_monitor
 from cluster.manifests.ray_up import ray_up
 from cluster.manifests.text import to_yaml
 
@@ -18,7 +18,7 @@ MANIFESTS: dict[str, Callable[[ClusterDescription], list[dict[str, Any]]]] = {
     "rayjob-train": lambda d: [ray_job(d, "train", d.train)],
     "rayjob-tune": lambda d: [ray_job(d, "tune", d.tune)],
     "rayservice": lambda d: [ray_service(d)],
-    "monitoring": lambda d: [service_monitor(d), pod_monitor(d), dashboard_config_map(d)],
+    "monitoring": lambda d: [service_monitor(d), pod_monitor(d), application_monitor(d), dashboard_config_map(d)],
     "ray-up": lambda d: [ray_up(d)],
 }
 """What can be rendered, by the name of its file."""
