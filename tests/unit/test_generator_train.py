@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cluster.config import override
-from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips, Recorder, cpu_fabric, differences
 from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.errors import TrainingDiverged
-from trainables.generator.train import train
+from trainables.generator.restyle.updates import RestyleUpdates
+from trainables.generator.train import SLOWED, train
 
 
 def run(storage, name: str, config=TINY, clips=None, on_step=None) -> tuple[Checkpoints, Recorder]:
@@ -86,7 +86,35 @@ def test_content_weight_trades_style_against_content(storage):
     assert finals[20.0]["style"] > 1.05 * finals[0.0]["style"]
 
 
-def test_a_run_of_another_number_of_workers_is_refused(storage):
-    Checkpoints(storage, "runs/two").save(4, {"workers": 2})
-    with pytest.raises(InputError, match="written by 2 workers and this run has 1"):
-        run(storage, "two")
+def test_a_run_goes_on_with_another_number_of_workers_where_their_samples_would_be(storage):
+    """Four steps of three workers that drew one clip each are twelve samples for one worker."""
+    three = Checkpoints(storage, "runs/three")
+    run(storage, "one", override(TINY, ["steps=4"]))
+    state = Checkpoints(storage, "runs/one").newest()
+    three.save(4, state | {"workers": 3, "position": 4, "rng": state["rng"] * 3})
+    _, sink = run(storage, "three")
+    assert [line["step"] for line in sink.lines] == [5, 6, 7, 8]
+    assert three.newest()["position"] == 12 + 4 * TINY.batch_size
+
+
+def test_a_training_that_diverges_goes_back_once_and_on_with_a_lower_rate(storage, monkeypatch, caplog):
+    """The second stretch begins at the newest checkpoint, and a run resumed after it stays slowed."""
+    plain = RestyleUpdates.step
+
+    def diverging(self, step, batch):
+        if step == 6 and self.config.optimizer.learning_rate == TINY.optimizer.learning_rate:
+            raise TrainingDiverged("step 6: loss term 'total' is nan")
+        return plain(self, step, batch)
+
+    _, straight = run(storage, "straight")
+    monkeypatch.setattr(RestyleUpdates, "step", diverging)
+    checkpoints, sink = run(storage, "wild")
+    assert [line["step"] for line in sink.lines] == [1, 2, 3, 4, 5, 6, 5, 6, 7, 8]
+    assert "going back to step 4" in caplog.text
+    rates = {line["step"]: line["learning_rate"] for line in straight.lines}
+    for line in sink.lines[6:]:
+        assert line["learning_rate"] == pytest.approx(SLOWED * rates[line["step"]])
+    assert checkpoints.load("step-00000008.ckpt")["slowed"]
+    assert not checkpoints.load("step-00000004.ckpt")["slowed"]
+    _, more = run(storage, "wild", override(TINY, ["steps=10"]))
+    assert more.lines[0]["learning_rate"] < SLOWED * TINY.optimizer.learning_rate

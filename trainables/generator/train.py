@@ -6,11 +6,12 @@ Dims: T frames, H height, W width, C = 3 channels.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +22,13 @@ from torch import nn
 from cluster.errors import InputError
 from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
 from trainables.generator.config import TrainConfig
+from trainables.generator.errors import TrainingDiverged
 from trainables.generator.sampler import ShardSampler
 from trainables.generator.task import ClipSource, Updates, task_named
+
+SLOWED = 0.3
+"""Share of the learning rates with which a training that diverged goes on."""
+log = logging.getLogger(__name__)
 
 
 class MetricSink(Protocol):
@@ -60,39 +66,88 @@ def train(
 ) -> TrainResult:
     """Train from the newest checkpoint, or from scratch, to `config.steps`.
 
-    A fresh run begins with the weights of the bundle `start`, where there is one.
+    A fresh run begins with the weights of the bundle `start`, where there is one. A run goes on with another number of
+    workers too, its global batch the same. Where a loss is no number any more, training goes back to the newest
+    checkpoint (or the beginning) once and goes on from there with `SLOWED` times the learning rate.
     `on_step(steps_done, terms)` runs on every worker, equally often; `on_average(steps_done, ema)` on rank 0 each
-    `sheet_every` steps. Raises `TrainingDiverged` on all workers together.
+    `sheet_every` steps. Raises `TrainingDiverged` on all workers together where that happens again.
     """
     workers, rank = fabric.world_size, fabric.global_rank
     if config.batch_size % workers:
         raise InputError(f"batch_size is {config.batch_size}; make it a multiple of the {workers} workers")
-    updates = task_named(config.task).updates(config, fabric, styles, start)
-    sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
-    first = _resume(updates, sampler, checkpoints, workers, rank)
+
+    def attempt(slowed: bool) -> TrainResult:
+        return _attempt(config, clips, fabric, sink, checkpoints, styles, start, on_step, on_average, slowed)
+
     # Closed also when the training diverges or is stopped, so that its last numbers are kept.
     with contextlib.closing(sink) if rank == 0 else contextlib.nullcontext():
-        for step in range(first, config.steps):
-            began = time.perf_counter()
-            seed_everything(config.seed, rank, step)
-            draws = sampler.next(config.batch_size // workers)
-            terms = updates.step(step, updates.batch(clips, draws))
-            done = step + 1
-            timed = terms | {"seconds": time.perf_counter() - began}
-            if rank == 0:
-                sink.log(done, timed)
-            if done % config.checkpoint_every == 0 or done == config.steps:
-                seed_everything(config.seed, rank, done)
-                _save(updates, sampler, checkpoints, done, workers, rank)
-            if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
-                on_average(done, updates.ema.module)
-            if on_step is not None:
-                on_step(done, timed)
+        try:
+            return attempt(slowed=False)
+        except TrainingDiverged as error:
+            state = checkpoints.newest()
+            if state is not None and state.get("slowed"):
+                raise
+            step = state["step"] if state else 0
+            log.warning("%s; going back to step %d with %g times the learning rate", error, step, SLOWED)
+            return attempt(slowed=True)
+
+
+def _attempt(
+    config: TrainConfig,
+    clips: ClipSource,
+    fabric: Fabric,
+    sink: MetricSink,
+    checkpoints: Checkpoints,
+    styles: Sequence[tuple[str, np.ndarray]],
+    start: Path | None,
+    on_step: Callable[[int, dict[str, float]], None] | None,
+    on_average: Callable[[int, nn.Module], None] | None,
+    slowed: bool,
+) -> TrainResult:
+    """From the newest checkpoint to the end; one that was written by a slowed training goes on slowed."""
+    workers, rank = fabric.world_size, fabric.global_rank
+    state = checkpoints.newest()
+    slowed = slowed or bool(state and state.get("slowed"))
+    updates = task_named(config.task).updates(_slower(config) if slowed else config, fabric, styles, start)
+    sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
+    first = _resume(state, updates, sampler, workers, rank) if state else 0
+    for step in range(first, config.steps):
+        began = time.perf_counter()
+        seed_everything(config.seed, rank, step)
+        draws = sampler.next(config.batch_size // workers)
+        terms = updates.step(step, updates.batch(clips, draws))
+        done = step + 1
+        timed = terms | {"seconds": time.perf_counter() - began}
+        if rank == 0:
+            sink.log(done, timed)
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            seed_everything(config.seed, rank, done)
+            _save(updates, sampler, checkpoints, done, workers, rank, slowed)
+        if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
+            on_average(done, updates.ema.module)
+        if on_step is not None:
+            on_step(done, timed)
     return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
 
 
+def _slower(config: TrainConfig) -> TrainConfig:
+    rates = config.optimizer
+    slower = replace(
+        rates,
+        learning_rate=SLOWED * rates.learning_rate,
+        discriminator_learning_rate=SLOWED * rates.discriminator_learning_rate,
+    )
+    return replace(config, optimizer=slower)
+
+
 def _save(
-    updates: Updates, sampler: ShardSampler, checkpoints: Checkpoints, step: int, workers: int, rank: int
+    updates: Updates,
+    sampler: ShardSampler,
+    checkpoints: Checkpoints,
+    step: int,
+    workers: int,
+    rank: int,
+    slowed: bool,
 ) -> None:
     own = rng_state()
     rng = [own]
@@ -100,22 +155,19 @@ def _save(
         rng = [None] * workers
         torch.distributed.all_gather_object(rng, own)
     if rank == 0:
-        state = updates.state() | {"step": step, "position": sampler.position, "workers": workers, "rng": rng}
-        checkpoints.save(step, state)
+        where = {"step": step, "position": sampler.position, "workers": workers, "rng": rng, "slowed": slowed}
+        checkpoints.save(step, updates.state() | where)
     updates.fabric.barrier()
 
 
-def _resume(updates: Updates, sampler: ShardSampler, checkpoints: Checkpoints, workers: int, rank: int) -> int:
-    """Step to go on from."""
-    state = checkpoints.newest()
-    if state is None:
-        return 0
-    if state["workers"] != workers:
-        raise InputError(
-            f"{checkpoints.storage.uri(checkpoints.folder)} was written by {state['workers']} workers"
-            f" and this run has {workers}; go on with --workers {state['workers']}, or give the run another name"
-        )
+def _resume(state: dict[str, Any], updates: Updates, sampler: ShardSampler, workers: int, rank: int) -> int:
+    """Step to go on from. With as many workers as before all goes on bit for bit; with others the shards are new ones,
+    and each worker begins where its share of the samples drawn so far would be.
+    """
     updates.load_state(state)
-    sampler.position = state["position"]
-    set_rng_state(state["rng"][rank])
+    if state["workers"] == workers:
+        sampler.position = state["position"]
+        set_rng_state(state["rng"][rank])
+    else:
+        sampler.position = state["position"] * state["workers"] // workers
     return state["step"]
