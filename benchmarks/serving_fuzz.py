@@ -155,8 +155,29 @@ def bodies(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
 
 
 def _headers(rng: random.Random) -> dict[str, str]:
-    strange = ("", "x" * 300, "bytes=5-1", "bytes=0-,1-", "-1", '"', "a, *;q=9", "multipart/form-data")
-    names = ("range", "if-none-match", "accept", "x-request-id", "authorization", "cookie", "origin", "x-deadline")
+    strange = (
+        "",
+        "x" * 300,
+        "bytes=5-1",
+        "bytes=0-,1-",
+        "-1",
+        '"',
+        "a, *;q=9",
+        "nan",
+        "1e999",
+        "http://[",
+        "bytes=" + "9" * 5000 + "-",
+    )
+    names = (
+        "range",
+        "if-none-match",
+        "accept",
+        "x-request-id",
+        "authorization",
+        "cookie",
+        "origin",
+        "x-request-timeout",
+    )
     return {name: rng.choice(strange) for name in rng.sample(names, 2)}
 
 

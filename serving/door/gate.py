@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -103,7 +102,8 @@ def _narrowed(scopes: frozenset[str]) -> frozenset[str]:
 def _cookie(headers: Headers) -> str | None:
     """The page's key; not for a request that another origin's page has made."""
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    host = headers.get("host")
+    if origin not in (None, f"http://{host}", f"https://{host}"):
         return None
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)

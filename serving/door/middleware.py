@@ -26,6 +26,8 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+DIGITS = 18
+"""Of a length that is still worth reading as a number."""
 FORM_OVERHEAD_BYTES = 64 * 1024
 _UPLOADS = frozenset({"/v1/clips"})
 _VIEWER = re.compile(r"(?<=/v1/viewers/).+", re.DOTALL)
@@ -72,7 +74,7 @@ class Door:
             form = headers.get("content-type", "").lower().startswith("multipart/form-data")
             most = self._form_bytes if form and scope["path"] in _UPLOADS else self._json_bytes
             declared = headers.get("content-length", "0")
-            if declared.isdigit() and int(declared) > most:
+            if declared.isdecimal() and (len(declared) > DIGITS or int(declared) > most):
                 raise _too_large(most)
             await self.app(scope, self._bounded(receive, most), dressed_send)
         except Problem as problem:

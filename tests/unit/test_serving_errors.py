@@ -48,6 +48,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "too-large": ("POST", "/v1/clips", {"files": {"file": bytes(MAX_UPLOAD + 1)}, "data": {"style": "neon"}}),
     "large-json": ("POST", "/v1/events", {"content": b" " * 600_000, "headers": JSON}),
     "range-outside": ("GET", "/v1/products/p00/clip", {"headers": {"range": "bytes=99999999-"}}),
+    "length-of-10000-digits": ("POST", "/v1/feed", {"content": b"{}", "headers": {"content-length": "9" * 10_000}}),
     "nul-in-path": ("GET", "/v1/products/%00/clip", {}),
 }  # fmt: skip
 
@@ -116,6 +117,27 @@ def test_a_fault_of_the_server_tells_nothing_of_it(
         answer = site("POST", "/v1/recommend", json={"viewer": "mia"})
     assert answer.status_code == status
     assert_clean(answer)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"range": f"bytes={'9' * 5000}-"},
+        {"range": "bytes=-" + "9" * 5000},
+        {"origin": "http://[", "cookie": "shopreel_key=x"},
+        {"cookie": 'a="'},
+        {"x-request-timeout": "nan"},
+        {"x-request-timeout": "9" * 5000},
+        {"accept": "*;q=" + "9" * 5000},
+        {"if-none-match": '"' * 5000},
+        {"authorization": "Bearer \xe9"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_strange_headers_do_no_harm(site: Site, headers: dict[str, str]) -> None:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    assert site("GET", "/v1/products/p00/clip", headers=raw).status_code < 500
+    assert site("POST", "/v1/recommend", json={"viewer": "x"}, headers=raw).status_code < 500
 
 
 def test_a_render_that_fails_tells_nothing_of_the_server(site: Site) -> None:
