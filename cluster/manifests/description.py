@@ -129,6 +129,9 @@ class Job:
     command: str
     """The shopreel command, without `shopreel`. It names its run, so that a retry goes on where the last one ended."""
 
+    resume: str = ""
+    """Command tried before it, where another one takes up what was begun; empty for none."""
+
     workers: int = 1
     """Workers of the job's cluster, ≥ 1: with a GPU each where the description has GPUs."""
 
@@ -244,7 +247,10 @@ class ClusterDescription:
         default_factory=lambda: Job(command="train generator --data shop --workers 1 --run cluster --start starter")
     )
     tune: Job = field(
-        default_factory=lambda: Job(command="tune generator --data shop --trials 16 --name cluster", retries=0)
+        default_factory=lambda: Job(
+            command="tune generator --data shop --trials 16 --name cluster",
+            resume="tune generator --resume cluster",
+        )
     )
     service: Service = field(default_factory=Service)
     monitoring: Monitoring = field(default_factory=Monitoring)

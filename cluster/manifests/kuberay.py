@@ -29,7 +29,7 @@ def ray_job(description: ClusterDescription, name: str, job: Job) -> dict[str, A
         "RayJob",
         f"-{name}",
         {
-            "entrypoint": f"shopreel {job.command}",
+            "entrypoint": " || ".join(f"shopreel {command}" for command in (job.resume, job.command) if command),
             "submissionMode": "K8sJobMode",
             "backoffLimit": job.retries,
             "activeDeadlineSeconds": job.deadline_s,

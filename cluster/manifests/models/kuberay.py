@@ -1,4 +1,4 @@
-"""Objects of KubeRay, as its operator of version 1.5 and newer reads them (ray.io/v1)."""
+"""Objects of KubeRay, as its operator of version 1.6 and newer reads them (ray.io/v1)."""
 
 from __future__ import annotations
 

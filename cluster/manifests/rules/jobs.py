@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 from cluster.manifests.rules.parts import kind_of, worker_groups
 from cluster.manifests.source import Document, Problem
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
+_BETWEEN_COMMANDS = ("||", "&&", ";")
 _ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 CommandError = Callable[[Sequence[str]], str | None]
@@ -28,13 +30,15 @@ def check_job(document: Document, command_error: CommandError) -> Iterator[Probl
 def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Problem]:
     line = document.root.get("spec", "entrypoint")
     try:
-        program, *arguments = shlex.split(line.text() or "")
+        words = shlex.split(line.text() or "")
     except ValueError as error:
         yield line.problem(f"is no command line: {error}")
         return
-    reason = command_error(arguments) if program == "shopreel" else None
-    if reason:
-        yield line.problem(f"shopreel does not take this command: {reason}")
+    for between_words, command in groupby(words, key=_BETWEEN_COMMANDS.__contains__):
+        program, *arguments = command
+        reason = command_error(arguments) if program == "shopreel" and not between_words else None
+        if reason:
+            yield line.problem(f"shopreel does not take this command: {reason}")
 
 
 def _deletion(document: Document) -> Iterator[Problem]:

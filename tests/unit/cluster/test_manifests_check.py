@@ -136,6 +136,11 @@ def test_all_mistakes_of_all_files_are_named_at_once(rendered):
             *("rayjob-train.yaml", "--workers 1", "--worker 1"), "No such option: --worker", id="a job's option"
         ),
         pytest.param(
+            *("rayjob-tune.yaml", "tune generator --data", "tune recommender --data"),
+            "no command 'recommender'",
+            id="the second command of a job",
+        ),
+        pytest.param(
             *("rayservice.yaml", "ingress_replicas:", "ingres_replicas:"),
             "the application takes no such argument; did you mean ingress_replicas?",
             id="an argument of the application",

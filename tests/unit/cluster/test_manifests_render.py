@@ -86,6 +86,17 @@ def test_a_job_ends_its_cluster_with_and_without_kueue():
     ]
 
 
+def test_a_retried_job_takes_up_what_was_begun():
+    """A training by the name of its run; a sweep by the command for it, and anew where there is nothing yet."""
+    texts = render(described())
+    train, tune = (yaml.safe_load(texts[f"rayjob-{name}"])["spec"]["entrypoint"] for name in ("train", "tune"))
+    assert train.startswith("shopreel train generator ")
+    assert " --run cluster" in train
+    assert tune == (
+        "shopreel tune generator --resume cluster || shopreel tune generator --data shop --trials 16 --name cluster"
+    )
+
+
 def test_the_service_upgrades_beside_the_old_cluster_and_survives_its_head():
     spec = objects(described("redis.address=redis.shops:6380"))["RayService"]["spec"]
     assert spec["upgradeStrategy"] == {"type": "NewCluster"}
