@@ -18,7 +18,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem }
 th, td { padding: .35rem .6rem; text-align: right }
-th:first-child, td:first-child { text-align: left } tr.ours { background: #eef6ee; font-weight: 600 }
+th:first-child, td:first-child { text-align: left; white-space: nowrap }
+tr.ours { background: #eef6ee; font-weight: 600 }
 thead { border-bottom: 2px solid #444 } small { color: #666; font-weight: 400 } img { max-width: 100% }
 figure { margin: 1rem 0 2rem } figcaption { color: #555 }
 """

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 SHEETS = 3
 """Trials whose clips are shown, the best first."""
 POINTS = 120
-"""Points of a learning curve at most."""
+"""Points of a learning curve, about, at most."""
+SMOOTHED = 0.12
+"""Share of the steps that a point of it is a mean over: single steps are mostly noise."""
 
 
 def report(storage: Storage, config: SweepConfig, trials: Sequence[TrialOutcome], best: TrialOutcome) -> str:
@@ -38,7 +40,7 @@ def report(storage: Storage, config: SweepConfig, trials: Sequence[TrialOutcome]
         f"<p>{len(trials)} trials of {config.steps} steps: {told}. Points by {config.search}, time by "
         f"{config.scheduler}. The best is <b>{html.escape(best.name)}</b>: held out {best.objective:.4f} "
         f"(style distance {best.style_distance:.3f} + lost contours {best.contour_loss:.3f}; lower is better).</p>"
-        f"{_trials(finished, trials, config)}"
+        f"{_trials(finished, trials)}"
         "<h2>Settings and what came of them</h2>"
         + plot(plots.parallel(trials), "Every trial as a line over its settings", "A line a trial; darker is better.")
         + "<h2>Style against contours</h2>"
@@ -52,22 +54,22 @@ def report(storage: Storage, config: SweepConfig, trials: Sequence[TrialOutcome]
     return page(f"Sweep {config.name}", body)
 
 
-def _trials(finished: Sequence[TrialOutcome], trials: Sequence[TrialOutcome], config: SweepConfig) -> str:
+def _trials(finished: Sequence[TrialOutcome], trials: Sequence[TrialOutcome]) -> str:
     front = {finished[place].name for place in pareto_front([_point(t) for t in finished])}
     others = [trial for trial in trials if trial.objective is None]
     rows = [
         [
             html.escape(trial.name),
             *(f"{value:.3g}" for value in trial.settings.values()),
-            f"{trial.steps} of {config.steps}",
+            f"{trial.steps}",
             *("" if v is None else f"{v:.4f}" for v in (trial.objective, trial.style_distance, trial.contour_loss)),
             "on the front" if trial.name in front else html.escape(trial.error or trial.status),
-            f"{trial.seconds:.0f} s",
+            f"{trial.seconds:.0f}",
         ]
         for trial in (*finished, *others)
     ]
     names = [name.rsplit(".", 1)[-1].replace("_", " ") for name in trials[0].settings]
-    return table(["trial", *names, "steps", "held out", "style", "contours", "", "time"], rows, (0,))
+    return table(["trial", *names, "steps", "held out", "style", "contours", "", "seconds"], rows, (0,))
 
 
 def _point(trial: TrialOutcome) -> tuple[float, float]:
@@ -82,15 +84,17 @@ def _front(finished: Sequence[TrialOutcome]) -> str:
 
 
 def _curves(stats: Mapping[str, list[dict[str, float]]]) -> dict[str, tuple[list[float], list[float]]]:
-    """Trial → steps and running measure, a mean over each stretch of steps."""
+    """Trial → steps and running measure, each the mean of the `SMOOTHED` part of all steps that ends there."""
     found = {}
+    longest = max((len(lines) for lines in stats.values()), default=0)
+    window = max(1, round(SMOOTHED * longest))
     for name, lines in stats.items():
-        width = max(1, len(lines) // POINTS)
-        parts = [lines[at : at + width] for at in range(0, len(lines), width)]
-        found[name] = (
-            [part[-1]["step"] for part in parts],
-            [sum(running([line]) for line in part) / len(part) for part in parts],
-        )
+        if not lines:
+            continue
+        values = [running([line]) for line in lines]
+        places = range(min(window, len(lines)) - 1, len(lines), max(1, longest // POINTS))
+        means = [sum(part) / len(part) for part in (values[max(0, at + 1 - window) : at + 1] for at in places)]
+        found[name] = ([lines[at]["step"] for at in places], means)
     return found
 
 
