@@ -34,6 +34,8 @@ class RenderRequest:
     """Hash of the uploaded file; given when `product_id` is not."""
     look: str | None = None
     """The look in words, for the clip's provenance."""
+    model: str | None = None
+    """Version to render with, as generator/3; None for the one that was deployed."""
     deadline: float | None = None
     """Seconds since 1970; a render that has not begun by then is not begun."""
     priority: int = 0

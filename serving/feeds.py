@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 from serving import clip_cache, deadlines, styles
 from serving.contracts import RenderError
@@ -23,6 +24,14 @@ RESERVE_S = 0.05
 """Kept of a caller's deadline for sending the answer."""
 LOOK_UP_S = 0.02
 """A feed that does not wait for renders still waits this long for clips that lie in the cache's storage tier."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How the clips of one feed are rendered: all in one style, by one version."""
+
+    style: Style
+    model: str
 
 
 class Feeds:
@@ -44,7 +53,8 @@ class Feeds:
         slate = await self._shop.slate(viewer, k)
         started = time.perf_counter()
         products = tuple(item.product.id for item in slate.items)
-        clips = await self._clips(products, styles.blend(slate.look.weights, self._shop.presets), wait)
+        look = _Look(styles.blend(slate.look.weights, self._shop.presets), slate.models.generator)
+        clips = await self._clips(products, look, wait)
         latency = {**slate.latency_ms, "render": round((time.perf_counter() - started) * 1000, 1)}
         because = {reason for clip in clips for reason in (clip.reason, *clip.refused) if reason}
         plan = Plan(
@@ -70,7 +80,7 @@ class Feeds:
 
     async def follow(self, plan: Plan) -> AsyncIterator[ClipNews]:
         """What becomes of each clip of a feed, in the order in which it is known."""
-        look = styles.blend(plan.weights, self._shop.presets)
+        look = _Look(styles.blend(plan.weights, self._shop.presets), plan.generator)
 
         async def news(position: int, product_id: str) -> ClipNews:
             return ClipNews(position=position, product_id=product_id, clip=await self._clip(product_id, look))
@@ -82,7 +92,7 @@ class Feeds:
         finally:
             _cancel(tasks)
 
-    async def _clips(self, products: Iterable[str], look: Style, wait: float | None) -> list[ClipOut]:
+    async def _clips(self, products: Iterable[str], look: _Look, wait: float | None) -> list[ClipOut]:
         wait_s = self._wait_s if wait is None else min(wait, self._wait_s)
         budget_s = deadlines.left() - RESERVE_S
         cut_short = budget_s < wait_s
@@ -108,10 +118,10 @@ class Feeds:
             for product_id, render in zip(products, renders, strict=True)
         ]
 
-    async def _clip(self, product_id: str, look: Style) -> ClipOut:
+    async def _clip(self, product_id: str, look: _Look) -> ClipOut:
         """The clip in the look, or the original and why; whatever happens to the generator, there is an answer."""
         try:
-            shown = await self._shop.restyle(product_id, look, 1.0)
+            shown = await self._shop.restyle(product_id, look.style, 1.0, model=look.model)
         except Problem as problem:
             return self._original(product_id, reason=problem.detail)
         except RenderError as error:
@@ -124,8 +134,8 @@ class Feeds:
             id=shown.clip_id,
             url=f"/v1/clips/{shown.clip_id}",
             status="ready" if made else "original",
-            style=look.name if made else None,
-            model_version=self._shop.models.generator if made else None,
+            style=look.style.name if made else None,
+            model_version=look.model if made else None,
             cached=shown.cached,
             restyled=made,
             generated=made,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,10 +29,15 @@ from trainables.data.video import encode_mp4
 from trainables.generator.provenance import Provenance, with_label
 from trainables.generator.restyle.presets import preset_codes
 
+if TYPE_CHECKING:
+    from trainables.generator.restyle.restyler import Restyler
+
 logger = logging.getLogger("ray.serve")
 
 
 Outcome = bytes | Refusal | RenderError
+VERSIONS_HELD = 3
+"""Versions a replica keeps at hand: what is served, what was before, what is on trial."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class Sourced:
     frames_THWC: np.ndarray
     """uint8."""
     fps: float
+    restyler: Restyler
+    """Of the version asked for."""
 
 
 class GeneratorReplica:
@@ -55,8 +65,11 @@ class GeneratorReplica:
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
         self._dataset = Dataset.open(Storage(settings.storage_root), args.data)
         device = "cuda" if scaling.num_gpus > 0 else "cpu"
-        self._restyler = Restyler.from_bundle(Registry(settings).fetch(version), device=device)
-        self._model, self._label = version.reference, args.visible_label
+        self._read_bundle = partial(Restyler.from_bundle, device=device)
+        self._registry = Registry(settings)
+        self._restylers = {version.reference: self._read_bundle(self._registry.fetch(version))}
+        self._loading = threading.Lock()
+        self._deployed, self._label = version.reference, args.visible_label
         # Features are the costly part of the gate: of a window that is streamed one frame is compared.
         self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
         # A processor gains nothing from batches: the first clip would only wait for the last.
@@ -72,7 +85,7 @@ class GeneratorReplica:
         """
         item = await asyncio.to_thread(self._sourced, request)
         return await self._queue.put(
-            item, key=item.frames_THWC.shape, deadline=request.deadline, priority=request.priority
+            item, key=(request.model, item.frames_THWC.shape), deadline=request.deadline, priority=request.priority
         )
 
     async def stream(self, request: RenderRequest) -> AsyncIterator[StreamStart | bytes | Served]:
@@ -97,6 +110,10 @@ class GeneratorReplica:
             streamed.abandon()
             rendering.cancel()
 
+    async def load(self, model: str) -> None:
+        """Have a version at hand, beside those that serve; RenderError says why it cannot be loaded."""
+        await asyncio.to_thread(self._restyler, model)
+
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
         return True
@@ -120,7 +137,22 @@ class GeneratorReplica:
             raise RenderError(f"a style code has {CODE_DIM} finite numbers")
         if not 0 <= request.strength <= 1:
             raise RenderError(f"strength is {request.strength}; it lies between 0 and 1")
-        return Sourced(request, frames_THWC, fps)
+        return Sourced(request, frames_THWC, fps, self._restyler(request.model or self._deployed))
+
+    def _restyler(self, model: str) -> Restyler:
+        """The version's network; loaded where it is asked for the first time, while others go on rendering."""
+        with self._loading:
+            if model not in self._restylers:
+                try:
+                    found = self._read_bundle(self._registry.fetch(self._registry.resolve(model, only="generator")))
+                except (ShopreelError, OSError, RuntimeError, ValueError) as error:
+                    logger.exception("%s cannot be loaded", model)
+                    # An InputError names a folder of this machine: the log has it, the client does not.
+                    raise RenderError(f"{model} cannot be loaded ({type(error).__name__})") from error
+                while len(self._restylers) >= VERSIONS_HELD:
+                    del self._restylers[next(name for name in self._restylers if name != self._deployed)]
+                self._restylers[model] = found
+            return self._restylers[model]
 
     def _render_all(self, items: list[Sourced] | list[StreamedRender]) -> Iterator[Outcome]:
         """One outcome an item, each as it is made. Where a batch fails, the rest of it is rendered one by one: only the
@@ -129,7 +161,7 @@ class GeneratorReplica:
         done = 0
         try:
             if isinstance(items[0], StreamedRender):
-                yield items[0].run(self._restyler, self._window_gate, self._shown)
+                yield items[0].run(self._window_gate, self._shown)
                 return
             for outcome in self._render_together(items):
                 yield outcome
@@ -145,7 +177,7 @@ class GeneratorReplica:
             yield RenderError("nobody reads the clip any more")
 
     def _render_together(self, items: list[Sourced]) -> Iterator[bytes | Refusal]:
-        restyled = self._restyler.restyle(
+        restyled = items[0].restyler.restyle(
             [item.frames_THWC for item in items],
             np.stack([item.request.code_S for item in items]),
             np.array([item.request.strength for item in items], np.float32),
@@ -171,4 +203,4 @@ class GeneratorReplica:
     def _provenance(self, request: RenderRequest) -> Provenance:
         """What a render of this request says of itself."""
         product = request.product_id or f"upload:{request.upload}"
-        return Provenance(task="restyle", model=self._model, product=product, look=request.look)
+        return Provenance(task="restyle", model=request.model or self._deployed, product=product, look=request.look)

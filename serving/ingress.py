@@ -15,7 +15,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.pseudonym import Pseudonymiser
-from cluster.registry import ModelVersion
+from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving import deadlines
 from serving.args import AppArgs
@@ -38,6 +38,7 @@ from serving.render_queue import Served
 from serving.routes import build_http
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
+from serving.versions import Versions
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
@@ -64,26 +65,25 @@ class RecommenderOnServe:
 class GeneratorOnServe:
     """serving.shop.GeneratorClient over a deployment handle."""
 
-    def __init__(self, handle: DeploymentHandle, timeout_s: float, model: str, metrics: Metrics) -> None:
+    def __init__(self, handle: DeploymentHandle, timeout_s: float, metrics: Metrics) -> None:
         self._handle = handle
         self._timeout_s = timeout_s
-        self._model = model
         self._metrics = metrics
         self._answered_at = -math.inf
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
-        with self._counted() as outcome:
+        with self._counted(request) as outcome:
             served: Served = await call(self._handle, "render", self._dated(request), timeout_s=self._timeout_s)
-            self._made(served, outcome)
+            self._made(served, request, outcome)
             return served.outcome
 
     async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
-        with self._counted() as outcome:
+        with self._counted(request) as outcome:
             messages = stream(self._handle, "stream", self._dated(request), timeout_s=self._timeout_s)
             async with contextlib.aclosing(messages):
                 async for message in messages:
                     if isinstance(message, Served):
-                        self._made(message, outcome)
+                        self._made(message, request, outcome)
                         yield StreamEnd(message.outcome)
                     else:
                         yield message
@@ -91,9 +91,9 @@ class GeneratorOnServe:
     def _dated(self, request: RenderRequest) -> RenderRequest:
         return replace(request, deadline=time.time() + min(self._timeout_s, deadlines.left()))
 
-    def _made(self, served: Served, outcome: list[str]) -> None:
+    def _made(self, served: Served, request: RenderRequest, outcome: list[str]) -> None:
         self._answered_at = time.monotonic()
-        self._metrics.rendered(served, self._model)
+        self._metrics.rendered(served, request.model)
         outcome[0] = "made"
         if isinstance(served.outcome, Refusal):
             outcome[0] = "refused"
@@ -101,7 +101,7 @@ class GeneratorOnServe:
                 self._metrics.refusals.labels(reason.partition(":")[0]).inc()
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[list[str]]:
+    def _counted(self, request: RenderRequest) -> Iterator[list[str]]:
         """Count what becomes of a render: one word in a list, for the block to say."""
         outcome = ["failed"]
         self._metrics.in_flight.inc()
@@ -115,7 +115,11 @@ class GeneratorOnServe:
             raise
         finally:
             self._metrics.in_flight.dec()
-            self._metrics.renders.labels(outcome[0], self._model).inc()
+            self._metrics.renders.labels(outcome[0], request.model).inc()
+
+    async def load(self, model: str) -> None:
+        """Have a version at hand; RenderError says why it cannot be loaded."""
+        await call(self._handle, "load", model, timeout_s=self._timeout_s)
 
     async def ready(self) -> bool:
         if time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
@@ -146,7 +150,16 @@ class Ingress:
         metrics = Metrics()
         metrics.watch("shopreel_clip_cache_bytes", "Bytes of clips kept.", "tier", cache.sizes)
         metrics.watch("shopreel_replicas", "Replicas that run.", "deployment", running_replicas)
-        metrics.model.info(models.model_dump())
+        served = GeneratorOnServe(generator, args.render_timeout_s, metrics)
+        registry = Registry(settings)
+
+        async def load(reference: str) -> str:
+            version = await asyncio.to_thread(registry.resolve, reference, "generator")
+            await served.load(version.reference)
+            return version.reference
+
+        versions_served = Versions(storage, models, load)
+        metrics.watch("shopreel_model_share", "Share of viewers by version.", "version", versions_served.shares)
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
@@ -154,8 +167,8 @@ class Ingress:
             uploads=UploadDecoder(args.uploads),
             pseudonymiser=pseudonymiser,
             recommender=RecommenderOnServe(recommender),
-            generator=GeneratorOnServe(generator, args.render_timeout_s, models.generator, metrics),
-            models=models,
+            generator=served,
+            versions=versions_served,
             presets=preset_codes(),
             history_events=args.history_events,
             metrics=metrics,

@@ -257,6 +257,30 @@ class Models(BaseModel):
     recommender: str
 
 
+class RolloutRequest(_Body):
+    """Which version of the generator to serve."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reference": "generator@challenger", "share": 0.1}]}
+    )
+    reference: str = Field(
+        min_length=1, max_length=200, pattern=r"^generator[@/][\w.-]+$", description="NAME@ALIAS or NAME/VERSION."
+    )
+    share: float = Field(
+        1.0, gt=0, le=1, allow_inf_nan=False, description="Of viewers that get it; below 1 it is on trial."
+    )
+
+
+class RolloutOut(BaseModel):
+    """Versions of the generator that are served."""
+
+    deployed: str = Field(description="Version the deployment began with.")
+    generator: str
+    canary: str | None = Field(description="Version on trial; null where there is none.")
+    share: float = Field(description="Of viewers that get the version on trial.")
+    before: list[str] = Field(description="Versions served earlier, the latest last.")
+
+
 class Slate(BaseModel):
     """Products for a viewer, best first."""
 

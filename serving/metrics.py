@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from serving.render_queue import Served
@@ -75,7 +75,6 @@ class Metrics:
         )
         self.cache_misses = Counter("shopreel_clip_cache_misses", "Clips not found in the cache.", registry=registry)
         self.feeds = Counter("shopreel_feeds", "Feeds answered.", ("degraded",), registry=registry)
-        self.model = Info("shopreel_models", "Versions that answer.", registry=registry)
 
     def rendered(self, served: Served, model: str) -> None:
         """Count a render that was made, refused ones included."""

@@ -26,6 +26,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "The request took too long to arrive",
+    409: "Not possible at the moment",
     413: "The request is too large",
     416: "Range not satisfiable",
     415: "Unsupported media type",

@@ -25,6 +25,7 @@ from serving import (
     problems,
     stream_routes,
     styles,
+    version_routes,
     viewer_routes,
 )
 from serving.answers import MP4, MP4_OR_WEBP, responses
@@ -115,7 +116,8 @@ def build_http(
     _add_clips(app, shop)
     stream_routes.add(app, shop)
     _add_products(app, shop)
-    _add_health(app, shop, model_cards)
+    _add_health(app, shop)
+    version_routes.add(app, shop.versions, model_cards)
     _add_storefront(app, shop, viewers)
     viewer_routes.add(app, eraser)
     metric_routes.add(app, shop.metrics, replica)
@@ -194,7 +196,7 @@ def _add_clips(app: FastAPI, shop: Shop) -> None:
         extra = {
             "location": f"/v1/clips/{rendered.clip_id}",
             "x-clip-id": rendered.clip_id,
-            "x-model-version": shop.models.generator,
+            "x-model-version": shop.versions.models.generator,
             "x-cache": "hit" if rendered.cached else "miss",
             "x-refused": json.dumps(rendered.refused),
             "vary": "accept",
@@ -264,12 +266,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         return await shop.similar(product_id, k)
 
 
-def _add_health(app: FastAPI, shop: Shop, model_cards: dict[str, Any]) -> None:
-    @app.get("/v1/models", tags=["operation"])
-    async def models() -> dict[str, Any]:
-        """Model versions that answer, with their metrics and lineage."""
-        return model_cards
-
+def _add_health(app: FastAPI, shop: Shop) -> None:
     @app.get("/healthz", tags=["operation"])
     async def healthz() -> dict[str, str]:
         """The process is up."""
@@ -289,7 +286,7 @@ def _add_storefront(app: FastAPI, shop: Shop, viewers: tuple[DemoViewer, ...]) -
         return {
             "viewers": [viewer.model_dump() for viewer in viewers],
             "styles": list(shop.presets),
-            "models": shop.models.model_dump(),
+            "models": shop.versions.models.model_dump(),
         }
 
     @app.get("/", include_in_schema=False)

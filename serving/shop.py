@@ -23,7 +23,6 @@ from serving.messages import (
     ClipProvenance,
     EventIn,
     LookOut,
-    Models,
     Reason,
     Recommended,
     Similar,
@@ -34,6 +33,7 @@ from serving.problems import Problem
 from serving.renders import Rendered, Renders, Streamed
 from serving.styles import Style
 from serving.uploads.decoder import UploadDecoder
+from serving.versions import Versions
 from trainables.generator.provenance import read_provenance
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Shop:
         pseudonymiser: Pseudonymiser,
         recommender: RecommenderClient,
         generator: GeneratorClient,
-        models: Models,
+        versions: Versions,
         presets: Mapping[str, np.ndarray],
         history_events: int,
         metrics: Metrics,
@@ -75,20 +75,21 @@ class Shop:
         self.metrics = metrics
         self.catalogue = catalogue
         self.presets = presets
-        self.models = models
+        self.versions = versions
         self.uploads = uploads
         self._events = events
         self._pseudonymiser = pseudonymiser
         self._recommender = recommender
         self._generator = generator
         self._history_events = history_events
-        self._renderer = f"{models.generator} {rendering}".strip()
+        self._rendering = rendering
         self._renders = Renders(cache, generator, metrics)
 
     async def slate(self, viewer: str, k: int) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
         started = time.perf_counter()
-        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        pseudonym = self._pseudonymiser.of(viewer)
+        history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
         answer = await self._recommender.recommend(history, k, int(time.time() * 1000))
         look = styles.personal(answer.weights, self.presets)
         return Slate(
@@ -98,7 +99,7 @@ class Shop:
                 for place, item in enumerate(answer.recommendations)
             ],
             look=LookOut(style=look.name, weights=look.weights, text=look.describe()),
-            models=self.models,
+            models=self.versions.models_for(pseudonym),
             latency_ms={"recommend": _milliseconds_since(started)},
         )
 
@@ -111,8 +112,12 @@ class Shop:
         look = styles.personal(answer.weights, self.presets)
         if len(look.weights) == 1:
             return frozenset()
+        rollout = self.versions.rollout
+        served = {rollout.deployed, rollout.generator, rollout.canary, *rollout.before} - {None}
         return frozenset(
-            clip_cache.clip_id(source, look.code_S, 1.0, self._renderer) for source in self.catalogue.sources()
+            clip_cache.clip_id(source, look.code_S, 1.0, self._renderer(model))
+            for source in self.catalogue.sources()
+            for model in served
         )
 
     async def similar(self, product_id: str, k: int) -> Similar:
@@ -129,23 +134,29 @@ class Shop:
         ]
         return Similar(product_id=product_id, items=items)
 
-    async def restyle(self, product_id: str, style: Style, strength: float, *, priority: int = 0) -> Rendered:
-        """A product's clip in a style, from the cache where it is there; the original where the render is not fit."""
-        key, request = self._asked(product_id, style, strength, priority)
+    async def restyle(
+        self, product_id: str, style: Style, strength: float, *, model: str | None = None, priority: int = 0
+    ) -> Rendered:
+        """A product's clip in a style, from the cache where it is there; the original where the render is not fit.
+
+        `model`: version to render with; None for the one that is served.
+        """
+        key, request = self._asked(product_id, style, strength, model, priority)
 
         async def asked() -> RenderRequest:
             return request
 
         return await self._renders.made(key, asked)
 
-    async def stream(self, product_id: str, style: Style, strength: float) -> Rendered | Streamed:
+    async def stream(self, product_id: str, style: Style, strength: float, model: str) -> Rendered | Streamed:
         """A product's clip in a style while it is being rendered; the whole of it where it is in the cache."""
-        return await self._renders.streamed(*self._asked(product_id, style, strength))
+        return await self._renders.streamed(*self._asked(product_id, style, strength, model))
 
     async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:
         """An uploaded clip in a style."""
         upload = hashlib.sha256(data).hexdigest()
-        key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer)
+        model = self.versions.models.generator
+        key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer(model))
 
         async def asked() -> RenderRequest:
             clip = await self.uploads.decode(data)
@@ -156,6 +167,7 @@ class Shop:
                 fps=clip.fps,
                 upload=upload,
                 look=style.describe(),
+                model=model,
             )
 
         return await self._renders.made(key, asked)
@@ -238,17 +250,22 @@ class Shop:
         )
 
     def _asked(
-        self, product_id: str, style: Style, strength: float, priority: int = 0
+        self, product_id: str, style: Style, strength: float, model: str | None = None, priority: int = 0
     ) -> tuple[str, RenderRequest]:
         """Id of a product's clip in a style, and how to ask for it."""
-        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer)
+        model = model or self.versions.models.generator
+        key = clip_cache.clip_id(self.catalogue.source(product_id), style.code_S, strength, self._renderer(model))
         return key, RenderRequest(
             code_S=style.code_S,
             strength=strength,
             product_id=product_id,
             look=style.describe(),
+            model=model,
             priority=priority,
         )
+
+    def _renderer(self, model: str) -> str:
+        return f"{model} {self._rendering}".strip()
 
     def _recommended(self, item: Recommendation, moves: Sequence[str]) -> Recommended:
         reasons = [self._reason(reason, item.score) for reason in item.reasons if reason.share > 0]

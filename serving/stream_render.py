@@ -20,7 +20,6 @@ from trainables.generator.provenance import Provenance, with_label
 
 if TYPE_CHECKING:
     from serving.generator import Sourced
-    from trainables.generator.restyle.restyler import Restyler
     from trainables.generator.usability.gate import UsabilityGate
 
 
@@ -46,12 +45,12 @@ class StreamedRender:
         """Paint no further window."""
         self._abandoned.set()
 
-    def run(self, restyler: Restyler, gate: UsabilityGate, finish: Finish) -> bytes | Refusal:
+    def run(self, gate: UsabilityGate, finish: Finish) -> bytes | Refusal:
         """Paint and send, and return the whole clip. Raises AbandonedError once nobody reads."""
         item, painted, refused = self._item, [], ()
         writer: FragmentedMp4 | None = None
         request = item.request
-        for window_THW3 in restyler.windows(item.frames_THWC, request.code_S, request.strength):
+        for window_THW3 in item.restyler.windows(item.frames_THWC, request.code_S, request.strength):
             if self._abandoned.is_set():
                 raise AbandonedError
             begin = sum(map(len, painted))

@@ -30,12 +30,12 @@ def add(app: FastAPI, shop: Shop) -> None:
         comes back; from a moment in the middle on where the fault shows only there. `x-refused` lists the faults of the
         beginning; `location` has the finished clip once the stream has ended.
         """
-        style = styles.requested(request.style, shop.presets)
-        made = await shop.stream(request.product_id, style, request.strength)
+        style, model = styles.requested(request.style, shop.presets), shop.versions.models.generator
+        made = await shop.stream(request.product_id, style, request.strength, model)
         headers = {
             "location": f"/v1/clips/{made.clip_id}",
             "x-clip-id": made.clip_id,
-            "x-model-version": shop.models.generator,
+            "x-model-version": model,
             "x-cache": "hit" if isinstance(made, Rendered) else "miss",
             "x-refused": json.dumps(made.refused),
         }

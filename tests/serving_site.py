@@ -31,6 +31,7 @@ from serving.plans import Plans
 from serving.routes import build_http
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
+from serving.versions import Versions
 from tests.e2e.tiny_shop import PRODUCTS, make_dataset
 from trainables.data.style_code import CODE_DIM
 
@@ -83,6 +84,11 @@ class FakeGenerator:
         yield whole[5:]
         yield StreamEnd(whole)
 
+    async def load(self, reference: str) -> str:
+        if self.failure is not None:
+            raise self.failure
+        return reference
+
     async def ready(self) -> bool:
         if self.failure is not None:
             raise self.failure
@@ -132,7 +138,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
         pseudonymiser=Pseudonymiser(KEY),
         recommender=recommender,
         generator=generator,
-        models=Models(generator="generator/3", recommender="recommender/2"),
+        versions=Versions(storage, Models(generator="generator/3", recommender="recommender/2"), generator.load),
         presets=PRESETS,
         history_events=50,
         metrics=Metrics(),

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.errors import ShopreelError
+from cluster.cli.server import LOCAL, Key, Url, ask, connect
 
 if TYPE_CHECKING:
     import httpx
@@ -23,10 +23,8 @@ ROUTES_SHOWN = 10
 
 
 def command(
-    url: Annotated[str, typer.Argument(help="Base URL of the server.")] = "http://127.0.0.1:8000",
-    key: Annotated[
-        str | None, typer.Option(envvar="SHOPREEL_API_KEY", help="API key with the scope read, where one is asked for.")
-    ] = None,
+    url: Url = LOCAL,
+    key: Key = None,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option(help="Look once and end; exit code 1 where the server is not ready.")] = False,
 ) -> None:
@@ -35,13 +33,10 @@ def command(
     \b
     Examples:
       shopreel status
-      shopreel status https://shop.example --every 5
+      shopreel status --url https://shop.example --every 5
       shopreel status --once
     """
-    import httpx
-
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=10) as client:
+    with connect(url, key) as client:
         before = _read(client)
         if once:
             ready, page = _page(client, before, None)
@@ -55,34 +50,23 @@ def command(
                 before = now
 
 
-def _get(client: httpx.Client, path: str) -> httpx.Response:
-    import httpx
-
-    try:
-        return client.get(path)
-    except httpx.HTTPError as error:
-        fix = "start it with `shopreel serve`, or give its address"
-        raise ShopreelError(f"no server answers at {client.base_url} ({error}); {fix}") from error
-
-
 def _read(client: httpx.Client) -> Reading:
     from serving.figures import Reading
 
-    answer = _get(client, "/metrics")
-    if answer.status_code != 200:
-        raise ShopreelError(f"{client.base_url}/metrics answers {answer.status_code}; give an API key with --key")
-    return Reading(answer.text, time.monotonic())
+    return Reading(ask(client, "GET", "/metrics").text, time.monotonic())
 
 
 def _page(client: httpx.Client, now: Reading, before: Reading | None) -> tuple[bool, Group]:
     """Whether the server is ready, and all there is to show; without `before`, since the server's start."""
     from serving.figures import Reading
 
-    health, models = _get(client, "/readyz"), _get(client, "/v1/models").json()
+    health, serving = ask(client, "GET", "/readyz"), ask(client, "GET", "/v1/models").json()["serving"]
     ready = health.status_code == 200
     since = before or Reading("", now.at_s)
     state = Text("ready", "bold green") if ready else Text(f"not ready: {health.json().get('detail', '')}", "bold red")
-    versions = " · ".join(str(models.get(name, {}).get("reference", "?")) for name in ("generator", "recommender"))
+    rollout = serving["rollout"]
+    trial = f" ({rollout['canary']} on trial for {rollout['share']:.0%})" if rollout["canary"] else ""
+    versions = f"{serving['generator']}{trial} · {serving['recommender']}"
     return ready, Group(
         Text.assemble((str(client.base_url), "bold"), "  ", state, "  ", (versions, "cyan")),
         _facts(now, since),

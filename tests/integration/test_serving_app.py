@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -11,13 +15,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import av
 import httpx
 import numpy as np
 import pytest
-import ray
 from ray import serve
 
 from cluster.pseudonym import Pseudonymiser
@@ -26,7 +30,7 @@ from serving.args import AppArgs
 from serving.event_store import EventStore
 from serving.problems import MEDIA_TYPE
 from serving.run import APP_NAME, serve_app
-from tests.e2e.tiny_models import make_shop
+from tests.e2e.tiny_models import make_shop, register_generator
 from tests.e2e.tiny_shop import FRAMES, NAME, PRODUCTS, SIDE, clip_frames
 from trainables.data.video import encode_mp4
 
@@ -95,11 +99,6 @@ def decode(data: bytes) -> tuple[str, str, np.ndarray]:
 def running_replicas(name: str) -> int:
     states = serve.status().applications[APP_NAME].deployments[name].replica_states
     return states.get("RUNNING", 0)
-
-
-def replica_actors(name: str) -> list[str]:
-    names = ray.util.list_named_actors(all_namespaces=True)
-    return sorted(actor["name"] for actor in names if f"{APP_NAME}#{name}#" in actor["name"])
 
 
 def test_feed_of_eight_restyled_clips_that_play(client: httpx.Client) -> None:
@@ -222,6 +221,39 @@ def test_uploaded_clip_is_restyled(client: httpx.Client) -> None:
     assert (codec, pixels, frames.shape[1:]) == ("h264", "yuv420p", (128, 128, 3))
 
 
+def test_pending_feed_fills_in_by_events(client: httpx.Client) -> None:
+    client.post("/v1/events", json=[watch("piet", product, "sport") for product in PRODUCTS[:2]])
+    feed = client.post("/v1/feed", json={"viewer": "piet", "k": 4, "wait": 0}).json()
+    assert {item["clip"]["status"] for item in feed["items"]} == {"pending"}
+    with client.stream("GET", feed["events_url"]) as events:
+        lines = list(events.iter_lines())
+    assert [line for line in lines if line.startswith("event:")] == ["event: ready"] * 4 + ["event: done"]
+    again = client.post("/v1/feed", json={"viewer": "piet", "k": 4, "wait": 0}).json()
+    assert {item["clip"]["status"] for item in again["items"]} == {"ready"}
+
+
+def test_streamed_clip_plays_and_is_kept(client: httpx.Client) -> None:
+    body = {"product_id": "p05", "style": {"neon": 1, "vintage": 1}}
+    streamed = client.post("/v1/clips/stream", json=body)
+    assert (streamed.status_code, streamed.headers["x-cache"]) == (200, "miss")
+    codec, pixels, frames = decode(streamed.content)
+    assert (codec, pixels, frames.shape) == ("h264", "yuv420p", (FRAMES, SIDE, SIDE, 3))
+    assert b"moof" in streamed.content
+    assert client.post("/v1/clips", json=body).headers["x-cache"] == "hit"
+
+
+def test_caller_s_deadline_reaches_the_generator(client: httpx.Client, base_url: str) -> None:
+    """Under load a request that cannot wait is answered 504 and leaves the queue: it is counted as cancelled or late."""
+    with load_on_clips(base_url, clients=6) as statuses:
+        wait_for(lambda: statuses[200] > 0, "renders")
+        body = {"product_id": "p00", "style": {"ink": 7, "sport": 3}}
+        answer = client.post("/v1/clips", json=body, headers={"x-request-timeout": "0.001"})
+    assert (answer.status_code, answer.headers["content-type"]) == (504, MEDIA_TYPE)
+    figures = client.get("/metrics").text
+    assert 'shopreel_replicas{deployment="generator"' in figures
+    assert "shopreel_render_seconds_count" in figures
+
+
 def test_models_health_docs_and_storefront(client: httpx.Client) -> None:
     models = client.get("/v1/models").json()
     assert (models["generator"]["reference"], models["recommender"]["reference"]) == ("generator/1", "recommender/1")
@@ -286,17 +318,119 @@ def test_generator_scales_up_and_back_while_the_recommender_answers(client: http
     wait_for(lambda: running_replicas("generator") == 1, "back to one replica")
 
 
-def test_killed_generator_replica_costs_no_request(client: httpx.Client, base_url: str) -> None:
-    """The replica dies under load: its requests are sent again to its successor; the other replicas live on."""
-    others = {name: replica_actors(name) for name in ("recommender", "ingress")}
+def test_rolling_to_another_version_fails_no_request(
+    client: httpx.Client, base_url: str, settings: Settings
+) -> None:
+    """Feeds go on while the generator changes; each has clips of one version, the one it names."""
+    version = register_generator(settings, seed=1).reference
+    seen: list[set[str]] = []
+    stop = threading.Event()
+
+    def ask(number: int) -> None:
+        with httpx.Client(base_url=base_url, timeout=PATIENCE_S) as own:
+            while not stop.is_set():
+                answer = own.post("/v1/feed", json={"viewer": f"roll-{number}", "k": 3})
+                assert answer.status_code == 200
+                feed = answer.json()
+                seen.append({item["clip"]["model_version"] for item in feed["items"]} | {feed["models"]["generator"]})
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask, number) for number in range(2)]
+        wait_for(lambda: {"generator/1"} in seen, "feeds of the version deployed")
+        assert client.put("/v1/models/generator", json={"reference": version}).json()["generator"] == version
+        wait_for(lambda: {version} in seen, "feeds of the new version")
+        refused = client.put("/v1/models/generator", json={"reference": "generator/99"})
+        assert client.delete("/v1/models/generator").json()["generator"] == "generator/1"
+        wait_for(lambda: seen[-1] == {"generator/1"}, "feeds of the version before")
+        stop.set()
+        for future in asking:
+            future.result()
+    assert all(len(versions) == 1 for versions in seen)
+    assert refused.status_code == 422
+    assert "versions: 1, 2" in refused.json()["detail"]
+
+
+def replica_pids(deployment: str) -> set[int]:
+    """Processes of a deployment's replicas in this test's own Ray: children of a raylet that is a child of ours."""
+    title = f"ray::ServeReplica:{APP_NAME}:{deployment}"
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if title in (folder / "cmdline").read_text() and parent(parent(int(folder.name))) == os.getpid():
+                found.add(int(folder.name))
+    return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill(deployment: str) -> None:
+    """SIGKILL to every replica of a deployment."""
+    victims = replica_pids(deployment)
+    assert victims
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: replica_pids(deployment) - victims, f"another process for the {deployment}")
+
+
+def test_killed_generator_costs_no_request(client: httpx.Client, base_url: str) -> None:
+    """kill -9 under load: its requests are sent again to its successor; the other replicas live on."""
+    others = {name: replica_pids(name) for name in ("recommender", "ingress")}
     with load_on_clips(base_url, clients=3) as statuses:
         wait_for(lambda: statuses[200] > 5, "renders")
-        victims = replica_actors("generator")
-        for victim in victims:
-            ray.kill(ray.get_actor(victim, namespace="serve"))
+        kill("generator")
         served = statuses[200]
         assert client.post("/v1/recommend", json={"viewer": "calm"}).status_code == 200
+        feed = client.post("/v1/feed", json={"viewer": "calm", "k": 2, "wait": 0})
+        assert (feed.status_code, len(feed.json()["items"])) == (200, 2)
         wait_for(lambda: statuses[200] > served + 3, "renders by the successor")
     assert set(statuses) == {200}
-    assert {name: replica_actors(name) for name in others} == others
-    assert set(replica_actors("generator")).isdisjoint(victims)
+    assert {name: replica_pids(name) for name in others} == others
+
+
+@contextmanager
+def viewers_at_work(base_url: str, clients: int) -> Iterator[tuple[Counter, list[str]]]:
+    """Viewers who get slates and do something, until the block ends; yields statuses and acknowledged event ids."""
+    stop, statuses, acknowledged, numbers = threading.Event(), Counter(), [], count()
+
+    def act(viewer: str) -> None:
+        with httpx.Client(base_url=base_url, timeout=PATIENCE_S) as own:
+            while not stop.is_set():
+                event = {**watch(viewer, "p01"), "event_id": f"{viewer}-{next(numbers)}"}
+                stored = own.post("/v1/events", json=event)
+                if stored.status_code == 202:
+                    acknowledged.append(event["event_id"])
+                slate = own.post("/v1/recommend", json={"viewer": viewer, "k": 3})
+                statuses.update([stored.status_code, slate.status_code])
+
+    with ThreadPoolExecutor(clients) as pool:
+        acting = [pool.submit(act, f"chaos-{number}") for number in range(clients)]
+        try:
+            yield statuses, acknowledged
+        finally:
+            stop.set()
+        for future in acting:
+            future.result()
+
+
+@pytest.mark.parametrize(("deployment", "may_fail"), [("recommender", 0), ("ingress", 3)])
+def test_killed_replica_loses_no_acknowledged_event(
+    base_url: str, settings: Settings, deployment: str, may_fail: int
+) -> None:
+    """kill -9 under load. A dead recommender costs no request; of a dead ingress at most those it was answering, one a
+    client. Every event that was acknowledged is in the store.
+    """
+    with viewers_at_work(base_url, clients=3) as (statuses, acknowledged):
+        wait_for(lambda: len(acknowledged) > 10, "events")
+        kill(deployment)
+        before = len(acknowledged)
+        wait_for(lambda: len(acknowledged) > before + 10, "events after the kill")
+    failed = sum(number for status, number in statuses.items() if status not in (200, 202))
+    assert failed <= may_fail, statuses
+    assert set(acknowledged) <= stored_event_ids(settings)
+
+
+def stored_event_ids(settings: Settings) -> set[str]:
+    with sqlite3.connect(settings.event_store_url.removeprefix("sqlite:///")) as connection:
+        return {row[0] for row in connection.execute("SELECT event_id FROM events")}

@@ -54,8 +54,9 @@ class WindowRestyler:
 def replica(restyler: WindowRestyler) -> GeneratorReplica:
     made = object.__new__(GeneratorReplica)
     gate = UsabilityGate(safety=SimpleNamespace(scores=lambda x: np.zeros(1)))
-    made._restyler, made._gate, made._window_gate = restyler, gate, gate
-    made._model, made._label = "generator/7", False
+    made._restylers, made._loading = {"generator/7": restyler}, threading.Lock()
+    made._gate = made._window_gate = gate
+    made._deployed, made._label = "generator/7", False
     made._queue = RenderQueue(made._render_all, max_batch=1)
     return made
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.cli.main import app
+from cluster.errors import NotFoundError
 from serving.figures import REQUESTS, Reading
 from serving.metrics import Metrics
 from tests.serving_site import Site
@@ -46,12 +47,7 @@ def test_status_shows_versions_routes_and_cache(site: Site, monkeypatch: pytest.
     for _ in range(2):
         site("POST", "/v1/feed", json={"viewer": "x", "k": 3})
 
-    def over_asgi(request: httpx.Request) -> httpx.Response:
-        answer = site(request.method, request.url.raw_path.decode())
-        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
-
-    client = httpx.Client
-    monkeypatch.setattr(httpx, "Client", lambda **kw: client(**kw, transport=httpx.MockTransport(over_asgi)))
+    speak_to(site, monkeypatch)
     shown = CliRunner().invoke(app, ["status", "--once"], env={"COLUMNS": "140"})
     assert shown.exit_code == 0, shown.output
     for text in ("ready", "generator/3", "POST /v1/feed", "50% hits", "0% degraded"):
@@ -61,6 +57,31 @@ def test_status_shows_versions_routes_and_cache(site: Site, monkeypatch: pytest.
     assert CliRunner().invoke(app, ["status", "--once"]).exit_code == 1
 
 
+def speak_to(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands reach the site over HTTP as it is in process."""
+
+    def over_asgi(request: httpx.Request) -> httpx.Response:
+        sent = {"content": request.content, "headers": request.headers}
+        answer = site(request.method, request.url.raw_path.decode(), **sent)
+        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
+
+    client = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **kw: client(**kw, transport=httpx.MockTransport(over_asgi)))
+
+
+def test_rollout_to_a_version_on_trial_and_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    speak_to(site, monkeypatch)
+    run = CliRunner().invoke
+    assert run(app, ["rollout", "to", "generator/4"]).output == "serving generator/4\n"
+    trial = run(app, ["rollout", "to", "generator/5", "--share", "0.25"])
+    assert trial.output == "serving generator/4, generator/5 on trial for 25% of viewers\n"
+    assert "generator/5 on trial for 25%" in run(app, ["status", "--once"], env={"COLUMNS": "140"}).output
+    assert run(app, ["rollout", "back"]).output == "serving generator/4\n"
+    assert run(app, ["rollout", "back"]).output == "serving generator/3\n"
+    site.generator.failure = NotFoundError("generator has no version 9; versions: 3, 4, 5")
+    assert "versions: 3, 4, 5" in str(run(app, ["rollout", "to", "generator/9"]).exception)
+
+
 async def _not_up() -> bool:
     from serving.problems import Problem
 
@@ -68,5 +89,5 @@ async def _not_up() -> bool:
 
 
 def test_no_server_is_one_line_with_the_fix() -> None:
-    failed = CliRunner().invoke(app, ["status", "http://127.0.0.1:9", "--once"])
+    failed = CliRunner().invoke(app, ["status", "--url", "http://127.0.0.1:9", "--once"])
     assert "shopreel serve" in str(failed.exception)

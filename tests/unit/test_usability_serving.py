@@ -30,16 +30,16 @@ class FakeRestyler:
         return [noise.integers(0, 256, c.shape, np.uint8) if self.ruin else (c * 0.9).astype(np.uint8) for c in clips]
 
 
-def replica(*, ruin: bool = False, label: bool = False) -> GeneratorReplica:
+def replica(*, label: bool = False) -> GeneratorReplica:
     made = object.__new__(GeneratorReplica)
-    made._restyler, made._gate = FakeRestyler(ruin), UsabilityGate(safety=SimpleNamespace(scores=lambda x: np.zeros(1)))
-    made._model, made._label = "generator/7", label
+    made._gate = UsabilityGate(safety=SimpleNamespace(scores=lambda x: np.zeros(1)))
+    made._deployed, made._label = "generator/7", label
     return made
 
 
-def request(strength: float = 1.0) -> Sourced:
+def request(strength: float = 1.0, *, ruin: bool = False) -> Sourced:
     asked = RenderRequest(code_S=CODE, strength=strength, frames_THWC=FRAMES, fps=12.0, upload="abc", look="neon")
-    return Sourced(asked, FRAMES, 12.0)
+    return Sourced(asked, FRAMES, 12.0, FakeRestyler(ruin))
 
 
 def frames_of(mp4: bytes) -> np.ndarray:
@@ -53,8 +53,7 @@ def test_a_usable_render_says_where_it_comes_from() -> None:
 
 
 def test_an_unusable_render_is_replaced() -> None:
-    server = replica(ruin=True)
-    (made,) = server._render_all([request()])
+    (made,) = replica()._render_all([request(ruin=True)])
     assert isinstance(made, Refusal)
     assert {"unrecognisable", "flickers"} <= {reason.partition(":")[0] for reason in made.reasons}
     assert read_provenance(made.original) == Provenance(task="original", product="upload:abc", refused=made.reasons)
@@ -62,7 +61,7 @@ def test_an_unusable_render_is_replaced() -> None:
 
 
 def test_strength_zero_is_the_original_and_not_generated() -> None:
-    (made,) = replica(ruin=True)._render_all([request(strength=0.0)])
+    (made,) = replica()._render_all([request(strength=0.0, ruin=True)])
     assert read_provenance(made) == Provenance(task="original", product="upload:abc")
 
 

@@ -1,0 +1,167 @@
+"""Another version of the generator comes to answer while requests go on: roll forward, trial, roll back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cluster.errors import InputError, NotFoundError
+from cluster.storage import Storage
+from serving import versions
+from serving.contracts import RenderError, RenderRequest
+from serving.generator import VERSIONS_HELD, GeneratorReplica
+from serving.messages import Models
+from serving.versions import Rollout, Versions
+from tests.e2e.tiny_shop import clip_frames
+from tests.serving_site import Site
+from trainables.data.style_code import CODE_DIM
+
+DEPLOYED = Models(generator="generator/3", recommender="recommender/2")
+
+
+def roll(site: Site, reference: str, **fields: float) -> dict:
+    return site("PUT", "/v1/models/generator", json={"reference": reference, **fields}).json()
+
+
+def served_by(site: Site, viewer: str = "x") -> str:
+    """The one version of all parts of a feed."""
+    feed = site("POST", "/v1/feed", json={"viewer": viewer, "k": 3}).json()
+    (version,) = {item["clip"]["model_version"] for item in feed["items"]} | {feed["models"]["generator"]}
+    return version
+
+
+def test_rolled_version_answers_from_the_next_request_on_and_back(site: Site) -> None:
+    """Clips are kept by version: none of the old one is shown as the new one's."""
+    assert served_by(site) == "generator/3"
+    assert roll(site, "generator/4")["before"] == ["generator/3"]
+    assert served_by(site) == "generator/4"
+    assert [request.model for request in site.generator.requests] == ["generator/3"] * 3 + ["generator/4"] * 3
+    clip = site("POST", "/v1/clips", json={"product_id": "p00", "style": "neon"})
+    assert clip.headers["x-model-version"] == "generator/4"
+    assert site("GET", "/v1/models").json()["serving"]["generator"] == "generator/4"
+    assert site("DELETE", "/v1/models/generator").json()["generator"] == "generator/3"
+    assert served_by(site) == "generator/3"
+    again = site("DELETE", "/v1/models/generator")
+    assert (again.status_code, "generator/3" in again.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RenderError("generator/4 cannot be loaded (InputError)"),
+        NotFoundError("generator has no version 4; versions: 3"),
+    ],
+    ids=["damaged", "unknown"],
+)
+def test_version_that_cannot_be_loaded_changes_nothing_and_says_why(site: Site, failure: Exception) -> None:
+    site.generator.failure = failure
+    answer = site("PUT", "/v1/models/generator", json={"reference": "generator/4"})
+    assert answer.status_code == 422
+    assert str(failure) in answer.json()["detail"]
+    site.generator.failure = None
+    assert served_by(site) == "generator/3"
+
+
+def test_trial_is_for_a_share_of_viewers_and_always_the_same(site: Site) -> None:
+    roll(site, "generator/4", share=0.3)
+    shop = site.shop
+    viewers = [f"v{n:020x}" for n in range(2000)]
+    versions = [shop.versions.models_for(viewer).generator for viewer in viewers]
+    assert 0.26 < versions.count("generator/4") / len(viewers) < 0.34
+    assert versions == [shop.versions.models_for(viewer).generator for viewer in viewers]
+    assert {served_by(site, viewer) for viewer in ("a", "a", "a")} in ({"generator/3"}, {"generator/4"})
+    assert shop.versions.models.generator == "generator/3"
+    wider = Rollout(deployed="generator/3", generator="generator/3", canary="generator/4", share=0.6)
+    on_trial = [viewer for viewer, version in zip(viewers, versions, strict=True) if version == "generator/4"]
+    assert {wider.version_for(viewer) for viewer in on_trial} == {"generator/4"}
+    assert site("DELETE", "/v1/models/generator").json()["canary"] is None
+    assert {shop.versions.models_for(viewer).generator for viewer in viewers} == {"generator/3"}
+
+
+def test_feed_in_the_making_keeps_its_version(site: Site) -> None:
+    """What was promised by one version is not finished by another."""
+
+    async def scenario() -> set[str]:
+        feed = await site.feeds.feed("x", 2)
+        plan = site.feeds.plan(site.feeds._plans.sign(_plan_of(feed)))
+        await site.shop.versions.roll("generator/4", 1.0)
+        return {news.clip.model_version async for news in site.feeds.follow(plan)}
+
+    assert asyncio.run(scenario()) == {"generator/3"}
+
+
+def _plan_of(feed: object) -> object:
+    from serving.plans import Plan
+
+    products = tuple(item.product.id for item in feed.items)
+    return Plan(products=products, weights=feed.look.weights, generator=feed.models.generator, made_at=2**40)
+
+
+def test_other_replicas_and_restarts_follow_until_another_version_is_deployed(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def load(reference: str) -> str:
+        return reference
+
+    async def scenario() -> None:
+        one, other = (Versions(storage, DEPLOYED, load) for _ in range(2))
+        await one.roll("generator/4", 1.0)
+        monkeypatch.setattr(versions, "LOOK_S", 0.0)
+        async with asyncio.timeout(60):
+            while other.models.generator != "generator/4":
+                await asyncio.sleep(0.01)
+        assert Versions(storage, DEPLOYED, load).models.generator == "generator/4"
+        later = Models(generator="generator/5", recommender="recommender/2")
+        assert Versions(storage, later, load).models.generator == "generator/5"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "body", [{"reference": "recommender/1"}, {"reference": "generator/4", "share": 0}, {}, {"reference": "../x"}]
+)
+def test_wrong_rollout_is_named(site: Site, body: dict) -> None:
+    assert site("PUT", "/v1/models/generator", json=body).status_code == 422
+
+
+class Registry:
+    """Bundles by version; version 9 is damaged."""
+
+    def resolve(self, reference: str, only: str) -> str:
+        assert only == "generator"
+        return reference
+
+    def fetch(self, version: str) -> Path:
+        if version == "generator/9":
+            raise InputError("bundle /secret/generator/9 is damaged")
+        return Path(version)
+
+
+def replica() -> GeneratorReplica:
+    made = object.__new__(GeneratorReplica)
+    made._registry, made._read_bundle = Registry(), lambda folder: SimpleNamespace(folder=folder)
+    made._restylers, made._deployed = {"generator/3": "deployed"}, "generator/3"
+    made._loading = threading.Lock()
+    return made
+
+
+def test_replica_loads_a_version_when_it_is_first_asked_for_and_holds_few() -> None:
+    server = replica()
+    frames = clip_frames(0)
+    code = np.zeros(CODE_DIM, np.float32)
+    for number in (4, 5, 6, 4):
+        request = RenderRequest(code_S=code, strength=1, frames_THWC=frames, fps=12.0, model=f"generator/{number}")
+        assert server._sourced(request).restyler.folder == Path(f"generator/{number}")
+    assert len(server._restylers) == VERSIONS_HELD
+    assert "generator/3" in server._restylers
+
+
+def test_replica_says_which_version_it_cannot_load_and_no_path() -> None:
+    with pytest.raises(RenderError, match=r"generator/9 cannot be loaded \(InputError\)") as failed:
+        asyncio.run(replica().load("generator/9"))
+    assert "secret" not in str(failed.value)
