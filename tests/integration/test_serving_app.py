@@ -243,7 +243,7 @@ def test_streamed_clip_plays_and_is_kept(client: httpx.Client) -> None:
 
 
 def test_caller_s_deadline_reaches_the_generator(client: httpx.Client, base_url: str) -> None:
-    """Under load a request that cannot wait is answered 504 and leaves the queue: it is counted as cancelled or late."""
+    """Under load a request that cannot wait is answered 504 and leaves the queue."""
     with load_on_clips(base_url, clients=6) as statuses:
         wait_for(lambda: statuses[200] > 0, "renders")
         body = {"product_id": "p00", "style": {"ink": 7, "sport": 3}}
