@@ -15,6 +15,7 @@ from cluster.errors import ShopreelError
 from trainables.recommender.history import HistoryEvent
 
 if TYPE_CHECKING:
+    from serving.messages import ShadowReport
     from trainables.recommender.recommender import Recommendation
 
 
@@ -102,3 +103,6 @@ class GeneratorClient(Protocol):
 
     async def ready(self) -> bool:
         """True once a replica has warmed up."""
+
+    def report(self) -> ShadowReport:
+        """How a challenger in the shadow compares."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +30,13 @@ from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
-from serving.messages import Models
+from serving.messages import Models, ShadowReport
 from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.problems import Problem
 from serving.render_queue import Served
 from serving.routes import build_http
+from serving.shadow import Shadow
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
 from serving.versions import Versions
@@ -70,11 +71,14 @@ class GeneratorOnServe:
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._answered_at = -math.inf
+        self._shadow = Shadow(self._served)
+        self._challenger: Callable[[], tuple[str | None, float]] = lambda: (None, 0.0)
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
         with self._counted(request) as outcome:
-            served: Served = await call(self._handle, "render", self._dated(request), timeout_s=self._timeout_s)
+            served = await self._served(request)
             self._made(served, request, outcome)
+            self._shadow.consider(request, served, *self._challenger())
             return served.outcome
 
     async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
@@ -87,6 +91,12 @@ class GeneratorOnServe:
                         yield StreamEnd(message.outcome)
                     else:
                         yield message
+
+    def report(self) -> ShadowReport:
+        return self._shadow.report()
+
+    async def _served(self, request: RenderRequest) -> Served:
+        return await call(self._handle, "render", self._dated(request), timeout_s=self._timeout_s)
 
     def _dated(self, request: RenderRequest) -> RenderRequest:
         return replace(request, deadline=time.time() + min(self._timeout_s, deadlines.left()))
@@ -116,6 +126,10 @@ class GeneratorOnServe:
         finally:
             self._metrics.in_flight.dec()
             self._metrics.renders.labels(outcome[0], request.model).inc()
+
+    def compare_with(self, challenger: Callable[[], tuple[str | None, float]]) -> None:
+        """Compare renders with those of a version, and on what share of them."""
+        self._challenger = challenger
 
     async def load(self, model: str) -> None:
         """Have a version at hand; RenderError says why it cannot be loaded."""
@@ -159,6 +173,7 @@ class Ingress:
             return version.reference
 
         versions_served = Versions(storage, models, load)
+        served.compare_with(lambda: (versions_served.rollout.shadow, versions_served.rollout.shadow_share))
         metrics.watch("shopreel_model_share", "Share of viewers by version.", "version", versions_served.shares)
         self._shop = Shop(
             catalogue=Catalogue(dataset),

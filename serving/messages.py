@@ -269,6 +269,9 @@ class RolloutRequest(_Body):
     share: float = Field(
         1.0, gt=0, le=1, allow_inf_nan=False, description="Of viewers that get it; below 1 it is on trial."
     )
+    shadow: bool = Field(
+        False, description="Nobody gets it: `share` of renders are made by it too, behind all else, and compared."
+    )
 
 
 class RolloutOut(BaseModel):
@@ -278,7 +281,28 @@ class RolloutOut(BaseModel):
     generator: str
     canary: str | None = Field(description="Version on trial; null where there is none.")
     share: float = Field(description="Of viewers that get the version on trial.")
+    shadow: str | None = Field(description="Version whose renders are compared and never shown.")
+    shadow_share: float = Field(description="Of renders that are compared.")
     before: list[str] = Field(description="Versions served earlier, the latest last.")
+
+
+class ShadowSide(BaseModel):
+    """One version's renders of the clips compared."""
+
+    model: str
+    render_seconds: float | None = Field(description="Mean; null before the first pair.")
+    refused: int = Field(description="Renders not fit to be shown.")
+    faults: dict[str, int] = Field(description="Why, counted.")
+
+
+class ShadowReport(BaseModel):
+    """Champion and challenger on the same clips, since the challenger began or this ingress replica started."""
+
+    pairs: int
+    failed: int = Field(description="Clips the challenger could not render.")
+    difference: float | None = Field(description="Mean absolute difference of pixels where both may be shown, 0…255.")
+    champion: ShadowSide
+    challenger: ShadowSide
 
 
 class Slate(BaseModel):

@@ -117,7 +117,7 @@ def build_http(
     stream_routes.add(app, shop)
     _add_products(app, shop)
     _add_health(app, shop)
-    version_routes.add(app, shop.versions, model_cards)
+    version_routes.add(app, shop.versions, model_cards, shop.shadow_report)
     _add_storefront(app, shop, viewers)
     viewer_routes.add(app, eraser)
     metric_routes.add(app, shop.metrics, replica)

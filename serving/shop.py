@@ -81,6 +81,7 @@ class Shop:
         self._pseudonymiser = pseudonymiser
         self._recommender = recommender
         self._generator = generator
+        self.shadow_report = generator.report
         self._history_events = history_events
         self._rendering = rendering
         self._renders = Renders(cache, generator, metrics)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI
 
 from serving.answers import responses
-from serving.messages import RolloutOut, RolloutRequest
+from serving.messages import RolloutOut, RolloutRequest, ShadowReport
 from serving.versions import Rollout, Versions
 
 
-def add(app: FastAPI, versions: Versions, model_cards: dict[str, Any]) -> None:
-    """`GET /v1/models`, `PUT` and `DELETE /v1/models/generator`; `model_cards` are those of the deployment."""
+def add(
+    app: FastAPI, versions: Versions, model_cards: dict[str, Any], report: Callable[[], ShadowReport]
+) -> None:
+    """What is served, and another version to serve; `model_cards` are those of the deployment, `report` says how a
+    challenger compares.
+    """
 
     @app.get("/v1/models", tags=["operation"])
     async def models() -> dict[str, Any]:
@@ -26,12 +31,18 @@ def add(app: FastAPI, versions: Versions, model_cards: dict[str, Any]) -> None:
 
         It is loaded first; where that fails the answer says why and nothing changes. An alias is resolved once, now.
         """
-        return _shown(await versions.roll(request.reference, request.share))
+        return _shown(await versions.roll(request.reference, request.share, shadow=request.shadow))
 
     @app.delete("/v1/models/generator", tags=["operation"], responses=responses(409, 507))
     async def back() -> RolloutOut:
-        """End a trial on a share of viewers; where there is none, go back to the version before."""
+        """End a comparison, or else a trial; where there is neither, go back to the version before."""
         return _shown(await versions.back())
+
+
+    @app.get("/v1/models/generator/shadow", tags=["operation"])
+    async def compared() -> ShadowReport:
+        """Champion and challenger on the same clips, as this ingress replica knows them."""
+        return report()
 
 
 def _shown(rollout: Rollout) -> RolloutOut:

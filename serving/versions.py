@@ -36,6 +36,10 @@ class Rollout:
     canary: str | None = None
     share: float = 0.0
     """Of viewers that get the canary, 0…1; the same ones every time."""
+    shadow: str | None = None
+    """Version whose renders are compared and never shown."""
+    shadow_share: float = 0.0
+    """Of renders that are compared, 0…1."""
     before: tuple[str, ...] = ()
     """Versions served earlier, the latest last."""
 
@@ -84,9 +88,9 @@ class Versions:
         shares = {rollout.generator: 1.0 - (rollout.share if rollout.canary else 0.0), self._deployed.recommender: 1.0}
         return {**shares, **({rollout.canary: rollout.share} if rollout.canary else {})}
 
-    async def roll(self, reference: str, share: float) -> Rollout:
-        """Serve a version to all viewers, or try it on a share of them. A Problem 422 says why it cannot be loaded;
-        what was served goes on.
+    async def roll(self, reference: str, share: float, *, shadow: bool = False) -> Rollout:
+        """Serve a version to all viewers, try it on a share of them, or compare it on a share of renders. A Problem 422
+        says why it cannot be loaded; what was served goes on.
         """
         try:
             version = await self._load(reference)
@@ -94,14 +98,18 @@ class Versions:
             reason = error.detail if isinstance(error, Problem) else error
             raise Problem.field("reference", f"{reference} cannot be served: {reason}; nothing has changed") from error
         now = await self._look()
+        if shadow:
+            return await self._write(replace(now, shadow=version, shadow_share=share))
         if share < 1:
             return await self._write(replace(now, canary=version, share=share))
         before = now.before if version == now.generator else (*now.before, now.generator)
         return await self._write(replace(now, generator=version, canary=None, share=0.0, before=before))
 
     async def back(self) -> Rollout:
-        """End a trial, or else go back to the version before; a Problem 409 where there is none."""
+        """End a comparison, or else a trial, or else go back one version; a Problem 409 where there is none before."""
         now = await self._look()
+        if now.shadow is not None:
+            return await self._write(replace(now, shadow=None, shadow_share=0.0))
         if now.canary is not None:
             return await self._write(replace(now, canary=None, share=0.0))
         if not now.before:

@@ -25,10 +25,11 @@ from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
-from serving.messages import Models
+from serving.messages import Models, ShadowReport
 from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.routes import build_http
+from serving.shadow import Shadow
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
 from serving.versions import Versions
@@ -83,6 +84,9 @@ class FakeGenerator:
         yield whole[:5]
         yield whole[5:]
         yield StreamEnd(whole)
+
+    def report(self) -> ShadowReport:
+        return Shadow(self.render).report()
 
     async def load(self, reference: str) -> str:
         if self.failure is not None:

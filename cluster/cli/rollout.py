@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from cluster.cli.server import LOCAL, Key, Url, ask, connect
 from cluster.errors import ShopreelError
@@ -17,10 +18,13 @@ app = typer.Typer(no_args_is_help=True)
 def to(
     reference: Annotated[str, typer.Argument(help="generator@champion, generator@challenger or generator/3.")],
     share: Annotated[float, typer.Option(help="Of viewers that get it, above 0; below 1 it is on trial.")] = 1.0,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Show it to nobody: compare that share of renders, see `rollout report`.")
+    ] = False,
     url: Url = LOCAL,
     key: Key = None,
 ) -> None:
-    """Serve a version: to everyone, or on trial to a share of viewers, always the same ones.
+    """Serve a version: to everyone, or on trial to a share of viewers, always the same ones; or compare it unseen.
 
     It is loaded beside the one that serves; no request fails, and no answer mixes two versions. A version that cannot
     be loaded changes nothing. The key needs the scope admin.
@@ -28,15 +32,17 @@ def to(
     \b
     Examples:
       shopreel rollout to generator@challenger --share 0.1
+      shopreel rollout to generator@challenger --shadow --share 0.2
       shopreel rollout to generator/4
     """
+    wanted = {"reference": reference, "share": share, "shadow": shadow}
     with connect(url, key) as client:
-        _show(ask(client, "PUT", "/v1/models/generator", json={"reference": reference, "share": share}))
+        _show(ask(client, "PUT", "/v1/models/generator", json=wanted))
 
 
 @app.command("back")
 def back(url: Url = LOCAL, key: Key = None) -> None:
-    """End a trial; where there is none, go back to the version served before.
+    """End a comparison, or else a trial; where there is neither, go back to the version served before.
 
     \b
     Examples:
@@ -46,9 +52,38 @@ def back(url: Url = LOCAL, key: Key = None) -> None:
         _show(ask(client, "DELETE", "/v1/models/generator"))
 
 
+@app.command("report")
+def report(url: Url = LOCAL, key: Key = None) -> None:
+    """Compare the version that serves with the one in its shadow, on the clips both have rendered.
+
+    \b
+    Examples:
+      shopreel rollout report
+    """
+    with connect(url, key) as client:
+        said = ask(client, "GET", "/v1/models/generator/shadow").json()
+    if not said["pairs"]:
+        raise ShopreelError(
+            f"nothing is compared yet ({said['failed']} renders failed); begin with `shopreel rollout to REF --shadow`"
+        )
+    table = Table(title=f"{said['pairs']} clips rendered by both", title_style="bold")
+    for column in ("", "seconds a clip", "refused", "faults"):
+        table.add_column(column)
+    for side in (said["champion"], said["challenger"]):
+        faults = ", ".join(f"{fault} {count}" for fault, count in side["faults"].items())
+        refused = f"{side['refused']} ({side['refused'] / said['pairs']:.1%})"
+        table.add_row(side["model"], f"{side['render_seconds']:.3f}", refused, faults or "none")
+    Console().print(table)
+    if said["difference"] is not None:
+        Console().print(f"pixels differ by {said['difference']:.1f} of 255 on average")
+    if said["failed"]:
+        Console().print(f"[red]{said['challenger']['model']} could not render {said['failed']} clips[/]")
+
+
 def _show(answer: Any) -> None:
     said = answer.json()
     if answer.status_code != 200:
         raise ShopreelError(said["detail"])
     trial = f", {said['canary']} on trial for {said['share']:.0%} of viewers" if said["canary"] else ""
-    Console().print(f"[green]serving {said['generator']}[/]{trial}", highlight=False)
+    shadow = f", {said['shadow']} in the shadow of {said['shadow_share']:.0%} of renders" if said["shadow"] else ""
+    Console().print(f"[green]serving {said['generator']}[/]{trial}{shadow}", highlight=False, soft_wrap=True)
