@@ -35,7 +35,8 @@ def base_url(tmp_path: Path, keys: KeyStore) -> Iterator[str]:
     storage = Storage(str(tmp_path / "shopreel"))
     catalogue = Catalogue(make_dataset(storage, Pseudonymiser(KEY)))
     site = make_site(catalogue, storage, f"sqlite:///{tmp_path}/events.db", ring=KeyRing(keys))
-    server = uvicorn.Server(uvicorn.Config(site.app, port=(port := free_port()), log_level="warning"))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(site.app, port=port, log_level="warning", timeout_graceful_shutdown=1))
     running = threading.Thread(target=server.run)
     running.start()
     yield f"http://127.0.0.1:{port}"
