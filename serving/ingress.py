@@ -43,7 +43,8 @@ from serving.versions import Versions
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
-RECOMMEND_TIMEOUT_S = 10.0
+RECOMMEND_TIMEOUT_S = 30.0
+"""Time enough for another replica to come up where the only one died; a caller in a hurry sets a deadline."""
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
 PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
