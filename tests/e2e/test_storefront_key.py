@@ -62,7 +62,7 @@ def test_the_page_asks_for_a_key_and_shows_the_shop_with_it(base_url: str, keys:
             page.wait_for_selector(f"#key-fault:has-text('{fault}')")
         page.fill("#key-text", text)
         page.keyboard.press("Enter")
-        page.wait_for_selector(".card:not(.waiting)")
+        page.wait_for_selector(".card:not(.waiting)", state="attached")
         assert page.query_selector("dialog.key") is None
         poster = page.get_attribute(".card:not(.waiting) video", "poster")
         assert page.evaluate("url => fetch(url).then((answer) => answer.status)", poster) == 200
@@ -70,6 +70,6 @@ def test_the_page_asks_for_a_key_and_shows_the_shop_with_it(base_url: str, keys:
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert text not in page.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])")
         page.reload()
-        page.wait_for_selector(".card:not(.waiting)")
+        page.wait_for_selector(".card:not(.waiting)", state="attached")
         assert page.query_selector("dialog.key") is None
         browser.close()
