@@ -16,6 +16,7 @@ from cluster.manifests.rules.dashboards import check_dashboard
 from cluster.manifests.rules.dockerfiles import check_dockerfile
 from cluster.manifests.rules.images import check_images
 from cluster.manifests.rules.jobs import CommandError, check_job
+from cluster.manifests.rules.parts import kind_of
 from cluster.manifests.rules.references import check_references
 from cluster.manifests.rules.services import check_service
 from cluster.manifests.source import Document, Problem, UnreadableError, read_documents
@@ -43,7 +44,10 @@ def read_manifests(paths: Iterable[Path]) -> tuple[dict[str, str], list[Path]]:
             if file.name.startswith("Dockerfile"):
                 dockerfiles.append(file)
             elif file.suffix in SUFFIXES:
-                texts[str(file)] = file.read_text()
+                try:
+                    texts[str(file)] = file.read_text()
+                except UnicodeDecodeError as error:
+                    raise InputError(f"{file} is not text: {error}") from error
     return texts, dockerfiles
 
 
@@ -79,7 +83,7 @@ def _schema(document: Document) -> Iterator[Problem]:
     if "cluster_name" in document.value:
         yield from _model(document, RayUpCluster)
         return
-    kind = document.value.get("kind")
+    kind = kind_of(document)
     if kind in KINDS:
         if document.value.get("apiVersion") not in (API_VERSIONS[kind], None):
             yield document.problem(("apiVersion",), f"is {document.value['apiVersion']}; write {API_VERSIONS[kind]}")
@@ -103,5 +107,6 @@ def _model(document: Document, model: type[BaseModel]) -> Iterator[Problem]:
     except ValidationError as error:
         for fault in error.errors():
             value, said = fault["input"], fault["msg"].removeprefix("Value error, ")
-            given = "" if fault["type"] in ("missing", "too_short", "value_error") else f"is {value!r}: "
+            told = fault["type"] in ("missing", "too_short", "value_error") or isinstance(value, (dict, list))
+            given = "" if told else f"is {value!r}: "
             yield document.problem(fault["loc"], given + _WORDS.get(fault["type"], said[:1].lower() + said[1:]))

@@ -60,7 +60,7 @@ class Document:
 
     def embedded(self, path: Path, text: str) -> Document:
         """The one document that a text of this one holds, with lines of the file. Raises UnreadableError."""
-        start = self.lines[path]
+        start = self.line(path)
         found = list(read_documents(self.file, text))
         if len(found) != 1:
             raise UnreadableError(Problem(self.file, start, dotted(path), "must hold one YAML document"))
@@ -139,8 +139,8 @@ def read_documents(file: str, text: str) -> Iterator[Document]:
             lines: dict[Path, int] = {}
             blocks: set[Path] = set()
             repeated: list[tuple[Path, int]] = []
+            value = loader.construct_document(node)  # refuses keys that are lists or mappings
             _note(node, (), node.start_mark.line + 1, lines, blocks, repeated)
-            value = loader.construct_document(node)
             if value is not None:
                 yield Document(file, value, lines, frozenset(blocks), tuple(repeated))
     except yaml.YAMLError as error:

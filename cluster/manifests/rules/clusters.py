@@ -51,7 +51,7 @@ def _groups(spec: Node) -> Iterator[Problem]:
 
 
 def _mounts(pod: Node) -> Iterator[Problem]:
-    volumes = {volume.get("name").value for volume in pod.get("volumes").items()}
+    volumes = {volume.get("name").text() for volume in pod.get("volumes").items()}
     for container in (*pod.get("containers").items(), *pod.get("initContainers").items()):
         for mount in container.get("volumeMounts").items():
             name = mount.get("name")

@@ -63,7 +63,7 @@ def _deletion(document: Document) -> Iterator[Problem]:
     due: dict[object, list[tuple[int, int]]] = {}
     for rule in rules:
         condition, policy = rule.get("condition"), rule.get("policy").value
-        status = condition.get("jobStatus").value or condition.get("jobDeploymentStatus").value
+        status = condition.get("jobStatus").text() or condition.get("jobDeploymentStatus").text()
         if status is None:
             yield condition.problem("needs jobStatus or jobDeploymentStatus")
         elif policy in _ORDER:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
@@ -63,9 +64,11 @@ def _unique(config: Document, field: str, default: str) -> Iterator[Problem]:
     for application in config.root.get("applications").items():
         node = application.get(field)
         value = node.value if isinstance(application.value, dict) and field in application.value else default
+        if not isinstance(value, str):
+            continue
         if value in seen:
             yield node.problem(f"{value} is also the {field} of the application in line {seen[value]}; change one")
-        elif isinstance(value, str):
+        else:
             seen[value] = config.line(node.path)
 
 
@@ -175,7 +178,9 @@ def _resources(
 
 
 def _number(value: Any) -> Decimal | None:
-    return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return Decimal(str(value))
 
 
 def _most_replicas(entry: Node | None, deployment: DeploymentSchema) -> int | None:

@@ -1,5 +1,7 @@
 """`shopreel manifests check` refuses what would not work on a cluster, and says where it stands."""
 
+import re
+
 import pytest
 import yaml
 
@@ -244,6 +246,20 @@ def test_a_secret_among_the_manifests_must_have_the_key():
     assert len(problems) == 1
     assert "Secret shopreel-redis has no key password; it has: passwrd" in problems[0]
     assert check(texts | {"secret.yaml": secret.replace("passwrd", "password")}) == []
+
+
+@pytest.mark.parametrize("wrong", ["[]", "{}", "null", "7", ".nan", "x"])
+def test_a_value_of_any_wrong_form_is_a_problem_and_no_crash(rendered, wrong):
+    """Lists, mappings and numbers in places where rules look for names and numbers."""
+    service, job = rendered["rayservice.yaml"], rendered["rayjob-tune.yaml"]
+    for key in ("route_prefix", "name", "num_cpus", "args", "deployments", "containers", "groupName", "rayVersion"):
+        service = re.sub(rf"(?m)^( *(?:- )?{key}:)(?: .*)?$", rf"\1 {wrong}", service, count=1)
+        found = check({"s.yaml": service})
+    assert found
+    for key in ("onFailure", "entrypoint", "labels", "workerGroupSpecs", "kind"):
+        job = re.sub(rf"(?m)^( *{key}:).*\n(?:\1  .*\n)*", rf"\1 {wrong}\n", job, count=1)
+        found = check({"j.yaml": job})
+    assert found
 
 
 def test_versions_of_a_dockerfile_must_be_those_of_the_library(tmp_path):
