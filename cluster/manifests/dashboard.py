@@ -61,7 +61,7 @@ HTTP = (
         "sum by (degraded) (rate(shopreel_feeds_total{%s}[5m]))",
         "degraded",
     ),
-    _panel("Versions that answer", "short", "count by (generator) (shopreel_models_info{%s})", "generator"),
+    _panel("Viewers by version", "percentunit", "avg by (version) (shopreel_model_share{%s})", "version"),
 )
 
 CLIPS = (
