@@ -29,6 +29,9 @@ demo: install
 system-packages:
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) \
 	  || echo "chromium cannot be installed here (apt-get as root is needed); the browser tests will be skipped"
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql) \
+	  || echo "PostgreSQL cannot be installed here (apt-get as root is needed); its tests will be skipped"
 
 test: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest $(ARGS)

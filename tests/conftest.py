@@ -47,7 +47,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/events.db"
-    url = request.getfixturevalue("postgresql")
+    return request.getfixturevalue("database_url_postgresql")
+
+
+@pytest.fixture
+def database_url_postgresql(postgresql: str) -> str:
+    """An empty schema of the PostgreSQL server."""
+    url = postgresql
     schema = f"t{uuid.uuid4().hex}"
     engine = sa.create_engine(url)
     with engine.begin() as connection:
