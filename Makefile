@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install demo test lint system-packages
+.PHONY: install demo test test-faults lint system-packages
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,10 @@ system-packages:
 
 test: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest $(ARGS)
+
+# What takes minutes: killed drivers, a full disk, sweeps taken up again, the chain on S3 and PostgreSQL.
+test-faults: $(VENV)/.installed-dev system-packages
+	$(BIN)/python -m pytest -m faults $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

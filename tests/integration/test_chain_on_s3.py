@@ -18,6 +18,8 @@ from tests.s3 import s3_server
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.run_folder import RunFolder
 
+pytestmark = pytest.mark.faults
+
 TINY = (
     "batch_size=2", "frame_size=32", "network.widths=[16,16,16]", "network.blocks=1", "discriminator.width=8",
     "looks.references=1", "looks.variants=0", "looks.crops=1", "checkpoint_every=2", "sheet_every=4",

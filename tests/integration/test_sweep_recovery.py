@@ -22,6 +22,8 @@ from tuning.journal import Journal
 from tuning.space import SearchSpace
 from tuning.sweep import resume_sweep, run_sweep
 
+pytestmark = pytest.mark.faults
+
 DRIVER = """
 import sys
 from cluster.settings import Settings
@@ -31,7 +33,7 @@ run_sweep(Settings.load(), "tiny", SWEEP, BASE)
 """
 BASE = replace(TINY, batch_size=2)
 SWEEP = SweepConfig(
-    name="s", trials=3, steps=40, concurrency=1, scheduler="none", space=SearchSpace(batch_size=(2,))
+    name="s", trials=3, steps=28, concurrency=1, scheduler="none", space=SearchSpace(batch_size=(2,))
 )
 
 

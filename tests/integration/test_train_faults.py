@@ -25,6 +25,8 @@ from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment
 
+pytestmark = pytest.mark.faults
+
 SETTINGS = (
     "batch_size=4", "frame_size=32", "network.widths=[16,16,16]", "network.blocks=1", "discriminator.width=8",
     "looks.references=1", "looks.variants=0", "looks.crops=1", "checkpoint_every=4", "sheet_every=1000",
@@ -50,22 +52,22 @@ def test_a_driver_that_is_killed_and_started_again_goes_on(settings, storage):
     """
     make_tiny_shop(storage, products=9, viewers=0)
     folder = RunFolder(storage, "r")
-    driver = subprocess.Popen(training("steps=40"), stdout=subprocess.DEVNULL)
+    driver = subprocess.Popen(training("steps=24"), stdout=subprocess.DEVNULL)
     wait_for(lambda: storage.list(folder.path("checkpoints")), driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
 
-    subprocess.run(training("steps=40"), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(training("steps=24"), check=True, stdout=subprocess.DEVNULL)
 
     workers = storage.read_json(folder.path("workers.json"))
     assert len(workers) == 2
-    assert {worker["resumed_from"] for worker in workers} <= set(range(4, 40, 4))
-    assert [line["step"] for line in folder.stats()] == list(range(1, 41))
+    assert {worker["resumed_from"] for worker in workers} <= set(range(4, 24, 4))
+    assert [line["step"] for line in folder.stats()] == list(range(1, 25))
     client = MlflowClient(settings.tracking_uri)
     experiment = client.get_experiment_by_name("shopreel").experiment_id
     (run,) = client.search_runs([experiment])
     assert run.info.status == "FINISHED"
-    assert folder.checkpoints.newest()["step"] == 40
+    assert folder.checkpoints.newest()["step"] == 24
 
 
 FILL = """
@@ -109,14 +111,14 @@ def three_cpus(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def test_a_run_goes_on_with_fewer_and_with_more_workers(settings, storage, three_cpus):
-    """Two workers, then one, then three: each time from the newest checkpoint, with the same global batch of six."""
+def test_a_run_goes_on_with_another_number_of_workers(settings, storage, three_cpus):
+    """One worker, then three: from the newest checkpoint, with the same global batch of six, to equal weights."""
     from trainables.generator.ray_train import train_on_ray
 
     dataset = make_tiny_shop(storage, products=9, viewers=0)
     products = split_products(dataset.clip_products())[0]
     folder = RunFolder(storage, "elastic")
-    for steps, workers in ((4, 2), (8, 1), (12, 3)):
+    for steps, workers in ((4, 1), (8, 3)):
         config = override(TINY, [f"steps={steps}", "batch_size=6", "checkpoint_every=4"])
         task = Assignment(
             config=config, storage_root=settings.storage_root, data_name=dataset.name, run_name="elastic",
@@ -128,4 +130,4 @@ def test_a_run_goes_on_with_fewer_and_with_more_workers(settings, storage, three
         assert len({worker["weights"] for worker in said}) == 1
         state = folder.checkpoints.newest()
         assert (state["step"], state["position"] * workers) == (steps, steps * 6)
-    assert [line["step"] for line in folder.stats()] == list(range(1, 13))
+    assert [line["step"] for line in folder.stats()] == list(range(1, 9))
