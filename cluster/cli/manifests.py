@@ -115,7 +115,7 @@ def check(
         print(problem)
     checked = f"{len(texts)} manifests" + (f" and {len(dockerfiles)} Dockerfile" if dockerfiles else "")
     if problems:
-        notes.print(f"[bold red]{len(problems)} problems[/] in {checked}")
+        notes.print(f"[bold red]{len(problems)} problem{'s' * (len(problems) != 1)}[/] in {checked}")
         raise typer.Exit(InputError.exit_code)
     notes.print(f"no problems in {checked}")
 
