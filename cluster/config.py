@@ -41,7 +41,11 @@ def from_dict(cls: type[T], values: dict[str, Any], prefix: str = "") -> T:
 
 def override(config: T, assignments: Iterable[str]) -> T:
     """Apply `name.sub=value` assignments; values are YAML scalars or lists."""
-    values = to_dict(config)
+    return from_dict(type(config), assign(to_dict(config), assignments))
+
+
+def assign(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """The nested mapping with `name.sub=value` put in place; groups must be there, the last name may be new."""
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:
@@ -50,10 +54,14 @@ def override(config: T, assignments: Iterable[str]) -> T:
         node = values
         for parent in parents:
             if not isinstance(node.get(parent), dict):
-                raise InputError(f"unknown setting {name}; {parent!r} is not a group of settings")
+                wrong = f"{parent!r} is not a group" if parent in node else f"there is no group of settings {parent!r}"
+                raise InputError(f"--set {assignment!r}: unknown setting {name}; {wrong}")
             node = node[parent]
-        node[leaf] = yaml.safe_load(text)
-    return from_dict(type(config), values)
+        try:
+            node[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {assignment!r}: {text!r} is no YAML value") from error
+    return values
 
 
 def load(cls: type[T], path: str | Path | None = None, assignments: Iterable[str] = ()) -> T:

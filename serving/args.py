@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from cluster.config import from_dict
+from cluster.config import assign, from_dict
 from cluster.errors import InputError
 from cluster.settings import Settings
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
@@ -141,22 +140,7 @@ class AppArgs(Strict):
 
         InputError for a name that is not known or a value out of range.
         """
-        values = self.model_dump()
-        for assignment in assignments:
-            name, separator, text = assignment.partition("=")
-            if not separator:
-                raise InputError(f"--set {assignment!r} has no '='; write --set name=value")
-            *groups, leaf = name.strip().split(".")
-            node = values
-            for group in groups:
-                if not isinstance(node.get(group), dict):
-                    raise InputError(f"--set {assignment!r}: serving has no group of settings {group!r}")
-                node = node[group]
-            try:
-                node[leaf] = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise InputError(f"--set {assignment!r}: {text!r} is no YAML value") from error
-        return AppArgs.parse(values)
+        return AppArgs.parse(assign(self.model_dump(), assignments))
 
     def reranking(self) -> RerankConfig:
         """How slates are put together; InputError for settings that are not known or out of range."""

@@ -53,13 +53,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database_url_postgresql(postgresql: str) -> str:
     """An empty schema of the PostgreSQL server."""
-    url = postgresql
     schema = f"t{uuid.uuid4().hex}"
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(postgresql)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
     engine.dispose()
-    return f"{url}&options=-csearch_path%3D{schema}"
+    return f"{postgresql}&options=-csearch_path%3D{schema}"
 
 
 @pytest.fixture(scope="session")

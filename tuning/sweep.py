@@ -1,7 +1,8 @@
-"""A sweep: Ray Tune over Ray Train runs, ASHA against time, Optuna for the points, MLflow for the record.
+"""A sweep: Ray Tune over Ray Train runs, a scheduler against time, Optuna for the points, MLflow for the record.
 
-One parent run in MLflow, one child run a trial. A trial that fails, fails alone. The best settings are written to
-`sweeps/NAME/best.yaml` below the storage root.
+One parent run in MLflow, one child run a trial. A trial that fails, fails alone. Below the storage root a sweep leaves
+`best.yaml` and `report.html` in `sweeps/NAME`. One whose driver was killed is taken up again by its name: what it is
+about is in `sweep.json`, its points in `journal.json`, its trials in the folders of their runs.
 """
 
 from __future__ import annotations
@@ -129,19 +130,19 @@ def resume_sweep(settings: Settings, name: str, *, callbacks: tuple[Callback, ..
 
 def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> SweepResult:
     config, name = plan.sweep, plan.sweep.name
+    params = {"sweep": to_dict(config), "base": to_dict(plan.base)}
     tracked = TrackedRun(
         settings,
         name,
         kind="sweep",
         run_id=plan.parent_run_id or None,
-        params={"sweep": to_dict(config), "base": to_dict(plan.base)},
+        params=params,
         lineage={"data_name": plan.data, "data_hash": plan.data_hash, "code_version": code_version()},
     )
     trials: list[TrialOutcome] = []
     with tracked as run, ray_session(settings), _children_closed(settings, run.run_id, trials):
         plan = replace(plan, parent_run_id=run.run_id)
-        written = {"sweep": to_dict(config), "base": to_dict(plan.base)}
-        storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | written)
+        storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | params)
         grid = _tune(settings, storage, plan, callbacks)
         run_ids = {child.info.run_name: child.info.run_id for child in _children(settings, run.run_id)}
         trials += _outcomes(grid, run_ids)
@@ -151,14 +152,13 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
             raise ShopreelError(f"sweep {name!r}: no trial of {len(trials)} finished: {reasons}")
         best = min(finished, key=lambda trial: trial.objective)
         best_yaml = yaml.safe_dump(as_partial_config(best.settings), sort_keys=False)
-        storage.write_bytes(f"sweeps/{name}/best.yaml", best_yaml.encode())
-        storage.write_bytes(f"sweeps/{name}/report.html", report(storage, config, trials, best).encode())
         run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": len(finished)}, step=0)
         run.set_tag("best_trial", best.name)
         run.set_tag("best_settings", best_yaml)
         with tempfile.TemporaryDirectory() as scratch:
-            for file in ("report.html", "best.yaml"):
-                (Path(scratch) / file).write_bytes(storage.read_bytes(f"sweeps/{name}/{file}"))
+            for file, text in (("best.yaml", best_yaml), ("report.html", report(storage, config, trials, best))):
+                storage.write_bytes(f"sweeps/{name}/{file}", text.encode())
+                (Path(scratch) / file).write_text(text, encoding="utf-8")
             run.log_folder(Path(scratch), "sweep")
     return SweepResult(
         name=name,

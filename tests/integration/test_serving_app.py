@@ -6,12 +6,11 @@ import contextlib
 import io
 import os
 import signal
-import socket
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -32,6 +31,7 @@ from serving.problems import MEDIA_TYPE
 from serving.run import APP_NAME, serve_app
 from tests.e2e.tiny_models import make_shop, register_generator
 from tests.e2e.tiny_shop import FRAMES, NAME, PRODUCTS, SIDE, clip_frames
+from tests.waiting import free_port, wait_for
 from trainables.data.video import encode_mp4
 
 PATIENCE_S = 120
@@ -72,20 +72,6 @@ def base_url(settings: Settings) -> Iterator[str]:
 def client(base_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base_url, timeout=PATIENCE_S) as open_client:
         yield open_client
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Return as soon as the condition holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
-        time.sleep(0.1)
 
 
 def decode(data: bytes) -> tuple[str, str, np.ndarray]:

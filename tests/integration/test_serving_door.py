@@ -22,9 +22,10 @@ from serving.event_store import EventStore
 from serving.run import serve_app
 from tests.e2e.tiny_models import make_shop
 from tests.e2e.tiny_shop import NAME, VIEWERS
-from tests.integration.test_serving_app import PATIENCE_S, SCALING, free_port, wait_for, watch
+from tests.integration.test_serving_app import PATIENCE_S, SCALING, watch
 from tests.unit.test_serving_erasure import traces
 from tests.unit.test_upload_decoder import gif
+from tests.waiting import free_port, wait_for
 
 EXAMPLES = 12
 """Requests schemathesis makes for each route."""

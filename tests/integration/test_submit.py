@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import ensure_experiment
 from tests.tiny_shop import make_tiny_shop
+from tests.waiting import wait_for
 
 PORTS = (
     "port",
@@ -65,14 +65,17 @@ def cluster() -> Iterator[str]:
             ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
             log = Path(folder) / f"start-{attempt}.log"
             process = _start_node(Path(folder) / str(attempt), ports, log)
-            _wait_for(lambda p=process, f=log: p.poll() is not None or "Ray runtime started" in f.read_text(), 300)
+            wait_for(
+                lambda p=process, f=log: p.poll() is not None or "Ray runtime started" in f.read_text(),
+                "Ray is up", seconds=300,
+            )  # fmt: skip
             if process.poll() is None:
                 break
         else:
             pytest.fail(f"no cluster started: {log.read_text()}")
         url = f"http://127.0.0.1:{ports['dashboard-port']}"
         try:
-            _wait_for(lambda: _answers(url), 60)
+            wait_for(lambda: _answers(url), "the head answers", seconds=60)
             yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -139,7 +142,7 @@ def test_a_job_that_runs_on_its_own_is_stopped(cluster):
     client = connect(cluster)
     endless = client.submit_job(entrypoint="echo begun; sleep 600", submission_id="endless-1a2b")
     brief = client.submit_job(entrypoint="echo done; exit 7", submission_id="brief-1a2b")
-    _wait_for(lambda: "begun" in client.get_job_logs(endless), 120)
+    wait_for(lambda: "begun" in client.get_job_logs(endless), "the job has begun", seconds=120)
     stopped = CliRunner().invoke(app, ["stop", "endless", "--address", cluster])
     assert stopped.exit_code == 0, stopped.output
     assert client.get_job_status(endless) == JobStatus.STOPPED
@@ -176,7 +179,9 @@ def test_ctrl_c_cancels_the_job_and_its_run(shop, cluster):
         ) or (None,)
         return found
 
-    _wait_for(lambda: process.poll() is not None or (run() and "loss/style" in run().data.metrics), 240)
+    wait_for(
+        lambda: process.poll() is not None or (run() and "loss/style" in run().data.metrics), "a loss", seconds=240
+    )
     assert process.poll() is None, "".join(lines)
     process.send_signal(signal.SIGINT)
     assert process.wait(90) == 130
@@ -204,10 +209,3 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except OSError:
         return False
-
-
-def _wait_for(condition: Callable[[], Any], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"nothing happened in {seconds} s"
-        time.sleep(0.2)  # between two looks at the condition

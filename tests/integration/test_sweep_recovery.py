@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
+from tests.waiting import wait_for
 from trainables.generator.optimizer import set_rate
 from trainables.generator.run_folder import RunFolder
 from tuning.config import SweepConfig
@@ -37,14 +37,6 @@ SWEEP = SweepConfig(
 )
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the driver ended too soon"
-        assert time.monotonic() < deadline, "the sweep did not get there"
-        time.sleep(0.05)
-
-
 def scheduled(peak: float, step: int, steps: int) -> float:
     """Learning rate of the update that makes `step` steps done."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
@@ -60,7 +52,11 @@ def test_a_sweep_whose_driver_is_killed_is_taken_up_again(settings, storage, ray
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER], env=environment)
     journal, second = Journal(settings.storage_root, "s"), RunFolder(storage, "s-001")
-    wait_for(lambda: bool(storage.list(second.path("checkpoints"))) and len(second.stats()) > SWEEP.rung, driver)
+    wait_for(
+        lambda: storage.list(second.path("checkpoints")) and len(second.stats()) > SWEEP.rung,
+        "the second trial is beyond its first checkpoint",
+        process=driver, seconds=240,
+    )  # fmt: skip
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     first = RunFolder(storage, "s-000").stats()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cluster.storage import Storage
 from cluster.tracking import ensure_experiment
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
+from tests.waiting import wait_for
 from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment
@@ -38,14 +38,6 @@ def training(*more: str) -> list[str]:
     return [sys.executable, "-m", "cluster.cli.main", "train", "generator", "--data", "tiny", "--run", "r", *settings]
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the training ended too soon"
-        assert time.monotonic() < deadline, "the training did not get there"
-        time.sleep(0.05)
-
-
 def test_a_driver_that_is_killed_and_started_again_goes_on(settings, storage):
     """`kill -9` of the command after a checkpoint, then the same command: it goes on from there, in the same MLflow
     run, and no step is missing or twice in the record.
@@ -53,7 +45,7 @@ def test_a_driver_that_is_killed_and_started_again_goes_on(settings, storage):
     make_tiny_shop(storage, products=9, viewers=0)
     folder = RunFolder(storage, "r")
     driver = subprocess.Popen(training("steps=24"), stdout=subprocess.DEVNULL)
-    wait_for(lambda: storage.list(folder.path("checkpoints")), driver)
+    wait_for(lambda: storage.list(folder.path("checkpoints")), "a checkpoint", process=driver, seconds=240)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
 
