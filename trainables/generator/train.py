@@ -23,6 +23,7 @@ from cluster.errors import InputError
 from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
 from trainables.generator.config import TrainConfig
 from trainables.generator.errors import TrainingDiverged
+from trainables.generator.prefetch import Batches
 from trainables.generator.sampler import ShardSampler
 from trainables.generator.task import ClipSource, Updates, task_named
 
@@ -111,22 +112,24 @@ def _attempt(
     updates = task_named(config.task).updates(_slower(config) if slowed else config, fabric, styles, start)
     sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
     first = _resume(state, updates, sampler, workers, rank) if state else 0
-    for step in range(first, config.steps):
-        began = time.perf_counter()
-        seed_everything(config.seed, rank, step)
-        draws = sampler.next(config.batch_size // workers)
-        terms = updates.step(step, updates.batch(clips, draws))
-        done = step + 1
-        timed = terms | {"seconds": time.perf_counter() - began}
-        if rank == 0:
-            sink.log(done, timed)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            seed_everything(config.seed, rank, done)
-            _save(updates, sampler, checkpoints, done, workers, rank, slowed)
-        if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
-            on_average(done, updates.ema.module)
-        if on_step is not None:
-            on_step(done, timed)
+    with Batches(updates, clips, sampler, config.batch_size // workers, config.steps - first) as batches:
+        for step in range(first, config.steps):
+            began = time.perf_counter()
+            batch = batches.next()
+            waited = time.perf_counter() - began
+            seed_everything(config.seed, rank, step)
+            terms = updates.step(step, batch)
+            done = step + 1
+            timed = terms | {"seconds": time.perf_counter() - began, "seconds_waiting_for_data": waited}
+            if rank == 0:
+                sink.log(done, timed)
+            if done % config.checkpoint_every == 0 or done == config.steps:
+                seed_everything(config.seed, rank, done)
+                _save(updates, batches.position, checkpoints, done, workers, rank, slowed)
+            if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
+                on_average(done, updates.ema.module)
+            if on_step is not None:
+                on_step(done, timed)
     return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
 
 
@@ -142,7 +145,7 @@ def _slower(config: TrainConfig) -> TrainConfig:
 
 def _save(
     updates: Updates,
-    sampler: ShardSampler,
+    position: int,
     checkpoints: Checkpoints,
     step: int,
     workers: int,
@@ -155,7 +158,7 @@ def _save(
         rng = [None] * workers
         torch.distributed.all_gather_object(rng, own)
     if rank == 0:
-        where = {"step": step, "position": sampler.position, "workers": workers, "rng": rng, "slowed": slowed}
+        where = {"step": step, "position": position, "workers": workers, "rng": rng, "slowed": slowed}
         checkpoints.save(step, updates.state() | where)
     updates.fabric.barrier()
 
