@@ -369,11 +369,18 @@ class ClipProvenance(BaseModel):
     refused: list[str] = Field(description="Why a render was not fit to be shown and this original is.")
 
 
+class SimilarItem(BaseModel):
+    """One product like another."""
+
+    product: Product
+    score: float
+
+
 class Similar(BaseModel):
     """Products like one product."""
 
     product_id: str
-    items: list[dict[str, Any]]
+    items: list[SimilarItem]
 
 
 class ProblemDocument(BaseModel):

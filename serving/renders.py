@@ -72,7 +72,11 @@ class Renders:
         if (found := await self.find(key)) is not None:
             return found
 
+        began = False
+
         async def render_and_keep() -> Rendered:
+            nonlocal began
+            began = True
             if (data := self._cache.peek(key)) is not None:  # another flight landed while this one looked in storage
                 return Rendered(key, data, cached=True)
             return await self._keep(key, await self._generator.render(await request()))
@@ -81,8 +85,9 @@ class Renders:
             try:
                 return await self._flights.run(key, render_and_keep)
             except Problem as problem:
-                # The deadline of whoever began this flight is not that of those who joined it.
-                if problem.status_code != 504 or deadlines.has_passed():
+                # The deadline of whoever began this flight is not that of those who joined it. One that this call began
+                # is not begun again: a generator whose clock is ahead would be asked without end.
+                if began or problem.status_code != 504 or deadlines.has_passed():
                     raise
 
     async def streamed(self, key: str, request: RenderRequest) -> Rendered | Streamed:

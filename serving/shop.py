@@ -26,6 +26,7 @@ from serving.messages import (
     Reason,
     Recommended,
     Similar,
+    SimilarItem,
     Slate,
 )
 from serving.metrics import Metrics
@@ -129,7 +130,7 @@ class Shop:
         except NotFoundError as error:
             raise Problem(404, f"product {product_id!r} is newer than the recommender; train it again") from error
         items = [
-            {"product": self.catalogue[other].product, "score": score}
+            SimilarItem(product=self.catalogue[other].product, score=score)
             for other, score in ranked
             if other in self.catalogue
         ]

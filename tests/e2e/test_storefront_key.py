@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import sync_playwright
 
 from cluster.pseudonym import Pseudonymiser
@@ -19,7 +17,7 @@ from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from tests.e2e.test_storefront import FLAGS, PATIENCE_S
 from tests.e2e.tiny_shop import make_dataset
-from tests.integration.test_serving_app import free_port
+from tests.live_server import over_http
 from tests.serving_site import KEY, make_site
 
 pytestmark = pytest.mark.browser
@@ -35,13 +33,8 @@ def base_url(tmp_path: Path, keys: KeyStore) -> Iterator[str]:
     storage = Storage(str(tmp_path / "shopreel"))
     catalogue = Catalogue(make_dataset(storage, Pseudonymiser(KEY)))
     site = make_site(catalogue, storage, f"sqlite:///{tmp_path}/events.db", ring=KeyRing(keys))
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(site.app, port=port, log_level="warning", timeout_graceful_shutdown=1))
-    running = threading.Thread(target=server.run)
-    running.start()
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    running.join()
+    with over_http(site.app) as url:
+        yield url
 
 
 def test_the_page_asks_for_a_key_and_shows_the_shop_with_it(base_url: str, keys: KeyStore) -> None:
