@@ -86,7 +86,9 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         start=task.start,
     )
     if task.workers == 1:
-        local = partial(train, use_ray=False, on_step=_reporting(config, folder if task.exploits else None))
+        reporting = _reporting(config, folder if task.exploits else None)
+        said = {"on_checkpoint": reporting} if task.exploits else {"on_step": reporting}
+        local = partial(train, use_ray=False, **said)
         trained = TorchTrainer(local, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
     else:
         trained = train(use_ray=True, callbacks=[ReportToTune()])
@@ -99,8 +101,8 @@ def adopt(folder: RunFolder, taken: Path, config: RestyleTrainConfig) -> None:
     The learning rate is set anew at every step, so what the checkpoint's optimiser remembers of it does not matter.
     """
     (file,) = taken.glob("*.ckpt")
-    for name in folder.storage.list(folder.path("checkpoints")):
-        folder.storage.delete(folder.path(f"checkpoints/{name}"))
+    folder.storage.delete(folder.path("checkpoints"))
+    folder.storage.delete(folder.path("checkpoints.json"))
     folder.storage.write_bytes(folder.path(f"checkpoints/{file.name}"), file.read_bytes())
     if folder.storage.exists(folder.path("run.json")):
         folder.note(settings=json.loads(json.dumps(to_dict(config))))
@@ -111,7 +113,7 @@ def _reporting(
 ) -> Callable[[int, Mapping[str, float]], None]:
     """An `on_step` that hands Tune the running measure as often as a Train run with workers does.
 
-    Of a run that others may go on from, the newest checkpoint goes with it, at each step that has one.
+    Of a run that others may go on from, an `on_checkpoint`: the newest checkpoint goes with the measure.
     """
     reported: list[Mapping[str, float]] = []
     every = config.checkpoint_every if exploited else max(1, config.steps // REPORTS)
@@ -125,7 +127,7 @@ def _reporting(
             tune.report(said)
             return
         with tempfile.TemporaryDirectory() as scratch:
-            newest = exploited.storage.list(exploited.path("checkpoints"))[-1]
+            newest = exploited.checkpoints.names()[-1]
             data = exploited.storage.read_bytes(exploited.path(f"checkpoints/{newest}"))
             (Path(scratch) / newest).write_bytes(data)
             tune.report(said, checkpoint=tune.Checkpoint.from_directory(scratch))

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from cluster.config import override
+from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips, Recorder, cpu_fabric, differences
 from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.errors import TrainingDiverged
+from trainables.generator.job import average_network
 from trainables.generator.restyle.updates import RestyleUpdates
+from trainables.generator.run_folder import RunFolder
 from trainables.generator.train import SLOWED, train
 
 
@@ -43,6 +46,26 @@ def test_an_interrupted_run_continues_to_the_same_bits(storage):
         "step",
     } <= first.keys()
     assert differences(first, second) == []
+
+
+def test_the_checkpoint_of_the_lowest_loss_stays_and_may_become_the_model(storage):
+    """Its measure is the mean of the named term over the steps since the checkpoint before."""
+    config = override(TINY, ["steps=6", "checkpoint_every=1", "keep.newest=1", "keep.lowest=gradient_norm"])
+    checkpoints, sink = run(storage, "r/checkpoints", config)
+    norms = {line["step"]: line["gradient_norm"] for line in sink.lines}
+    best = min(norms, key=norms.get)
+    assert {int(name[5:13]) for name in checkpoints.names()} == {best, 6}
+    assert checkpoints.measures()[f"step-{best:08d}.ckpt"] == norms[best]
+    folder = RunFolder(storage, "r")
+    for model, step in (("newest", 6), ("lowest", best)):
+        network = average_network(folder, override(config, [f"keep.model={model}"]))
+        kept = checkpoints.load(f"step-{step:08d}.ckpt")["ema"]
+        assert differences(dict(network.state_dict()), dict(kept)) == []
+
+
+def test_an_unknown_term_to_keep_by_is_refused_at_the_first_step(storage):
+    with pytest.raises(InputError, match="keep.lowest is 'loss/totl'.*loss/total"):
+        run(storage, "typo", override(TINY, ["keep.lowest=loss/totl"]))
 
 
 def test_the_judges_train_only_after_their_share_of_the_steps(storage):

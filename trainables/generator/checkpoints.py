@@ -15,36 +15,54 @@ from cluster.errors import InputError
 from cluster.storage import Storage
 
 MAGIC = b"shopreel generator checkpoint 1\n"
-KEPT = 3
 log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """Checkpoints `step-NNNNNNNN.ckpt` in one folder of the storage; the newest readable one counts."""
+    """Checkpoints `step-NNNNNNNN.ckpt` in one folder of the storage, and beside it `FOLDER.json` with the measure of
+    each. The newest readable one counts.
+    """
 
     def __init__(self, storage: Storage, folder: str) -> None:
         self.storage, self.folder = storage, folder
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` updates, then drop all but the newest few."""
+    def save(self, step: int, state: dict[str, Any], *, measure: float | None = None, newest: int = 3) -> None:
+        """Write the state after `step` updates, then drop all but the `newest` and the one of the lowest measure."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
         data = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
-        self.storage.write_bytes(f"{self.folder}/step-{step:08d}.ckpt", data)
-        for name in self._names()[:-KEPT]:
-            self.storage.delete(f"{self.folder}/{name}")
+        name = f"step-{step:08d}.ckpt"
+        measures = self.measures()
+        if measure is not None:
+            # Before the file, so that no checkpoint is ever without its measure.
+            measures = {known: value for known, value in measures.items() if known in self.names()} | {name: measure}
+            self.storage.write_json(f"{self.folder}.json", measures)
+        self.storage.write_bytes(f"{self.folder}/{name}", data)
+        best = _by_measure(self.names(), measures)[:1]
+        # What a killed process had begun to write goes as well: a folder has one writer.
+        begun = [name for name in self.storage.list(self.folder) if name.endswith(".tmp")]
+        for old in [*(name for name in self.names()[:-newest] if name not in best), *begun]:
+            self.storage.delete(f"{self.folder}/{old}")
 
     def newest(self) -> dict[str, Any] | None:
         """State of the newest checkpoint that is whole; a damaged one is named in a warning and the one before it is
         taken.
         """
-        for name in reversed(self._names()):
-            try:
-                return self.load(name)
-            except InputError as error:
-                log.warning("%s; taking the checkpoint before it", error)
-        return None
+        return self._first_whole(self.names()[::-1])
+
+    def best(self) -> dict[str, Any] | None:
+        """State of the whole checkpoint with the lowest measure; the newest where none was measured."""
+        return self._first_whole(_by_measure(self.names(), self.measures())) or self.newest()
+
+    def names(self) -> list[str]:
+        """File names, the oldest first."""
+        return [name for name in self.storage.list(self.folder) if name.startswith("step-") and name.endswith(".ckpt")]
+
+    def measures(self) -> dict[str, float]:
+        """Measures by file name, of the checkpoints that have one; lower is better."""
+        path = f"{self.folder}.json"
+        return self.storage.read_json(path) if self.storage.exists(path) else {}
 
     def load(self, name: str) -> dict[str, Any]:
         """One checkpoint by file name; a truncated or foreign file is refused with its path."""
@@ -57,8 +75,18 @@ class Checkpoints:
             raise InputError(f"checkpoint {path} does not match its checksum; it is truncated or damaged")
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
 
-    def _names(self) -> list[str]:
-        return [name for name in self.storage.list(self.folder) if name.startswith("step-") and name.endswith(".ckpt")]
+    def _first_whole(self, names: list[str]) -> dict[str, Any] | None:
+        for name in names:
+            try:
+                return self.load(name)
+            except InputError as error:
+                log.warning("%s; taking the checkpoint before it", error)
+        return None
+
+
+def _by_measure(names: list[str], measures: dict[str, float]) -> list[str]:
+    """The names that have a measure, the lowest first; of equal ones the older."""
+    return sorted((name for name in names if name in measures), key=lambda name: (measures[name], name))
 
 
 def seed_everything(seed: int, rank: int, step: int) -> None:

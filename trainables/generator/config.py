@@ -63,6 +63,25 @@ class EmaConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepConfig:
+    """Which checkpoints of a run stay."""
+
+    newest: int = 3
+    """So many of the newest, ≥ 1."""
+    lowest: str = "loss/total"
+    """Term of the training, there from the first step on: the checkpoint before which its mean was lowest (since the
+    checkpoint before) stays however old it is. Empty for none."""
+    model: Literal["newest", "lowest"] = "newest"
+    """Checkpoint that becomes the model."""
+
+    def __post_init__(self) -> None:
+        if self.newest < 1:
+            raise ValueError(f"keep.newest is {self.newest}; set it to 1 or above")
+        if self.model == "lowest" and not self.lowest:
+            raise ValueError("keep.model is lowest and keep.lowest names no term; set keep.lowest=loss/total")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training of a generator network; the tasks add their networks and losses."""
 
@@ -83,6 +102,7 @@ class TrainConfig:
     """Steps between checkpoints, ≥ 1."""
     sheet_every: int = 200
     """Steps between contact sheets, ≥ 1."""
+    keep: KeepConfig = field(default_factory=KeepConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
 

@@ -41,6 +41,7 @@ def run_training(
     use_ray: bool = True,
     parent_run_id: str | None = None,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    on_checkpoint: Callable[[int, dict[str, float]], None] | None = None,
     styles: str | None = None,
     start: Path | None = None,
     register: bool = True,
@@ -51,7 +52,8 @@ def run_training(
     A fresh run begins with the weights of the bundle `start`, where one is given.
     A run of that name that was interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean
     of the last tenth of the steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers
-    nothing; `callbacks` are Ray Train `UserCallback`s.
+    nothing; `callbacks` are Ray Train `UserCallback`s. `on_checkpoint` (without Ray) is called when a checkpoint is in
+    the storage, and training waits for that.
     """
     generator, storage = task_named(config.task), Storage(settings.storage_root)
     dataset = Dataset.open(storage, data_name)
@@ -106,7 +108,7 @@ def run_training(
                 devices=1, accelerator="cuda" if on_gpu else "cpu", precision="bf16-mixed" if on_gpu else "32-true"
             )
             fabric.launch()
-            work(task, training, fabric, on_step)
+            work(task, training, fabric, on_step, on_checkpoint)
         network = average_network(folder, config)
         card = _card(config, lineage, len(training), held_out, styles, start)
         with tempfile.TemporaryDirectory() as scratch:
@@ -132,8 +134,8 @@ def run_training(
 
 
 def average_network(folder: RunFolder, config: TrainConfig) -> nn.Module:
-    """The EMA network of a run's newest checkpoint."""
-    state = folder.checkpoints.newest()
+    """The EMA network of the checkpoint that becomes the model."""
+    state = folder.checkpoints.best() if config.keep.model == "lowest" else folder.checkpoints.newest()
     if state is None:
         raise InputError(f"run {folder.name!r} has no checkpoint at {folder.storage.uri(folder.path('checkpoints'))}")
     network = task_named(config.task).network(config)

@@ -1,5 +1,5 @@
-"""The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/`, `sheets/`,
-`bundle/`.
+"""The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/` and
+`checkpoints.json`, `sheets/`, `bundle/`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class RunFolder:
             self.storage.write_json(self.path("run.json"), wanted)
             return wanted
         known = self.storage.read_json(self.path("run.json"))
-        if changes := _differences({key: known.get(key) for key in wanted}, wanted):
+        # What is kept of a run does not change what it computes.
+        differences = _differences({key: known.get(key) for key in wanted}, wanted)
+        if changes := [change for change in differences if not change.startswith("keep")]:
             raise InputError(
                 f"run {self.name!r} exists with other {', '.join(changes[:5])}; give this one another --run name"
             )

@@ -20,6 +20,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from cluster.errors import InputError
+from trainables.generator.checkpoint_writer import CheckpointWriter
 from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
 from trainables.generator.config import TrainConfig
 from trainables.generator.errors import TrainingDiverged
@@ -64,6 +65,7 @@ def train(
     start: Path | None = None,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
     on_average: Callable[[int, nn.Module], None] | None = None,
+    on_checkpoint: Callable[[int, dict[str, float]], None] | None = None,
 ) -> TrainResult:
     """Train from the newest checkpoint, or from scratch, to `config.steps`.
 
@@ -71,20 +73,27 @@ def train(
     workers too, its global batch the same. Where a loss is no number any more, training goes back to the newest
     checkpoint (or the beginning) once and goes on from there with `SLOWED` times the learning rate.
     `on_step(steps_done, terms)` runs on every worker, equally often; `on_average(steps_done, ema)` on rank 0 each
-    `sheet_every` steps. Raises `TrainingDiverged` on all workers together where that happens again.
+    `sheet_every` steps. Checkpoints are written while the training goes on, unless `on_checkpoint(steps_done, terms)`
+    is there, which runs on rank 0 as soon as one is in the storage. Raises `TrainingDiverged` on all workers together
+    where a loss is no number again.
     """
     workers, rank = fabric.world_size, fabric.global_rank
     if config.batch_size % workers:
         raise InputError(f"batch_size is {config.batch_size}; make it a multiple of the {workers} workers")
 
-    def attempt(slowed: bool) -> TrainResult:
-        return _attempt(config, clips, fabric, sink, checkpoints, styles, start, on_step, on_average, slowed)
+    # Closed also when the training diverges or is stopped, so that its last numbers and checkpoint are kept.
+    closing = contextlib.closing(sink) if rank == 0 else contextlib.nullcontext()
+    with closing, CheckpointWriter(checkpoints, config.keep) as writer:
 
-    # Closed also when the training diverges or is stopped, so that its last numbers are kept.
-    with contextlib.closing(sink) if rank == 0 else contextlib.nullcontext():
+        def attempt(slowed: bool) -> TrainResult:
+            calls = (on_step, on_average, on_checkpoint)
+            return _attempt(config, clips, fabric, sink, checkpoints, writer, styles, start, *calls, slowed)
+
         try:
             return attempt(slowed=False)
         except TrainingDiverged as error:
+            writer.wait()
+            fabric.barrier()  # nobody looks for the newest checkpoint before it is written
             state = checkpoints.newest()
             if state is not None and state.get("slowed"):
                 raise
@@ -99,14 +108,17 @@ def _attempt(
     fabric: Fabric,
     sink: MetricSink,
     checkpoints: Checkpoints,
+    writer: CheckpointWriter,
     styles: Sequence[tuple[str, np.ndarray]],
     start: Path | None,
     on_step: Callable[[int, dict[str, float]], None] | None,
     on_average: Callable[[int, nn.Module], None] | None,
+    on_checkpoint: Callable[[int, dict[str, float]], None] | None,
     slowed: bool,
 ) -> TrainResult:
     """From the newest checkpoint to the end; one that was written by a slowed training goes on slowed."""
     workers, rank = fabric.world_size, fabric.global_rank
+    measured: list[float] = []
     state = checkpoints.newest()
     slowed = slowed or bool(state and state.get("slowed"))
     updates = task_named(config.task).updates(_slower(config) if slowed else config, fabric, styles, start)
@@ -119,13 +131,20 @@ def _attempt(
             waited = time.perf_counter() - began
             seed_everything(config.seed, rank, step)
             terms = updates.step(step, batch)
+            measured.append(_measure(config, terms))
             done = step + 1
             timed = terms | {"seconds": time.perf_counter() - began, "seconds_waiting_for_data": waited}
             if rank == 0:
                 sink.log(done, timed)
             if done % config.checkpoint_every == 0 or done == config.steps:
                 seed_everything(config.seed, rank, done)
-                _save(updates, batches.position, checkpoints, done, workers, rank, slowed)
+                state = _state(updates, batches.position, done, workers, slowed)
+                if rank == 0:
+                    writer.write(done, state, float(np.mean(measured)) if config.keep.lowest else None)
+                    if on_checkpoint is not None:
+                        writer.wait()
+                        on_checkpoint(done, timed)
+                measured.clear()
             if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
                 on_average(done, updates.ema.module)
             if on_step is not None:
@@ -143,24 +162,23 @@ def _slower(config: TrainConfig) -> TrainConfig:
     return replace(config, optimizer=slower)
 
 
-def _save(
-    updates: Updates,
-    position: int,
-    checkpoints: Checkpoints,
-    step: int,
-    workers: int,
-    rank: int,
-    slowed: bool,
-) -> None:
+def _measure(config: TrainConfig, terms: dict[str, float]) -> float:
+    """What checkpoints are compared by, of one step."""
+    name = config.keep.lowest
+    if name and name not in terms:
+        raise InputError(f"keep.lowest is {name!r}; leave it empty, or name one of: {', '.join(sorted(terms))}")
+    return terms.get(name, 0.0)
+
+
+def _state(updates: Updates, position: int, step: int, workers: int, slowed: bool) -> dict[str, Any]:
+    """Everything a resumed run needs, with the random generators of all workers; every worker must call it."""
     own = rng_state()
     rng = [own]
     if workers > 1:
         rng = [None] * workers
         torch.distributed.all_gather_object(rng, own)
-    if rank == 0:
-        where = {"step": step, "position": position, "workers": workers, "rng": rng, "slowed": slowed}
-        checkpoints.save(step, updates.state() | where)
-    updates.fabric.barrier()
+    where = {"step": step, "position": position, "workers": workers, "rng": rng, "slowed": slowed}
+    return updates.state() | where
 
 
 def _resume(state: dict[str, Any], updates: Updates, sampler: ShardSampler, workers: int, rank: int) -> int:

@@ -52,6 +52,7 @@ def work(
     product_ids: Sequence[str],
     fabric: Fabric,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    on_checkpoint: Callable[[int, dict[str, float]], None] | None = None,
 ) -> TrainResult:
     """Train on a shard of products; rank 0 writes stats, sheets and `workers.json`. Replicas are compared at last."""
     storage = Storage(task.storage_root)
@@ -83,6 +84,7 @@ def work(
         start=Path(task.start) if task.start else None,
         on_step=on_step,
         on_average=on_average if sheet_clips else None,
+        on_checkpoint=on_checkpoint,
     )
     digests = _gather(fabric, result.replica)
     if len(set(digests)) > 1:
