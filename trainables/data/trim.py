@@ -5,10 +5,10 @@ A clip that never moves is content, not a dead end; it is left whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 SIDE = 48
 BLACK_MEAN = 12.0  # of 255
@@ -18,33 +18,50 @@ SHORTEST_STILL_SECONDS = 0.25
 PROBE_FPS = 12.0
 
 
-def thumbnail(frame: VideoFrame) -> np.ndarray:
-    """float32 (48, 48) luma, 0…255."""
-    return frame.reformat(width=SIDE, height=SIDE, format="gray").to_ndarray().astype(np.float32)
+@dataclass(frozen=True)
+class Probes:
+    """Where a clip is looked at for dead ends, seconds; none in a clip too short to cut."""
+
+    start: float
+    end: float
+    step: float
+    """Between two looks."""
+    head: tuple[float, ...] = ()
+    tail: tuple[float, ...] = ()
+    """Ascending."""
+
+    @property
+    def times(self) -> frozenset[float]:
+        """All of them."""
+        return frozenset((*self.head, *self.tail))
 
 
-def without_dead_ends(
-    thumbnails_at: Callable[[Sequence[float]], list[np.ndarray]],
-    start: float,
-    end: float,
-    *,
-    interval: float,
-    max_dead_seconds: float,
-    wanted_seconds: float,
-) -> tuple[float, float]:
-    """Move `start` and `end` (seconds) past dead stretches, each by at most `max_dead_seconds` and half the length.
-
-    Leaves both where they are when too little would remain: less than half, and less than `wanted_seconds`.
+def probes(start: float, end: float, *, interval: float, max_dead_seconds: float) -> Probes:
+    """Looks at each end, as far as may be cut: at most `max_dead_seconds` and half the length. `interval` lies between
+    two frames of the source.
     """
     reach = min(max_dead_seconds, (end - start) / 2)
     step = max(1 / PROBE_FPS, interval)
     steps = int(reach / step)
     if steps < 2:
+        return Probes(start, end, step)
+    head = tuple(start + i * step for i in range(steps + 1))
+    tail = tuple(end - interval / 2 - i * step for i in range(steps, -1, -1))
+    return Probes(start, end, step, head, tail)
+
+
+def without_dead_ends(
+    probes: Probes, thumbnails: Mapping[float, np.ndarray], *, wanted_seconds: float
+) -> tuple[float, float]:
+    """Start and end past dead stretches, given a luma thumbnail, float (48, 48), 0…255, for each probe.
+
+    Both stay where they are when too little would remain: less than half, and less than `wanted_seconds`.
+    """
+    start, end = probes.start, probes.end
+    if not probes.head:
         return start, end
-    head = [start + i * step for i in range(steps + 1)]
-    tail = [end - interval / 2 - i * step for i in range(steps, -1, -1)]
-    cut_start = dead_steps(thumbnails_at(head), step) * step
-    cut_end = dead_steps(thumbnails_at(tail)[::-1], step) * step
+    cut_start = dead_steps([thumbnails[time] for time in probes.head], probes.step) * probes.step
+    cut_end = dead_steps([thumbnails[time] for time in reversed(probes.tail)], probes.step) * probes.step
     left = end - start - cut_start - cut_end
     if left < min((end - start) / 2, wanted_seconds):
         return start, end

@@ -1,8 +1,5 @@
 """Video at the border: any file → a square uint8 clip of fixed length, and a clip → H.264 MP4 for browsers.
 
-Decoding streams: it keeps one frame at a time, seeks across gaps and stops at a budget, so a very long or very large
-file costs bounded memory and time.
-
 Dims: T frames, H height, W width, C = 3 (RGB).
 """
 
@@ -10,7 +7,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,24 +16,21 @@ from typing import Literal
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation
+from av.video.reformatter import Colorspace
 
 from cluster.errors import InputError
 from trainables.data import trim
 from trainables.data.audio import Audio, read_audio
+from trainables.data.frame_reader import FrameReader, duration
+from trainables.data.frame_scaler import INTERPOLATION, Scaler
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,ivf"
 """Demuxers that may open a file from outside; playlists and other formats that name further files are left out."""
 
-DECODE_BUDGET_PIXELS = 20_000_000_000
-"""Most pixels decoded for one clip; around 10,000 frames of 1080p."""
-
 WHOLE_BUDGET_PIXELS = 1_000_000_000
 """Most pixels kept of a file that is read whole; 3 GB, or 3,800 frames of 512 × 512."""
 
-SEEK_GAP_SECONDS = 4.0  # a shorter gap is decoded through: seeking lands on the key frame before it
 ITU709_TAG = 1  # ISO/IEC 23091-2 code point, as FFmpeg numbers it
-UNSPECIFIED_TAG = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +115,6 @@ def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str
     try:
         with _open(source, name) as container:
             frames, start, step, seconds = _decode_frames(container, options, name, _size_in_bytes(source))
-        with _open(source, name) as container:
             audio = read_audio(container, start, step * options.num_frames)
     except av.FFmpegError as error:
         raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
@@ -140,6 +133,7 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
             _check_complete(stream, name, _size_in_bytes(path))
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+            scaler = Scaler()
             for frame in container.decode(stream):
                 budget -= frame.width * frame.height
                 if budget < 0:
@@ -147,7 +141,7 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
                     raise InputError(
                         f"{name} is too long to be read at once: cut it to {limit} frames or scale it down"
                     )
-                frames.append(_upright(frame, frame.width, frame.height))
+                frames.append(scaler.upright(frame, frame.width, frame.height))
     except av.FFmpegError as error:
         raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
     if not frames:
@@ -222,7 +216,7 @@ def add_h264(
 def to_video_frame(picture_HWC: np.ndarray, index: int, stream: av.VideoStream) -> VideoFrame:
     """Frame `index` of a stream made by `add_h264`, from uint8 (H, W, 3)."""
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture_HWC), format="rgb24").reformat(
-        format=stream.pix_fmt, dst_colorspace=Colorspace.ITU709, interpolation=_scaling()
+        format=stream.pix_fmt, dst_colorspace=Colorspace.ITU709, interpolation=INTERPOLATION
     )
     frame.pts, frame.time_base = index, 1 / stream.codec_context.framerate
     frame.colorspace, frame.color_range = ITU709_TAG, 1
@@ -287,40 +281,54 @@ def _decode_frames(
     if min(width, height) < 16:
         raise InputError(f"{name} is {width}×{height}; a side needs at least 16 pixels")
     _check_complete(stream, name, size_in_bytes)
-    seconds = _duration(container, stream)
+    seconds = duration(container, stream)
     if seconds > options.max_seconds:
         raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it")
     if options.max_frames is not None and stream.frames > options.max_frames:
         raise InputError(f"{name} has {stream.frames} frames; the limit is {options.max_frames}, cut it")
     interval = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
-    reader = _Reader(container, stream, name, interval)
+    reader, scaler = FrameReader(container, stream, name, interval), Scaler()
     start, end = options.trim_start, seconds - options.trim_end
     if end - start < interval / 2:
         raise InputError(f"{name} lasts {seconds:.2f} s; trim_start and trim_end leave nothing of it")
-    start, end = trim.without_dead_ends(
-        lambda times: [trim.thumbnail(frame) for frame in reader.nearest(times)],
-        start,
-        end,
-        interval=interval,
-        max_dead_seconds=options.max_dead_seconds,
-        wanted_seconds=options.num_frames / options.fps,
-    )
-    start, step, lead = _sampling(start, end, interval, options)
-    times = [max(start, start + i * step + lead) for i in range(options.num_frames)]
-    pictures = [_square(frame, stream, options.size) for frame in reader.nearest(times)]
-    return np.stack(pictures), start, step, seconds
+    # Dead ends are rare. Frames are taken on the way as if there were none, and once more where there are some.
+    probes = trim.probes(start, end, interval=interval, max_dead_seconds=options.max_dead_seconds)
+    plan = _Sampling.of(start, end, interval, options)
+    wanted, pictures, thumbnails = sorted({*plan.times, *probes.times}), {}, {}
+    for time, frame in zip(wanted, reader.nearest(wanted), strict=True):
+        if time in plan.times:
+            pictures[time] = scaler.square(frame, stream, options.size)
+        if time in probes.times:
+            thumbnails[time] = scaler.thumbnail(frame, trim.SIDE)
+    alive = trim.without_dead_ends(probes, thumbnails, wanted_seconds=options.num_frames / options.fps)
+    if alive != (start, end):
+        plan = _Sampling.of(*alive, interval, options)
+        found = zip(plan.times, reader.nearest(plan.times), strict=True)
+        pictures = {time: scaler.square(frame, stream, options.size) for time, frame in found}
+    return np.stack([pictures[time] for time in plan.times]), plan.start, plan.step, seconds
 
 
-def _sampling(start: float, end: float, interval: float, options: DecodeOptions) -> tuple[float, float, float]:
-    """Start of the stretch, step between frames and where in its step a frame is read, all in source seconds."""
-    wanted = options.num_frames / options.fps
-    spare = end - start - wanted
-    if options.span == "real_time" and spare > -interval / 2:
-        # Whole source frames, so that equal rates pick every frame once.
-        return start + max(0, int(spare / 2 / interval + 1e-6)) * interval, 1 / options.fps, 0.0
-    step = (end - start) / options.num_frames
-    # The source frame that is shown in the middle of the step.
-    return start, step, (step - interval) / 2
+@dataclass(frozen=True)
+class _Sampling:
+    """When the frames of a clip are read, seconds of the source."""
+
+    start: float
+    """Of the stretch."""
+    step: float
+    times: tuple[float, ...]
+    """Ascending."""
+
+    @classmethod
+    def of(cls, start: float, end: float, interval: float, options: DecodeOptions) -> _Sampling:
+        wanted = options.num_frames / options.fps
+        spare = end - start - wanted
+        if options.span == "real_time" and spare > -interval / 2:
+            # Whole source frames, so that equal rates pick every frame once.
+            start, step, lead = start + max(0, int(spare / 2 / interval + 1e-6)) * interval, 1 / options.fps, 0.0
+        else:
+            step = (end - start) / options.num_frames
+            lead = (step - interval) / 2  # the source frame that is shown in the middle of the step
+        return cls(start, step, tuple(max(start, start + i * step + lead) for i in range(options.num_frames)))
 
 
 def _check_complete(stream: av.VideoStream, name: str, size_in_bytes: int) -> None:
@@ -329,93 +337,3 @@ def _check_complete(stream: av.VideoStream, name: str, size_in_bytes: int) -> No
     cut = sum(1 for entry in entries if entry.size > 0 and entry.pos + entry.size > size_in_bytes)
     if cut:
         raise InputError(f"{name} is truncated: {cut} of {len(entries)} frames are missing; copy or export it again")
-
-
-def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if container.duration:
-        return container.duration / av.time_base
-    last = 0.0
-    for packet in container.demux(stream):  # no length in the header: read through without decoding
-        if packet.pts is not None:
-            last = max(last, float((packet.pts + (packet.duration or 0) - (stream.start_time or 0)) * packet.time_base))
-    container.seek(0)
-    return last
-
-
-class _Reader:
-    """Frames nearest to given times, seconds from the stream's first frame."""
-
-    def __init__(
-        self, container: av.container.InputContainer, stream: av.VideoStream, name: str, interval: float
-    ) -> None:
-        stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
-        self._container, self._stream, self._name, self._interval = container, stream, name, interval
-        self._origin = float((stream.start_time or 0) * stream.time_base)
-        self._pixels = 0
-        self._frames: Iterator[VideoFrame] = self._decode()
-        self._before: VideoFrame | None = None
-        self._after: VideoFrame | None = next(self._frames, None)
-
-    def nearest(self, times: Iterable[float]) -> Iterator[VideoFrame]:
-        """For each time the frame closest to it; ascending times decode every frame at most once."""
-        for time in times:
-            here = self._before or self._after
-            if here is None:
-                raise InputError(f"{self._name} holds no picture that can be decoded")
-            if time < self._time(here) - self._interval or time > self._time(self._after or here) + SEEK_GAP_SECONDS:
-                self._seek(time)
-            while self._after is not None and self._time(self._after) < time:
-                self._before, self._after = self._after, next(self._frames, None)
-            choices = [frame for frame in (self._before, self._after) if frame is not None]
-            # Rounded, so that of two equally near frames it is always the earlier.
-            chosen = min(choices, key=lambda frame: round(abs(self._time(frame) - time), 6))
-            if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
-                raise InputError(f"{self._name} is truncated: it ends at {self._time(chosen):.1f} s; export it again")
-            yield chosen
-
-    def _time(self, frame: VideoFrame) -> float:
-        return float(frame.time or 0.0) - self._origin
-
-    def _seek(self, time: float) -> None:
-        offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
-        self._container.seek(offset, stream=self._stream, backward=True)
-        self._frames = self._decode()
-        self._before, self._after = None, next(self._frames, None)
-        if self._after is None:
-            raise InputError(f"{self._name} is truncated: no picture can be read at {time:.1f} s; export it again")
-
-    def _decode(self) -> Iterator[VideoFrame]:
-        for frame in self._container.decode(self._stream):
-            self._pixels += frame.width * frame.height
-            if self._pixels > DECODE_BUDGET_PIXELS:
-                raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
-            yield frame
-
-
-def _square(frame: VideoFrame, stream: av.VideoStream, size: int) -> np.ndarray:
-    """uint8 (size, size, 3): upright centre square, with square pixels and the source's own colour matrix."""
-    aspect = float(stream.sample_aspect_ratio or 1)
-    shown_width = frame.width * (aspect if aspect > 0 else 1.0)
-    scale = size / min(shown_width, frame.height)
-    width, height = max(size, round(shown_width * scale)), max(size, round(frame.height * scale))
-    pixels = _upright(frame, width, height)
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
-    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
-
-
-def _upright(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """uint8 RGB, scaled to `width` × `height` as stored, then turned the way it is shown."""
-    matrix = frame.colorspace
-    if matrix == UNSPECIFIED_TAG:
-        matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    pixels = frame.reformat(
-        width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation=_scaling()
-    ).to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-
-
-def _scaling() -> int:
-    """Bicubic with full chroma and exact rounding: swscale's fast paths shift colours by a few levels."""
-    return int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)

@@ -1,0 +1,82 @@
+"""Frames of a file at given times. Keeps two frames at a time, seeks across gaps and stops at a budget, so a very long
+or very large file costs bounded memory and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import av
+from av.video.frame import VideoFrame
+
+from cluster.errors import InputError
+
+DECODE_BUDGET_PIXELS = 20_000_000_000
+"""Most pixels decoded for one clip; around 10,000 frames of 1080p."""
+
+SEEK_GAP_SECONDS = 4.0
+"""A shorter gap is decoded through: seeking lands on the key frame before it."""
+
+
+class FrameReader:
+    """Frames nearest to given times, seconds from the stream's first frame."""
+
+    def __init__(
+        self, container: av.container.InputContainer, stream: av.VideoStream, name: str, interval: float
+    ) -> None:
+        stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+        self._container, self._stream, self._name, self._interval = container, stream, name, interval
+        self._origin = float((stream.start_time or 0) * stream.time_base)
+        self._pixels = 0
+        self._frames: Iterator[VideoFrame] = self._decode()
+        self._before: VideoFrame | None = None
+        self._after: VideoFrame | None = next(self._frames, None)
+
+    def nearest(self, times: Iterable[float]) -> Iterator[VideoFrame]:
+        """For each time the frame closest to it; ascending times decode every frame at most once."""
+        for time in times:
+            here = self._before or self._after
+            if here is None:
+                raise InputError(f"{self._name} holds no picture that can be decoded")
+            if time < self._time(here) - self._interval or time > self._time(self._after or here) + SEEK_GAP_SECONDS:
+                self._seek(time)
+            while self._after is not None and self._time(self._after) < time:
+                self._before, self._after = self._after, next(self._frames, None)
+            choices = [frame for frame in (self._before, self._after) if frame is not None]
+            # Rounded, so that of two equally near frames it is always the earlier.
+            chosen = min(choices, key=lambda frame: round(abs(self._time(frame) - time), 6))
+            if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
+                raise InputError(f"{self._name} is truncated: it ends at {self._time(chosen):.1f} s; export it again")
+            yield chosen
+
+    def _time(self, frame: VideoFrame) -> float:
+        return float(frame.time or 0.0) - self._origin
+
+    def _seek(self, time: float) -> None:
+        offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
+        self._container.seek(offset, stream=self._stream, backward=True)
+        self._frames = self._decode()
+        self._before, self._after = None, next(self._frames, None)
+        if self._after is None:
+            raise InputError(f"{self._name} is truncated: no picture can be read at {time:.1f} s; export it again")
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        for frame in self._container.decode(self._stream):
+            self._pixels += frame.width * frame.height
+            if self._pixels > DECODE_BUDGET_PIXELS:
+                raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
+            yield frame
+
+
+def duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Length of a file's video, seconds."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    last = 0.0
+    for packet in container.demux(stream):  # no length in the header: read through without decoding
+        if packet.pts is not None:
+            last = max(last, float((packet.pts + (packet.duration or 0) - (stream.start_time or 0)) * packet.time_base))
+    container.seek(0)
+    return last

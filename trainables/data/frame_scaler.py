@@ -1,0 +1,52 @@
+"""Decoded pictures scaled and turned to RGB, with the conversion's tables kept from picture to picture.
+
+Dims: H height, W width, C = 3 (RGB).
+"""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+INTERPOLATION = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
+"""Bicubic with full chroma and exact rounding: swscale's fast paths shift colours by a few levels."""
+
+UNSPECIFIED_TAG = 2  # ISO/IEC 23091-2 code point, as FFmpeg numbers it
+PLAIN = "yuv420p"
+"""What nearly all video is stored as."""
+
+
+class Scaler:
+    """Scales the frames of one file; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._smaller, self._coloured, self._grey = VideoReformatter(), VideoReformatter(), VideoReformatter()
+
+    def square(self, frame: VideoFrame, stream: av.VideoStream, size: int) -> np.ndarray:
+        """uint8 (size, size, 3): upright centre square, with square pixels and the source's own colour matrix."""
+        aspect = float(stream.sample_aspect_ratio or 1)
+        shown_width = frame.width * (aspect if aspect > 0 else 1.0)
+        scale = size / min(shown_width, frame.height)
+        width, height = max(size, round(shown_width * scale)), max(size, round(frame.height * scale))
+        pixels = self.upright(frame, width, height)
+        top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+        return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+
+    def upright(self, frame: VideoFrame, width: int, height: int) -> np.ndarray:
+        """uint8 RGB, scaled to `width` × `height` as stored, then turned the way it is shown."""
+        matrix, rotation = frame.colorspace, frame.rotation
+        if matrix == UNSPECIFIED_TAG:
+            matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        if frame.format.name == PLAIN and frame.color_range != ColorRange.JPEG and height < frame.height:
+            # Scaled first, coloured after: the exact conversion to RGB is dear, and then has few pixels left to do.
+            frame = self._smaller.reformat(frame, width, height, "yuv444p", interpolation=INTERPOLATION)
+        pixels = self._coloured.reformat(
+            frame, width, height, "rgb24", src_colorspace=matrix, interpolation=INTERPOLATION
+        ).to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, round(rotation / 90)))
+
+    def thumbnail(self, frame: VideoFrame, side: int) -> np.ndarray:
+        """float32 (side, side) luma, 0…255."""
+        return self._grey.reformat(frame, side, side, "gray").to_ndarray().astype(np.float32)
