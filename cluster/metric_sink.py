@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster.errors import StorageError
 from cluster.mlflow_store import connect
@@ -20,15 +20,22 @@ CLOSE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
-Point = tuple[str, float, int, int]
-"""Name, value, milliseconds since the epoch, step."""
+
+class _Logged(NamedTuple):
+    """Values of one step."""
+
+    step: int
+    at_ms: int
+    """Since the epoch."""
+    values: dict[str, float]
 
 
 class MlflowSink:
     """Points of one run's metric curves. Picklable; used by one process at a time (rank 0, or the driver).
 
-    Points are sent in order, again and again while the server is away (one warning each time it goes away). Each
-    carries the time it was logged at, and MLflow stores equal points once: one that is sent twice is there once.
+    Steps are sent in order, again and again while the server is away (one warning each time it goes away), and each is
+    stored once. What is sent twice because an answer was lost is equal to the millisecond, and MLflow keeps equal
+    points once. What a killed process had sent before is asked for at the first contact and left out.
     """
 
     def __init__(self, tracking_uri: str, run_id: str, *, flush_seconds: float = FLUSH_SECONDS) -> None:
@@ -38,7 +45,8 @@ class MlflowSink:
         self._reset()
 
     def _reset(self) -> None:
-        self._points: list[Point] = []
+        self._waiting: list[_Logged] = []
+        self._stored: dict[str, set[int]] = {}
         self._changing = threading.Lock()
         self._sending = threading.Lock()
         self._closing = threading.Event()
@@ -57,54 +65,87 @@ class MlflowSink:
     def unsent(self) -> int:
         """Points that MLflow has not confirmed yet."""
         with self._changing:
-            return len(self._points)
+            return sum(len(logged.values) for logged in self._waiting)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take the values of one step; returns at once."""
+        if not metrics:
+            return
         now = time.time_ns() // 1_000_000
         with self._changing:
-            self._points += [(name, float(value), now, step) for name, value in metrics.items()]
+            self._waiting.append(_Logged(step, now, {name: float(value) for name, value in metrics.items()}))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="mlflow-sink", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Send what is left; gives up after 10 s of an unreachable server, with a warning that counts what was lost."""
+        """Send what is left; gives up after 10 s of a server that is away, with a warning that counts what it lacks."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join()
-        deadline = time.monotonic() + CLOSE_SECONDS
-        while not self._flush() and time.monotonic() < deadline:
-            time.sleep(0.5)
-        if lost := self.unsent:
-            log.warning("MLflow at %s never took %d metric values of run %s", self._tracking_uri, lost, self._run_id)
+            self._thread.join(CLOSE_SECONDS)
+        if unsent := self.unsent:
+            log.warning("MLflow at %s lacks %d metric values of run %s", self._tracking_uri, unsent, self._run_id)
         self._reset()
 
     def _run(self) -> None:
         while not self._closing.wait(self._flush_seconds):
             self._flush()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while not self._flush() and time.monotonic() < deadline:
+            time.sleep(0.5)
 
     def _flush(self) -> bool:
-        """Send everything buffered; False where the server is away and the points stay."""
-        from mlflow.entities import Metric
+        """Send everything that waits; False where the server is away and it stays."""
         from mlflow.exceptions import MlflowException
 
         with self._sending:
             while True:
                 with self._changing:
-                    batch = self._points[:METRICS_A_CALL]
+                    batch = _first(self._waiting)
                 if not batch:
                     return True
                 try:
                     self._client = self._client or connect(self._tracking_uri)
-                    self._client.log_batch(self._run_id, metrics=[Metric(*point) for point in batch])
+                    self._send(batch)
                 except (MlflowException, StorageError, OSError) as error:
                     if getattr(error, "error_code", "") not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
                         if not self._away:
                             log.warning("MLflow at %s is away, metrics wait: %s", self._tracking_uri, error)
                         self._away = True
                         return False
-                    log.warning("MLflow refuses %d metric values of run %s: %s", len(batch), self._run_id, error)
+                    count = sum(len(logged.values) for logged in batch)
+                    log.warning("MLflow refuses %d metric values of run %s: %s", count, self._run_id, error)
                 self._away = False
                 with self._changing:
-                    del self._points[: len(batch)]
+                    del self._waiting[: len(batch)]
+
+    def _send(self, batch: list[_Logged]) -> None:
+        """All steps of the batch that the store does not have from an earlier process."""
+        from mlflow.entities import Metric
+
+        known, points = [], []
+        for logged in batch:
+            # One metric speaks for its step: a step is sent in one call.
+            first = next(iter(logged.values))
+            if first not in self._stored:
+                history = self._client.get_metric_history(self._run_id, first)
+                self._stored[first] = {point.step for point in history}
+            if logged.step in self._stored[first]:
+                known.append((first, logged.step))
+            else:
+                points += [Metric(name, value, logged.at_ms, logged.step) for name, value in logged.values.items()]
+        if points:
+            self._client.log_batch(self._run_id, metrics=points)
+        for first, step in known:  # a training that goes back logs a step anew, and that counts
+            self._stored[first].discard(step)
+
+
+def _first(waiting: list[_Logged]) -> list[_Logged]:
+    """As many steps as one call takes; MLflow says no to a single step of more."""
+    count = points = 0
+    for logged in waiting:
+        points += len(logged.values)
+        if count and points > METRICS_A_CALL:
+            break
+        count += 1
+    return waiting[:count]

@@ -203,11 +203,15 @@ class Registry:
         if self._connection is None:
             self._connection = connect(self._settings.tracking_uri)
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
 
         try:
             yield self._connection
-        except MlflowException as error:
-            raise StorageError(f"the model registry at {self._settings.tracking_uri} failed: {error}") from error
+        except (MlflowException, RequestException) as error:
+            raise StorageError(
+                f"the model registry at {self._settings.tracking_uri} failed: {error}; when it answers again, run the "
+                "same command"
+            ) from error
 
     def _aliases(self, name: str) -> dict[str, int]:
         with self._answering() as client:

@@ -51,8 +51,7 @@ def ensure_experiment(settings: Settings, name: str = EXPERIMENT) -> str:
     except MlflowException as error:
         if error.error_code == "RESOURCE_ALREADY_EXISTS":  # another driver was faster
             return client.get_experiment_by_name(name).experiment_id
-        fix = "start it or change --tracking-uri"
-        raise StorageError(f"no answer from MLflow at {settings.tracking_uri}: {error}; {fix}") from error
+        raise _no_answer(settings, error) from error
 
 
 class TrackedRun:
@@ -82,8 +81,19 @@ class TrackedRun:
             self._tags["mlflow.parentRunId"] = parent_run_id
 
     def __enter__(self) -> Self:
+        """StorageError where MLflow is away: a run that nobody can find later does not begin."""
+        from mlflow.exceptions import MlflowException
+
         experiment_id = ensure_experiment(self._settings)
         self._client = connect(self._settings.tracking_uri)
+        try:
+            self._open(experiment_id)
+        except MlflowException as error:
+            raise _no_answer(self._settings, error) from error
+        self._sink = MlflowSink(self._settings.tracking_uri, self.run_id)
+        return self
+
+    def _open(self, experiment_id: str) -> None:
         if self.run_id:
             run = self._client.get_run(self.run_id)
             self._client.update_run(self.run_id, status="RUNNING")
@@ -94,8 +104,6 @@ class TrackedRun:
         self._log_params({key: value for key, value in self._params.items() if key not in known})
         for key, value in self._tags.items():
             self._client.set_tag(self.run_id, key, value)
-        self._sink = MlflowSink(self._settings.tracking_uri, self.run_id)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -144,6 +152,11 @@ class TrackedRun:
             yield
         except (MlflowException, OSError) as error:
             log.warning("MLflow at %s could not %s: %s", self._settings.tracking_uri, what, error)
+
+
+def _no_answer(settings: Settings, error: Exception) -> StorageError:
+    fix = "start it or change --tracking-uri"
+    return StorageError(f"no answer from MLflow at {settings.tracking_uri}: {error}; {fix}")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

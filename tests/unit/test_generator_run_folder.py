@@ -2,7 +2,7 @@ import pytest
 
 from cluster.config import override
 from cluster.errors import InputError
-from tests.generator_tiny import TINY
+from tests.generator_tiny import TINY, Recorder
 from trainables.generator.run_folder import RunFolder, StatsSink
 
 
@@ -22,6 +22,22 @@ def test_every_step_up_to_a_checkpoint_is_on_disk_and_a_resumed_run_repeats_none
     resumed.close()
     assert [line["step"] for line in folder.stats()] == list(range(1, 9))
     assert folder.stats()[5]["loss/total"] == 0.6
+
+
+def test_another_sink_first_gets_the_record_so_far(folder):
+    """What an earlier process logged, without the steps that are repeated; also where nothing is left to train."""
+    killed = StatsSink(folder, checkpoint_every=4)
+    for step in range(1, 7):
+        killed.log(step, {"loss/total": float(step)})
+    killed.close()
+    for steps, total in (([5, 6, 7], 7), ([], 7)):
+        onward = Recorder()
+        resumed = StatsSink(folder, 4, onward)
+        for step in steps:
+            resumed.log(step, {"loss/total": float(step)})
+        resumed.close()
+        assert onward.lines == [{"step": step, "loss/total": float(step)} for step in range(1, total + 1)]
+        assert onward.closed
 
 
 def test_final_metrics_are_means_of_the_last_tenth(folder):

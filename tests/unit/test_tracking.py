@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from cluster import metric_sink
 from cluster.errors import StorageError
 from cluster.metric_sink import MlflowSink
 from cluster.settings import Settings
@@ -99,6 +100,23 @@ def test_a_pickled_sink_logs_into_the_same_run(settings, client):
     assert [m.value for m in client.get_metric_history(run.run_id, "loss")] == [float(step) for step in range(2500)]
 
 
+def test_steps_that_a_killed_process_had_sent_are_not_sent_again(settings, client):
+    """Another process logs them anew, at another time of day; a training that goes back on purpose does count twice."""
+    with TrackedRun(settings, "resumed", kind="generator", params={}, lineage={}) as run:
+        first = MlflowSink(settings.tracking_uri, run.run_id)
+        for step in range(1, 7):
+            first.log(step, {"loss": float(step), "rate": 0.1})
+        first.close()
+        again = MlflowSink(settings.tracking_uri, run.run_id)
+        for step in [*range(1, 10), 9]:
+            again.log(step, {"loss": float(step), "rate": 0.1})
+        again.close()
+    for name in ("loss", "rate"):
+        steps = [point.step for point in client.get_metric_history(run.run_id, name)]
+        assert [step for step in steps if step != 9] == list(range(1, 9))
+    assert [point.value for point in client.get_metric_history(run.run_id, "loss")][-1] == 9.0
+
+
 def test_a_value_that_is_not_finite_is_kept_as_such(settings, client):
     with TrackedRun(settings, "nan", kind="generator", params={}, lineage={}) as run:
         run.log_metrics({"loss": float("nan")}, step=0)
@@ -106,8 +124,9 @@ def test_a_value_that_is_not_finite_is_kept_as_such(settings, client):
     assert point.value != point.value
 
 
-def test_a_server_that_is_away_warns_once_and_keeps_the_metrics(away, caplog):
+def test_a_server_that_is_away_warns_once_and_keeps_the_metrics(away, caplog, monkeypatch):
     """log() never raises and never waits; what the server has not confirmed stays in the buffer, in order."""
+    monkeypatch.setattr(metric_sink, "CLOSE_SECONDS", 0)
     sink = MlflowSink(away, "0" * 32, flush_seconds=0.01)
     answered = threading.Event()
     flush = sink._flush
@@ -138,8 +157,14 @@ def test_metrics_kept_while_the_server_was_away_are_sent_when_it_is_back(away):
     received: list[bytes] = []
 
     class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.answer()
+
         def do_POST(self) -> None:  # noqa: N802
             received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer()
+
+        def answer(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()

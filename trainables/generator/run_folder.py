@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,14 @@ from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.config import TrainConfig
 
 FLUSH_SECONDS = 1.0
+
+
+class MetricSink(Protocol):
+    """Where rank 0 sends its numbers."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RunFolder:
@@ -75,22 +83,38 @@ class RunFolder:
 class StatsSink:
     """`stats.jsonl`: a line a step, written whole every second or so and before every checkpoint, so that a resumed run
     lacks no step; it overwrites the steps it repeats.
+
+    Every step goes on to another sink, if there is one. That one first gets the steps of the record so far: it knows
+    which of them it had before a process was killed, or while its server was away.
     """
 
-    def __init__(self, folder: RunFolder, checkpoint_every: int) -> None:
-        self._folder, self._checkpoint_every = folder, checkpoint_every
+    def __init__(self, folder: RunFolder, checkpoint_every: int, onward: MetricSink | None = None) -> None:
+        self._folder, self._checkpoint_every, self._onward = folder, checkpoint_every, onward
         self._lines = folder.stats()
+        self._begun = False
         self._next_flush = 0.0
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         while self._lines and self._lines[-1]["step"] >= step:
             self._lines.pop()
+        self._begin()
+        if self._onward is not None:
+            self._onward.log(step, metrics)
         self._lines.append({"step": step} | {name: float(f"{value:.6g}") for name, value in metrics.items()})
         if time.monotonic() >= self._next_flush or step % self._checkpoint_every == 0:
             self._flush()
 
     def close(self) -> None:
+        self._begin()
         self._flush()
+        if self._onward is not None:
+            self._onward.close()
+
+    def _begin(self) -> None:
+        if self._onward is not None and not self._begun:
+            for line in self._lines:
+                self._onward.log(line["step"], {name: value for name, value in line.items() if name != "step"})
+        self._begun = True
 
     def _flush(self) -> None:
         began = time.monotonic()
@@ -98,21 +122,6 @@ class StatsSink:
         self._folder.storage.write_bytes(self._folder.path("stats.jsonl"), text.encode())
         # A long file or a slow storage is written less often: never more than a twentieth of the time.
         self._next_flush = began + max(FLUSH_SECONDS, 20 * (time.monotonic() - began))
-
-
-class Sinks:
-    """Several sinks as one."""
-
-    def __init__(self, *sinks: Any) -> None:
-        self._sinks = sinks
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        for sink in self._sinks:
-            sink.log(step, metrics)
-
-    def close(self) -> None:
-        for sink in self._sinks:
-            sink.close()
 
 
 def _differences(known: Any, wanted: Any, name: str = "") -> list[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,20 +25,13 @@ from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everyt
 from trainables.generator.config import TrainConfig
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.prefetch import Batches
+from trainables.generator.run_folder import MetricSink
 from trainables.generator.sampler import ShardSampler
 from trainables.generator.task import ClipSource, Updates, task_named
 
 SLOWED = 0.3
 """Share of the learning rates with which a training that diverged goes on."""
 log = logging.getLogger(__name__)
-
-
-class MetricSink(Protocol):
-    """Where rank 0 sends its numbers."""
-
-    def log(self, step: int, metrics: dict[str, float]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

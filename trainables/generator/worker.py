@@ -22,9 +22,9 @@ from trainables.data.dataset import Dataset
 from trainables.generator.clips import DatasetClips
 from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles
-from trainables.generator.run_folder import RunFolder, Sinks, StatsSink
+from trainables.generator.run_folder import MetricSink, RunFolder, StatsSink
 from trainables.generator.task import task_named
-from trainables.generator.train import MetricSink, TrainResult, train
+from trainables.generator.train import TrainResult, train
 
 SHEET_PRODUCTS = 6
 
@@ -69,16 +69,11 @@ def work(
         image.save(png, "PNG")
         storage.write_bytes(folder.path(f"sheets/step-{step:06d}.png"), png.getvalue())
 
-    sinks = (
-        [StatsSink(folder, task.config.checkpoint_every), *([task.sink] if task.sink else [])]
-        if fabric.global_rank == 0
-        else []
-    )
     result = train(
         task.config,
         DatasetClips(dataset, product_ids),
         fabric,
-        sink=Sinks(*sinks),
+        sink=StatsSink(folder, task.config.checkpoint_every, onward=task.sink),
         checkpoints=folder.checkpoints,
         styles=read_styles(task.styles) if task.styles else (),
         start=Path(task.start) if task.start else None,
