@@ -61,15 +61,18 @@ def train_bare(home: str, trials: int, steps: int, number: int) -> float:
     from trainables.generator.task import task_named
     from trainables.generator.train import train
     from tuning.config import SweepConfig
+    from tuning.generator.subject import SUBJECT
     from tuning.search import grid
     from tuning.space import apply
+    from tuning.sweep import planned
 
     storage = Storage(home)
     dataset = Dataset.open(storage, DATA)
     training, held_out = split_products(dataset.clip_products())
     base = replace(RestyleTrainConfig(), steps=steps, checkpoint_every=max(1, steps // 4), sheet_every=steps)
     task, seconds = task_named(base.task), 0.0
-    for trial, point in enumerate(grid(SweepConfig(trials=trials, steps=steps, search="grid"))[:trials]):
+    sweep = planned(SUBJECT, SweepConfig(trials=trials, steps=steps, search="grid"))
+    for trial, point in enumerate(grid(sweep)[:trials]):
         config, folder = apply(base, point), RunFolder(storage, f"bare-{number}-{trial}")
         began = time.perf_counter()
         fabric = Fabric(accelerator="cpu", devices=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from tuning.space import SearchSpace
+from tuning.space import Axis
 
 SchedulerName = Literal["asha", "pbt", "median", "none"]
 SearchName = Literal["optuna", "random", "grid"]
@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """One sweep of the generator's settings."""
+    """One sweep."""
 
     trials: int = 8
     """Points of the space to try, ≥ 1. The first one is the base config's own settings."""
@@ -33,7 +33,7 @@ class SweepConfig:
     search: SearchName = "optuna"
     """`optuna` learns from finished trials (TPE), `random` draws, `grid` walks through an even grid."""
     objective: ObjectiveName = "score"
-    """`score`: style distance + loss of contours. `front`: both apart; what is best for some weighing of the two."""
+    """`score`: the held-out measure. `front`: its two parts apart; what is best for some weighing of the two."""
     concurrency: int | None = None
     """Trials at a time, ≥ 1; None works it out from the cluster's GPUs, CPUs and memory."""
     workers_per_trial: int = 1
@@ -42,7 +42,8 @@ class SweepConfig:
     """ASHA lets the best 1/reduction_factor of trials pass a rung, > 1; the first rung is a quarter of the steps."""
     seed: int = 0
     """Of the sampler."""
-    space: SearchSpace = field(default_factory=SearchSpace)
+    space: tuple[Axis, ...] = ()
+    """What is varied; empty: what the subject varies by itself."""
 
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("steps", 4), ("concurrency", 1), ("workers_per_trial", 1), ("seed", 0)):

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import optuna
 
 from tuning.outcome import TrialOutcome
+from tuning.space import Space
 
 LEAST = 4
 """Finished trials below which nothing can be said."""
 
 
-def importance(trials: Sequence[TrialOutcome]) -> dict[str, float]:
+def importance(trials: Sequence[TrialOutcome], space: Space) -> dict[str, float]:
     """Setting → share of the held-out measure's variance it explains alone and with others (fANOVA, Hutter et al.
     2014), largest first, 1 in all; empty where too few trials finished or all came out alike.
     """
@@ -24,20 +25,22 @@ def importance(trials: Sequence[TrialOutcome]) -> dict[str, float]:
     for trial in finished:
         study.add_trial(
             optuna.trial.create_trial(
-                params=trial.settings, distributions=_distributions(finished), value=trial.objective
+                params=trial.settings, distributions=_distributions(finished, space), value=trial.objective
             )
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
-def _distributions(trials: Sequence[TrialOutcome]) -> dict[str, optuna.distributions.BaseDistribution]:
-    """What was tried of every setting: whole numbers as choices, the rest on a logarithmic scale."""
+def _distributions(
+    trials: Sequence[TrialOutcome], space: Space
+) -> dict[str, optuna.distributions.BaseDistribution]:
+    """What was tried on every axis; a trial may have left the range that was drawn from."""
     found: dict[str, optuna.distributions.BaseDistribution] = {}
-    for name in trials[0].settings:
-        tried = sorted({trial.settings[name] for trial in trials})
-        if all(isinstance(value, int) for value in tried):
-            found[name] = optuna.distributions.CategoricalDistribution(tried)
+    for axis in space:
+        tried = sorted({trial.settings[axis.name] for trial in trials})
+        if axis.choices:
+            found[axis.name] = optuna.distributions.CategoricalDistribution(tried)
         else:
-            found[name] = optuna.distributions.FloatDistribution(tried[0], tried[-1], log=True)
+            found[axis.name] = optuna.distributions.FloatDistribution(tried[0], tried[-1], log=axis.log)
     return found

@@ -17,12 +17,11 @@ class TrialOutcome:
     steps: int
     """Steps done when it last reported."""
     running: float | None
-    """Running measure, see `tuning.objective`; None where nothing was reported."""
+    """Running measure, see the sweep's `Subject`; None where nothing was reported."""
     objective: float | None
     """Held-out measure, lower is better; None unless finished."""
-    style_distance: float | None = None
-    contour_loss: float | None = None
-    """The two parts of the objective."""
+    parts: tuple[float, float] | None = None
+    """The two parts of the objective; None unless finished."""
     seconds: float
     run_id: str | None
     """MLflow child run; None where the trial failed before it began one."""
@@ -40,7 +39,7 @@ class SweepResult:
     """In the order they were started."""
     best: TrialOutcome
     best_config_path: str
-    """Path or URI of a partial YAML config for `shopreel train generator --config`."""
+    """Path or URI of a partial YAML config for `shopreel train … --config`."""
     report_path: str
     """Path or URI of `report.html`."""
 

@@ -11,25 +11,25 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from tuning.outcome import TrialOutcome
-from tuning.space import CONTENT_WEIGHT
+from tuning.space import Axis, Space
 
 GREY = "#999999"
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Trial → steps and values."""
 
 
-def parallel(trials: Sequence[TrialOutcome]) -> Figure:
-    """Parallel coordinates: an axis a setting (logarithmic unless whole numbers) and one for the held-out measure."""
-    names = list(trials[0].settings)
+def parallel(trials: Sequence[TrialOutcome], space: Space) -> Figure:
+    """Parallel coordinates: an axis a setting (logarithmic where it is drawn so) and one for the held-out measure."""
     figure, axes = _canvas(4.2)
     axes.set_axis_off()
-    columns = {name: [trial.settings[name] for trial in trials] for name in names}
+    columns = {axis.name: [trial.settings[axis.name] for trial in trials] for axis in space}
+    logarithmic = {axis.name for axis in space if axis.log}
     columns["held out"] = [trial.objective for trial in trials]
     heights = {}
     for place, (name, column) in enumerate(columns.items()):
         known = [value for value in column if value is not None]
         low, high = min(known), max(known)
-        log = name != "held out" and low > 0
+        log = name in logarithmic and low > 0
         heights[name] = [None if value is None else _height(value, low, high, log) for value in column]
         axes.axvline(place, 0.08, 0.9, color="#444", linewidth=1)
         axes.text(place, 1.12, name, ha="center", fontsize=9)
@@ -44,22 +44,22 @@ def parallel(trials: Sequence[TrialOutcome]) -> Figure:
     return figure
 
 
-def front(finished: Sequence[TrialOutcome], best: Sequence[TrialOutcome]) -> Figure:
-    """Style distance against lost contours, coloured by λ; a line joins the Pareto front."""
+def front(
+    finished: Sequence[TrialOutcome], best: Sequence[TrialOutcome], parts: tuple[str, str], shade: Axis
+) -> Figure:
+    """The two parts of the held-out measure, coloured by a setting; a line joins the Pareto front."""
     figure, axes = _canvas(4.5)
-    weights = [trial.settings[CONTENT_WEIGHT] for trial in finished]
-    norm = LogNorm(min(weights), max(weights) * 1.0001)
-    axes.plot([t.style_distance for t in best], [t.contour_loss for t in best], color="#444", linewidth=1, zorder=1)
-    axes.scatter(
-        [t.style_distance for t in finished], [t.contour_loss for t in finished], c=weights, norm=norm, zorder=2
-    )
+    shades = [trial.settings[shade.name] for trial in finished]
+    scale = LogNorm if shade.log and min(shades) > 0 else Normalize
+    norm = scale(min(shades), max(shades) * 1.0001)
+    axes.plot(*zip(*(trial.parts for trial in best), strict=True), color="#444", linewidth=1, zorder=1)
+    axes.scatter(*zip(*(trial.parts for trial in finished), strict=True), c=shades, norm=norm, zorder=2)
     for trial in best:
         axes.annotate(
-            trial.name.rsplit("-", 1)[-1], (trial.style_distance, trial.contour_loss), (4, 4),
-            textcoords="offset points", fontsize=8,
+            trial.name.rsplit("-", 1)[-1], trial.parts, (4, 4), textcoords="offset points", fontsize=8
         )  # fmt: skip
-    axes.set(xlabel="style distance (held out)", ylabel="lost contours (held out)")
-    figure.colorbar(ScalarMappable(norm), ax=axes, label="λ")
+    axes.set(xlabel=f"{parts[0]} (held out)", ylabel=f"{parts[1]} (held out)")
+    figure.colorbar(ScalarMappable(norm), ax=axes, label=shade.label)
     return figure
 
 

@@ -13,7 +13,7 @@ from ray.tune.schedulers import (
 
 from tuning.config import SweepConfig
 from tuning.objective import RUNNING, STEP
-from tuning.space import CONTENT_WEIGHT, LEARNING_RATE
+from tuning.space import Axis
 
 
 def scheduler(config: SweepConfig) -> TrialScheduler:
@@ -24,13 +24,9 @@ def scheduler(config: SweepConfig) -> TrialScheduler:
     if config.scheduler == "median":
         return MedianStoppingRule(**measured, grace_period=config.rung, min_samples_required=3)
     if config.scheduler == "pbt":
-        rate, weight = config.space.learning_rate, config.space.content_weight
+        mutations = {axis.name: _drawn(axis) for axis in config.space if axis.mutable}
         return PopulationBasedTraining(
-            **measured,
-            perturbation_interval=config.rung,
-            hyperparam_mutations={
-                "settings": {LEARNING_RATE: tune.loguniform(*rate), CONTENT_WEIGHT: tune.loguniform(*weight)}
-            },
+            **measured, perturbation_interval=config.rung, hyperparam_mutations={"settings": mutations}
         )
     return ASHAScheduler(
         **measured,
@@ -38,3 +34,7 @@ def scheduler(config: SweepConfig) -> TrialScheduler:
         grace_period=config.rung,
         reduction_factor=config.reduction_factor,
     )
+
+
+def _drawn(axis: Axis) -> tune.search.sample.Domain:
+    return tune.loguniform(axis.low, axis.high) if axis.log else tune.uniform(axis.low, axis.high)

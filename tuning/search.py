@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 from tuning.config import SweepConfig
 from tuning.journal import Journal, State
 from tuning.objective import OBJECTIVE, RUNNING, STEP, values
-from tuning.space import BATCH_SIZE, CONTENT_WEIGHT, LEARNING_RATE, Settings
+from tuning.space import Axis, Settings
 
 _STATES: dict[State, TrialState] = {
     "finished": TrialState.COMPLETE,
@@ -35,12 +35,11 @@ class OptunaSearch(Searcher):
 
     def __init__(self, config: SweepConfig, journal: Journal, *, first: Settings) -> None:
         super().__init__()
-        self._config, self._journal, self._first = config, journal, first
+        self._config, self._journal = config, journal
+        self._first = {axis.name: first[axis.name] for axis in config.space if axis.takes(first[axis.name])}
         self._next = 0
         self._numbers: dict[str, int] = {}
         self._asked: dict[int, optuna.Trial] = {}
-        if first[BATCH_SIZE] not in config.space.batch_size:
-            self._first = {name: value for name, value in first.items() if name != BATCH_SIZE}
         self._study = self._new_study()
 
     def _new_study(self) -> optuna.Study:
@@ -99,7 +98,9 @@ class OptunaSearch(Searcher):
         """A new point, or the given one; what that leaves open is drawn."""
         if settings is not None:
             self._study.enqueue_trial(settings)
-        trial = self._asked[number] = self._study.ask(self._config.space.distributions())
+        trial = self._asked[number] = self._study.ask(
+            {axis.name: axis.distribution() for axis in self._config.space}
+        )
         return dict(trial.params)
 
     def _tell(self, number: int, state: State, told: list[float]) -> None:
@@ -114,15 +115,20 @@ def sampler(config: SweepConfig) -> optuna.samplers.BaseSampler:
 
 
 def grid(config: SweepConfig) -> list[Settings]:
-    """At least as many points as trials, evenly spaced in the logarithm, in an order that the seed shuffles."""
-    space = config.space
-    a_side = next(side for side in itertools.count(1) if side**2 * len(space.batch_size) >= config.trials)
-    rates, weights = (
-        np.geomspace(*bounds, a_side) if a_side > 1 else np.sqrt([bounds[0] * bounds[1]])
-        for bounds in (space.learning_rate, space.content_weight)
-    )
-    points = [
-        {LEARNING_RATE: float(rate), CONTENT_WEIGHT: float(weight), BATCH_SIZE: size}
-        for rate, weight, size in itertools.product(rates, weights, space.batch_size)
-    ]
+    """At least as many points as trials, evenly spaced (in the logarithm where it is drawn so), in an order that the
+    seed shuffles.
+    """
+    ranges = sum(not axis.choices for axis in config.space)
+    choices = math.prod(len(axis.choices) for axis in config.space if axis.choices)
+    a_side = next(side for side in itertools.count(1) if side**ranges * choices >= config.trials) if ranges else 1
+    columns = [axis.choices or _spaced(axis, a_side) for axis in config.space]
+    names = [axis.name for axis in config.space]
+    points = [dict(zip(names, point, strict=True)) for point in itertools.product(*columns)]
     return [points[place] for place in np.random.default_rng(config.seed).permutation(len(points))]
+
+
+def _spaced(axis: Axis, count: int) -> list[float]:
+    if count == 1:
+        return [math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2]
+    spaced = np.geomspace if axis.log else np.linspace
+    return spaced(axis.low, axis.high, count).tolist()

@@ -2,70 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cluster.config import merge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optuna.distributions import BaseDistribution
 
-    from trainables.generator.restyle.config import RestyleTrainConfig
-
-LEARNING_RATE, CONTENT_WEIGHT, BATCH_SIZE = "optimizer.learning_rate", "loss.content_weight", "batch_size"
+Config = TypeVar("Config")
 Settings = dict[str, float]
 """Dotted names of the varied settings and their values."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSpace:
-    """Learning rate × λ × batch size."""
+class Axis:
+    """One varied setting: whole numbers to choose from, or a range to draw from."""
 
-    learning_rate: tuple[float, ...] = (3e-4, 6e-3)
-    """Lowest and highest peak learning rate of the generator, > 0; drawn log-uniformly."""
-    content_weight: tuple[float, ...] = (0.1, 2.0)
-    """Lowest and highest λ, the weight of the content loss, > 0; drawn log-uniformly."""
-    batch_size: tuple[int, ...] = (4, 8)
-    """Batch sizes to choose from, clips a step over all workers, ≥ 1."""
+    name: str
+    """Dotted name of the setting."""
+    label: str
+    """Short name for a table's head."""
+    choices: tuple[int, ...] = ()
+    """Whole numbers; with them the bounds mean nothing."""
+    low: float = 0.0
+    high: float = 0.0
+    """Lowest and highest value of a range."""
+    log: bool = True
+    """Drawn log-uniformly; the lowest value must then be above 0."""
+    mutable: bool = False
+    """Whether a training can go on with another value: what population based training may change."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "content_weight"):
-            bounds = getattr(self, name)
-            if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
-                raise ValueError(f"space.{name} is {list(bounds)}; give [lowest, highest], both above 0")
-        if not self.batch_size or min(self.batch_size) < 1:
-            raise ValueError(f"space.batch_size is {list(self.batch_size)}; give at least one size of 1 or above")
+        if self.choices and min(self.choices) < 1:
+            raise ValueError(f"space: the choices of {self.name} are {list(self.choices)}; give sizes of 1 or above")
+        if not self.choices and not self.low < self.high:
+            raise ValueError(f"space: {self.name} goes from {self.low} to {self.high}; give a lowest and a higher one")
+        if not self.choices and self.log and self.low <= 0:
+            raise ValueError(f"space: {self.name} begins at {self.low}; a logarithmic range begins above 0")
 
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The space as Optuna samples it."""
+    def distribution(self) -> BaseDistribution:
+        """The axis as Optuna samples it."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-        return {
-            LEARNING_RATE: FloatDistribution(*self.learning_rate, log=True),
-            CONTENT_WEIGHT: FloatDistribution(*self.content_weight, log=True),
-            BATCH_SIZE: CategoricalDistribution(self.batch_size),
-        }
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def takes(self, value: float) -> bool:
+        """Whether a search can be told of this value: a choice must be one of them, a logarithm needs a number > 0."""
+        return value in self.choices if self.choices else not self.log or value > 0
 
 
-def apply(config: RestyleTrainConfig, settings: Settings) -> RestyleTrainConfig:
+Space = tuple[Axis, ...]
+
+
+def apply(config: Config, settings: Settings) -> Config:
     """The config with these settings in place."""
-    return replace(
-        config,
-        optimizer=replace(config.optimizer, learning_rate=float(settings[LEARNING_RATE])),
-        loss=replace(config.loss, content_weight=float(settings[CONTENT_WEIGHT])),
-        batch_size=int(settings[BATCH_SIZE]),
-    )
+    return merge(config, as_partial_config(settings))
 
 
-def settings_of(config: RestyleTrainConfig) -> Settings:
+def settings_of(config: Any, space: Sequence[Axis]) -> Settings:
     """The settings of a config that a sweep varies."""
-    return {
-        LEARNING_RATE: config.optimizer.learning_rate,
-        CONTENT_WEIGHT: config.loss.content_weight,
-        BATCH_SIZE: config.batch_size,
-    }
+    return {axis.name: reduce(getattr, axis.name.split("."), config) for axis in space}
 
 
 def as_partial_config(settings: Settings) -> dict[str, Any]:
-    """The settings as a nested mapping, ready for a YAML file that `shopreel train generator --config` takes."""
+    """The settings as a nested mapping, ready for a YAML file that `shopreel train … --config` takes."""
     nested: dict[str, Any] = {}
     for name, value in settings.items():
         *parents, leaf = name.split(".")

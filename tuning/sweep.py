@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -28,16 +28,15 @@ from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
 from tuning.config import SweepConfig
 from tuning.journal import Journal
-from tuning.objective import CONTOURS, OBJECTIVE, RUNNING, STEP, STYLE
+from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.outcome import SweepResult, TrialOutcome
 from tuning.report import report
 from tuning.space import as_partial_config
+from tuning.subject import Subject, subject_named
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from ray.tune import Callback, ResultGrid
-
-    from trainables.generator.restyle.config import RestyleTrainConfig
 
 TUNE_ENVIRONMENT = {
     # Ctrl-C must end the sweep as it ends any command; Tune would catch it and return half a result.
@@ -54,31 +53,43 @@ GIB_A_WORKER = 2.0
 class _Plan:
     """What a sweep is about, `sweep.json`."""
 
+    subject: str
     data: str
     data_hash: str
     sweep: SweepConfig
-    base: RestyleTrainConfig
+    base: Any
+    """Config that the trials' points change, of the subject's kind."""
     start: str | None
     parent_run_id: str
 
     @classmethod
     def read(cls, storage: Storage, name: str) -> _Plan:
         """Of a sweep that was begun."""
-        from trainables.generator.restyle.config import RestyleTrainConfig
-
         path = f"sweeps/{name}/sweep.json"
         if not storage.exists(path):
             raise InputError(f"there is no sweep {name!r} at {storage.uri('sweeps')} to take up again")
         said = storage.read_json(path)
-        settings = {"sweep": from_dict(SweepConfig, said["sweep"]), "base": from_dict(RestyleTrainConfig, said["base"])}
+        base = subject_named(said["subject"]).config_class
+        settings = {"sweep": from_dict(SweepConfig, said["sweep"]), "base": from_dict(base, said["base"])}
         return cls(**said | settings)
+
+
+def planned(subject: Subject, config: SweepConfig) -> SweepConfig:
+    """The settings with a name, and with the subject's own space where none is given. Raises InputError where the
+    subject cannot be swept like that.
+    """
+    name = check_name(config.name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    config = replace(config, name=name, space=config.space or subject.space)
+    subject.check(config)
+    return config
 
 
 def run_sweep(
     settings: Settings,
+    subject: Subject,
     data_name: str,
     config: SweepConfig,
-    base: RestyleTrainConfig,
+    base: Any,
     *,
     start: Path | None = None,
     callbacks: tuple[Callback, ...] = (),
@@ -90,31 +101,31 @@ def run_sweep(
     ShopreelError where every trial failed; the reasons are in it.
     """
     storage = Storage(settings.storage_root)
-    dataset = Dataset.open(storage, data_name)
-    name = check_name(config.name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    dataset, config = Dataset.open(storage, data_name), planned(subject, config)
+    name = config.name
     if storage.exists(f"sweeps/{name}"):
         raise InputError(
             f"sweep {name!r} exists at {storage.uri(f'sweeps/{name}')}; take it up again with --resume {name}, or give "
             "this one another --name"
         )
-    wrong = [size for size in config.space.batch_size if size % config.workers_per_trial]
-    if wrong:
-        raise InputError(f"space.batch_size holds {wrong}; give multiples of the {config.workers_per_trial} workers")
-    base = replace(base, steps=config.steps, checkpoint_every=config.rung, sheet_every=config.steps)
     plan = _Plan(
+        subject=subject.name,
         data=data_name,
         data_hash=dataset.content_hash(),
-        sweep=replace(config, name=name),
-        base=base,
+        sweep=config,
+        base=subject.prepared(base, config, dataset),
         start=str(start.resolve()) if start else None,
         parent_run_id="",
     )
     return _run(settings, storage, plan, callbacks)
 
 
-def begun(settings: Settings, name: str) -> SweepConfig:
-    """What a sweep was begun with."""
-    return _Plan.read(Storage(settings.storage_root), check_name(name)).sweep
+def begun(settings: Settings, name: str, subject: Subject) -> SweepConfig:
+    """What a sweep was begun with. Raises InputError where there is none of that name, or of another subject."""
+    plan = _Plan.read(Storage(settings.storage_root), check_name(name))
+    if plan.subject != subject.name:
+        raise InputError(f"sweep {name!r} is one of the {plan.subject}; resume it with `shopreel tune {plan.subject}`")
+    return plan.sweep
 
 
 def resume_sweep(settings: Settings, name: str, *, callbacks: tuple[Callback, ...] = ()) -> SweepResult:
@@ -129,7 +140,7 @@ def resume_sweep(settings: Settings, name: str, *, callbacks: tuple[Callback, ..
 
 
 def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> SweepResult:
-    config, name = plan.sweep, plan.sweep.name
+    config, name, subject = plan.sweep, plan.sweep.name, subject_named(plan.subject)
     params = {"sweep": to_dict(config), "base": to_dict(plan.base)}
     tracked = TrackedRun(
         settings,
@@ -151,12 +162,13 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
             reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
             raise ShopreelError(f"sweep {name!r}: no trial of {len(trials)} finished: {reasons}")
         best = min(finished, key=lambda trial: trial.objective)
-        best_yaml = yaml.safe_dump(as_partial_config(best.settings), sort_keys=False)
+        best_yaml = yaml.safe_dump(as_partial_config(best.settings | subject.fixed), sort_keys=False)
         run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": len(finished)}, step=0)
         run.set_tag("best_trial", best.name)
         run.set_tag("best_settings", best_yaml)
         with tempfile.TemporaryDirectory() as scratch:
-            for file, text in (("best.yaml", best_yaml), ("report.html", report(storage, config, trials, best))):
+            page = report(storage, subject, config, trials, best)
+            for file, text in (("best.yaml", best_yaml), ("report.html", page)):
                 storage.write_bytes(f"sweeps/{name}/{file}", text.encode())
                 (Path(scratch) / file).write_text(text, encoding="utf-8")
             run.log_folder(Path(scratch), "sweep")
@@ -178,28 +190,30 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     from tuning.schedulers import scheduler
     from tuning.search import OptunaSearch
     from tuning.space import settings_of
-    from tuning.trial import TrialTask, resources, run_trial, trial_name
+    from tuning.task import TrialTask, trial_name
 
-    config, name = plan.sweep, plan.sweep.name
+    config, name, subject = plan.sweep, plan.sweep.name, subject_named(plan.subject)
     task = TrialTask(
         settings=settings,
         sweep_name=name,
         data_name=plan.data,
         base=plan.base,
+        steps=config.steps,
+        stops=config.scheduler in ("asha", "median"),
         start=Path(plan.start) if plan.start else None,
         workers=config.workers_per_trial,
         parent_run_id=plan.parent_run_id,
         exploits=config.scheduler == "pbt",
     )
-    needed = resources(config.workers_per_trial, ray.cluster_resources().get("GPU", 0))
-    trainable = tune.with_resources(tune.with_parameters(run_trial, task=task), needed)
+    needed = subject.resources(config.workers_per_trial, ray.cluster_resources().get("GPU", 0))
+    trainable = tune.with_resources(tune.with_parameters(subject.trainable(), task=task), needed)
     folder = storage.path(f"sweeps/{name}")
     if tune.Tuner.can_restore(folder, storage_filesystem=storage.filesystem):
         restored = tune.Tuner.restore(folder, trainable, storage_filesystem=storage.filesystem)
         # Tune's state holds the callbacks of the process that was broken off; it has no public way to give it others.
         restored._local_tuner._run_config.callbacks = list(callbacks)
         return restored.fit()
-    search = OptunaSearch(config, Journal(settings.storage_root, name), first=settings_of(plan.base))
+    search = OptunaSearch(config, Journal(settings.storage_root, name), first=settings_of(plan.base, config.space))
     # Tune's population based training takes no search: its trials begin at points that are drawn beforehand.
     drawn = [search.suggest(str(number))["settings"] for number in range(config.trials if task.exploits else 0)]
     numbers = tune.grid_search(list(range(config.trials)))
@@ -252,8 +266,7 @@ def _outcomes(grid: ResultGrid, run_ids: dict[str, str]) -> list[TrialOutcome]:
                 steps=reported.get(STEP, 0),
                 running=reported.get(RUNNING),
                 objective=objective,
-                style_distance=reported.get(STYLE),
-                contour_loss=reported.get(CONTOURS),
+                parts=None if objective is None else tuple(reported[name] for name in PARTS),
                 seconds=reported.get("time_total_s", 0.0),
                 run_id=run_ids.get(name),
                 error=_reason(result.error) if result.error else None,

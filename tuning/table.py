@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from tuning.config import SweepConfig
 from tuning.objective import OBJECTIVE, RUNNING, STEP
 from tuning.outcome import TrialOutcome
-from tuning.space import BATCH_SIZE, CONTENT_WEIGHT, LEARNING_RATE
+from tuning.space import Space
 
 
 @dataclass
@@ -32,8 +33,9 @@ class _Row:
 class LiveTable(Callback):
     """Tune callback that keeps a rich table up to date; use it as a context manager around the sweep."""
 
-    def __init__(self, title: str, trials: int, steps: int, console: Console) -> None:
-        self._title, self._trials, self._steps = title, trials, steps
+    def __init__(self, title: str, config: SweepConfig, console: Console) -> None:
+        """`config` names its space (`sweep.planned`)."""
+        self._title, self._trials, self._steps, self._space = title, config.trials, config.steps, config.space
         self._rows: dict[str, _Row] = {}
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
 
@@ -69,12 +71,12 @@ class LiveTable(Callback):
 
     def _table(self) -> Table:
         done = sum(row.ended is not None for row in self._rows.values())
-        table = _columns(f"{self._title}: {done} of {self._trials} trials done")
+        table = _columns(f"{self._title}: {done} of {self._trials} trials done", self._space)
         for number, row in enumerate(list(self._rows.values())):
             seconds = (row.ended or time.monotonic()) - row.began
             table.add_row(
                 str(number),
-                *_settings(row.settings),
+                *_settings(row.settings, self._space),
                 f"{row.step}/{self._steps}",
                 _number(row.running),
                 _number(row.objective),
@@ -84,14 +86,14 @@ class LiveTable(Callback):
         return table
 
 
-def summary(title: str, trials: Sequence[TrialOutcome], steps: int) -> Table:
+def summary(title: str, trials: Sequence[TrialOutcome], config: SweepConfig) -> Table:
     """Trials from best to worst; those without a held-out objective last."""
-    table = _columns(title)
+    table = _columns(title, config.space)
     for rank, trial in enumerate(sorted(trials, key=lambda t: (t.objective is None, t.objective or 0.0, t.name))):
         table.add_row(
             trial.name.rsplit("-", 1)[-1],
-            *_settings(trial.settings),
-            f"{trial.steps}/{steps}",
+            *_settings(trial.settings, config.space),
+            f"{trial.steps}/{config.steps}",
             _number(trial.running),
             _number(trial.objective),
             trial.status,
@@ -101,7 +103,7 @@ def summary(title: str, trials: Sequence[TrialOutcome], steps: int) -> Table:
     return table
 
 
-def _columns(title: str) -> Table:
+def _columns(title: str, space: Space) -> Table:
     table = Table(
         title=title,
         title_style="bold",
@@ -111,13 +113,13 @@ def _columns(title: str) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for column in ("trial", "rate", "λ", "batch", "steps", "running", "held out", "state", "time"):
+    for column in ("trial", *(axis.label for axis in space), "steps", "running", "held out", "state", "time"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     return table
 
 
-def _settings(settings: dict[str, float]) -> tuple[str, str, str]:
-    return f"{settings[LEARNING_RATE]:.2g}", f"{settings[CONTENT_WEIGHT]:.2g}", str(settings[BATCH_SIZE])
+def _settings(settings: dict[str, float], space: Space) -> list[str]:
+    return [f"{settings[axis.name]:.2g}" for axis in space]
 
 
 def _number(value: float | None) -> str:

@@ -10,12 +10,17 @@ from cluster.errors import InputError
 from cluster.registry import Registry
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
+from trainables.data.dataset import Dataset
 from trainables.generator.restyle.config import RestyleTrainConfig
+from trainables.generator.run_folder import RunFolder
+from trainables.recommender.settings import RecommenderTrainConfig
 from tuning.config import SweepConfig
-from tuning.space import SearchSpace
+from tuning.generator.subject import SUBJECT, space
+from tuning.recommender.subject import SUBJECT as RECOMMENDER
+from tuning.space import settings_of
 from tuning.sweep import run_sweep
 
-SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=SearchSpace(batch_size=(2, 4)))
+SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=space(batch_size=(2, 4)))
 
 
 def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_local):
@@ -26,7 +31,7 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
     make_tiny_shop(storage, viewers=0)
     diverging = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=1e38, warm_up=0.0))
 
-    result = run_sweep(settings, "tiny", SWEEP, diverging)
+    result = run_sweep(settings, SUBJECT, "tiny", SWEEP, diverging)
 
     client = MlflowClient(settings.tracking_uri)
     parent = client.get_run(result.parent_run_id)
@@ -60,11 +65,36 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
     assert Registry(settings).names() == []
 
     with pytest.raises(InputError, match="sweep 's' exists"):
-        run_sweep(settings, "tiny", SWEEP, TINY)
+        run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
 
 
 def test_a_batch_that_the_workers_cannot_share_is_refused_before_anything_starts(settings, storage):
     make_tiny_shop(storage, viewers=0)
     sweep = replace(SWEEP, workers_per_trial=3)
-    with pytest.raises(InputError, match=r"space.batch_size holds \[2, 4\]; give multiples of the 3 workers"):
-        run_sweep(settings, "tiny", sweep, TINY)
+    with pytest.raises(InputError, match=r"batch_size may become \[2, 4\]; give multiples of the 3 workers"):
+        run_sweep(settings, SUBJECT, "tiny", sweep, TINY)
+
+
+def test_a_sweep_of_recommenders_begins_with_what_training_would_choose(settings, storage, ray_local):
+    """The first trial holds the learned settings; what comes out is a config that training takes as it is."""
+    make_tiny_shop(storage, viewers=60)
+    sweep = SweepConfig(name="r", trials=3, steps=4, concurrency=1)
+
+    result = run_sweep(settings, RECOMMENDER, "tiny", sweep, RecommenderTrainConfig())
+
+    base = RECOMMENDER.prepared(RecommenderTrainConfig(), sweep, Dataset.open(storage, "tiny"))
+    assert result.trials[0].settings == pytest.approx(settings_of(base, RECOMMENDER.space))
+    assert not base.learn.enabled
+    best = config.load(RecommenderTrainConfig, result.best_config_path)
+    assert settings_of(best, RECOMMENDER.space) == pytest.approx(result.best_settings)
+    assert not best.learn.enabled and best.ranker.enabled
+    finished = [trial for trial in result.trials if trial.status == "finished"]
+    assert result.best.objective == min(trial.objective for trial in finished)
+    assert all(0 <= part <= 1 for trial in finished for part in trial.parts)
+    lines = RunFolder(storage, finished[0].name).stats()
+    assert [line["step"] for line in lines] == [1, 2, 4]
+    assert lines[-1]["running"] == pytest.approx(finished[0].objective, abs=1e-5)
+    client = MlflowClient(settings.tracking_uri)
+    assert client.get_metric_history(finished[0].run_id, "ndcg_at_10")[-1].value == pytest.approx(
+        1 - finished[0].objective
+    )

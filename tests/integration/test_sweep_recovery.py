@@ -18,8 +18,8 @@ from tests.waiting import wait_for
 from trainables.generator.optimizer import set_rate
 from trainables.generator.run_folder import RunFolder
 from tuning.config import SweepConfig
+from tuning.generator.subject import SUBJECT, space
 from tuning.journal import Journal
-from tuning.space import SearchSpace
 from tuning.sweep import resume_sweep, run_sweep
 
 pytestmark = pytest.mark.faults
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.faults
 DRIVER = """
 import sys
 from cluster.settings import Settings
-from tests.integration.test_sweep_recovery import BASE, SWEEP
+from tests.integration.test_sweep_recovery import BASE, SUBJECT, SWEEP
 from tuning.sweep import run_sweep
-run_sweep(Settings.load(), "tiny", SWEEP, BASE)
+run_sweep(Settings.load(), SUBJECT, "tiny", SWEEP, BASE)
 """
 BASE = replace(TINY, batch_size=2)
 SWEEP = SweepConfig(
-    name="s", trials=3, steps=28, concurrency=1, scheduler="none", space=SearchSpace(batch_size=(2,))
+    name="s", trials=3, steps=28, concurrency=1, scheduler="none", space=space(batch_size=(2,))
 )
 
 
@@ -86,9 +86,9 @@ def test_a_trial_that_falls_behind_goes_on_from_a_better_one_with_another_rate(s
     make_tiny_shop(storage, viewers=0)
     sweep = replace(
         SWEEP, name="p", trials=4, concurrency=2, steps=16, scheduler="pbt", search="random",
-        space=SearchSpace(batch_size=(2,), learning_rate=(1e-5, 1e-2)),
+        space=space(batch_size=(2,), learning_rate=(1e-5, 1e-2)),
     )  # fmt: skip
-    result = run_sweep(settings, "tiny", sweep, BASE)
+    result = run_sweep(settings, SUBJECT, "tiny", sweep, BASE)
 
     suggested = Journal(settings.storage_root, "p").points()
     rate = "optimizer.learning_rate"

@@ -11,17 +11,21 @@ import yaml
 from rich.console import Console
 
 from cluster import config
+from cluster.errors import InputError
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.run_folder import RunFolder, StatsSink
 from tuning.config import SweepConfig
+from tuning.generator.subject import SUBJECT, measures, running, space
 from tuning.importance import importance
 from tuning.journal import Journal
-from tuning.objective import CONTOURS, OBJECTIVE, RUNNING, STEP, STYLE, objective, running
+from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.outcome import TrialOutcome
 from tuning.pareto import pareto_front
+from tuning.recommender.subject import SUBJECT as RECOMMENDER
 from tuning.report import report
 from tuning.search import OptunaSearch
-from tuning.space import SearchSpace, apply, as_partial_config, settings_of
+from tuning.space import apply, as_partial_config, settings_of
+from tuning.sweep import planned
 from tuning.table import summary
 
 SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_size": 4}
@@ -29,23 +33,23 @@ SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_
 
 def test_settings_go_into_a_config_and_back_and_through_yaml(tmp_path):
     changed = apply(RestyleTrainConfig(), SETTINGS)
-    assert settings_of(changed) == SETTINGS
+    assert settings_of(changed, SUBJECT.space) == SETTINGS
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump(as_partial_config(SETTINGS)))
     assert config.load(RestyleTrainConfig, file) == changed
 
 
 @pytest.mark.parametrize(
-    ("space", "message"),
+    ("asked", "message"),
     [
-        pytest.param({"learning_rate": (0.0, 1.0)}, r"space.learning_rate is \[0.0, 1.0\]", id="zero"),
-        pytest.param({"content_weight": (2.0, 1.0)}, "both above 0", id="reversed"),
-        pytest.param({"batch_size": ()}, "give at least one size", id="no batch size"),
+        pytest.param({"learning_rate": (0.0, 1.0)}, "learning_rate begins at 0.0; a logarithmic range", id="zero"),
+        pytest.param({"content_weight": (2.0, 1.0)}, "content_weight goes from 2.0 to 1.0", id="reversed"),
+        pytest.param({"batch_size": (0, 4)}, r"batch_size are \[0, 4\]; give sizes of 1", id="no batch"),
     ],
 )
-def test_a_space_that_cannot_be_searched_is_refused(space, message):
+def test_a_space_that_cannot_be_searched_is_refused(asked, message):
     with pytest.raises(ValueError, match=message):
-        SearchSpace(**space)
+        space(**asked)
 
 
 def test_a_sweep_needs_a_trial():
@@ -59,7 +63,8 @@ def search(tmp_path):
     made = iter(range(1000))
 
     def searching(**settings):
-        return OptunaSearch(SweepConfig(**settings), Journal(str(tmp_path), f"s{next(made)}"), first=SETTINGS)
+        journal = Journal(str(tmp_path), f"s{next(made)}")
+        return OptunaSearch(planned(SUBJECT, SweepConfig(**settings)), journal, first=SETTINGS)
 
     return searching
 
@@ -78,11 +83,11 @@ def test_the_search_starts_at_the_base_and_repeats_itself_under_a_seed(search):
 
 
 def test_a_batch_size_outside_the_choices_is_drawn_instead(search):
-    assert search(space=SearchSpace(batch_size=(2,))).suggest("a")["settings"] == SETTINGS | {"batch_size": 2}
+    assert search(space=space(batch_size=(2,))).suggest("a")["settings"] == SETTINGS | {"batch_size": 2}
 
 
 def test_a_grid_walks_through_every_corner_once(search):
-    searching = search(search="grid", trials=8, space=SearchSpace(batch_size=(2, 4)))
+    searching = search(search="grid", trials=8, space=space(batch_size=(2, 4)))
     points = [tuple(searching.suggest(str(number))["settings"].values()) for number in range(8)]
     corners = {(rate, weight, size) for rate in (3e-4, 6e-3) for weight in (0.1, 2.0) for size in (2, 4)}
     assert {(round(rate, 7), round(weight, 7), size) for rate, weight, size in points} == corners
@@ -91,14 +96,14 @@ def test_a_grid_walks_through_every_corner_once(search):
 def test_a_search_taken_up_again_knows_what_was_tried_and_gives_lost_points_out_anew(tmp_path):
     """Tune's state is older than the journal: what was suggested since keeps its number and its settings."""
     journal = Journal(str(tmp_path / "home"), "s")
-    before = OptunaSearch(SweepConfig(), journal, first=SETTINGS)
+    before = OptunaSearch(planned(SUBJECT, SweepConfig()), journal, first=SETTINGS)
     points = [before.suggest(name)["settings"] for name in ("a", "b", "c")]
     before.on_trial_complete("a", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.9})
     before.save_to_dir(str(tmp_path))
     late = before.suggest("d")["settings"]
     before.on_trial_complete("d", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.4})
 
-    after = OptunaSearch(SweepConfig(), journal, first=SETTINGS)
+    after = OptunaSearch(planned(SUBJECT, SweepConfig()), journal, first=SETTINGS)
     after.restore_from_dir(str(tmp_path))
     states = optuna.trial.TrialState
     told = [(trial.state, trial.value, trial.params) for trial in after._study.trials]
@@ -112,7 +117,7 @@ def test_a_front_is_searched_by_both_measures(search):
     searching = search(objective="front")
     searching.suggest("a")
     searching.on_trial_result("a", {STEP: 5, RUNNING: 0.1})
-    searching.on_trial_complete("a", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.9, STYLE: 0.6, CONTOURS: 0.3})
+    searching.on_trial_complete("a", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.9, PARTS[0]: 0.6, PARTS[1]: 0.3})
     assert searching._study.trials[0].values == [0.6, 0.3]
 
 
@@ -150,7 +155,7 @@ def outcomes(count: int) -> list[TrialOutcome]:
         made.append(
             TrialOutcome(
                 name=f"s-{number:03d}", status="finished", settings=settings, objective=2 * style - 0.5,
-                style_distance=style, contour_loss=style - 0.5, **common,
+                parts=(style, style - 0.5), **common,
             )
         )  # fmt: skip
     ended = {"settings": SETTINGS, "objective": None}
@@ -160,10 +165,10 @@ def outcomes(count: int) -> list[TrialOutcome]:
 
 
 def test_the_setting_that_decides_is_the_important_one():
-    shares = importance(outcomes(20))
+    shares = importance(outcomes(20), SUBJECT.space)
     assert max(shares, key=shares.get) == "loss.content_weight"
     assert sum(shares.values()) == pytest.approx(1)
-    assert importance(outcomes(3)) == {}
+    assert importance(outcomes(3), SUBJECT.space) == {}
 
 
 def test_the_report_is_one_page_that_loads_nothing_and_shows_every_trial(storage):
@@ -174,7 +179,7 @@ def test_the_report_is_one_page_that_loads_nothing_and_shows_every_trial(storage
             sink.log(step, {"loss/style": 2.0 / step, "loss/edges": 0.5, "learning_rate": 1e-3})
         sink.close()
     best = min(trials[:6], key=lambda trial: trial.objective)
-    page = report(storage, SweepConfig(name="spring"), trials, best)
+    page = report(storage, SUBJECT, planned(SUBJECT, SweepConfig(name="spring")), trials, best)
     assert all(trial.name in page for trial in trials)
     assert page.count("data:image/svg+xml") == 5  # coordinates, front, curves, rates, importance
     assert "&lt;b&gt;NaN" in page
@@ -186,7 +191,20 @@ def test_neither_measure_depends_on_lambda():
     heavier = terms | {"loss/total": 9.0}
     assert running([terms]) == running([heavier]) == 2.5
     assert running([terms | {"loss/style": 100.0}, terms, terms, terms]) == 2.5  # the latest three reports
-    assert objective({"heldout/score": 1.25, "loss/total": 9.0}) == 1.25
+    said = {"heldout/score": 1.25, "heldout/style_distance": 0.75, "heldout/sobel_correlation": 0.5, "loss/total": 9.0}
+    assert measures(said) == {OBJECTIVE: 1.25, PARTS[0]: 0.75, PARTS[1]: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        pytest.param({"scheduler": "pbt"}, "choose --scheduler asha, median or none", id="pbt"),
+        pytest.param({"workers_per_trial": 2}, "leave --workers-per-trial out", id="workers"),
+    ],
+)
+def test_a_recommender_is_not_swept_in_ways_it_cannot_learn_in(asked, message):
+    with pytest.raises(InputError, match=message):
+        planned(RECOMMENDER, SweepConfig(steps=4, **asked))
 
 
 def test_the_summary_fits_a_terminal_and_puts_the_best_first():
@@ -197,7 +215,7 @@ def test_the_summary_fits_a_terminal_and_puts_the_best_first():
         TrialOutcome(name="s-002", status="finished", objective=0.7, **common),
     ]
     text = StringIO()
-    Console(file=text, width=80).print(summary("sweep", trials, 100))
+    Console(file=text, width=80).print(summary("sweep", trials, planned(SUBJECT, SweepConfig(steps=100))))
     assert "…" not in text.getvalue()
     rows = [line.split()[0] for line in text.getvalue().splitlines() if "100/100" in line]
     assert rows == ["002", "001", "000"]

@@ -155,15 +155,16 @@ def _starter(settings: Settings, registry: Registry, shop: DemoShop) -> ModelVer
 def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepResult:
     from trainables.generator.starter import starter_bundle
     from tuning.config import SweepConfig
-    from tuning.space import SearchSpace
+    from tuning.generator.subject import SUBJECT, space
     from tuning.sweep import run_sweep
     from tuning.table import LiveTable
 
-    space = SearchSpace(learning_rate=FINE_TUNING_RATES)
-    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8), space=space)
-    base = _fine_tuning_config()
-    with LiveTable("sweep", sweep.trials, sweep.steps, console) as table:
-        return run_sweep(settings, shop.dataset.name, sweep, base, start=starter_bundle(base.task), callbacks=(table,))
+    around = space(learning_rate=FINE_TUNING_RATES)
+    sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8), space=around)
+    base, data = _fine_tuning_config(), shop.dataset.name
+    start = starter_bundle(base.task)
+    with LiveTable("sweep", sweep, console) as table:
+        return run_sweep(settings, SUBJECT, data, sweep, base, start=start, callbacks=(table,))
 
 
 def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, sweep: SweepResult) -> TrainedModel:

@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,46 +16,15 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cluster.config import to_dict
-from cluster.settings import Settings
 from cluster.storage import Storage
 from trainables.generator.job import run_training
 from trainables.generator.ray_train import REPORTS
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.run_folder import RunFolder
-from tuning.objective import RUNNING, STEP, measures, running
+from tuning.generator.subject import measures, running
+from tuning.objective import RUNNING, STEP
 from tuning.space import apply
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialTask:
-    """What all trials of a sweep share; picklable."""
-
-    settings: Settings
-    sweep_name: str
-    data_name: str
-    base: RestyleTrainConfig
-    start: Path | None
-    """Bundle whose weights every trial begins with."""
-    workers: int
-    parent_run_id: str
-    exploits: bool
-    """Whether trials hand their checkpoints to Tune, so that others can go on from them."""
-
-
-def trial_name(sweep_name: str, number: int) -> str:
-    """Name of a trial, of its Train run and of its run in MLflow."""
-    return f"{sweep_name}-{number:03d}"
-
-
-def resources(workers: int, gpus: float) -> dict[str, float]:
-    """What Tune sets aside for a trial's own process.
-
-    With one worker the training runs in that process. With more it only waits for its Train run, which asks for what
-    its workers need; Tune takes no empty request, so it asks for a little memory.
-    """
-    if workers == 1:
-        return {"CPU": 1, "GPU": 1} if gpus >= 1 else {"CPU": 1}
-    return {"CPU": 0, "memory": 1024**2}
+from tuning.task import TrialTask
 
 
 def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
