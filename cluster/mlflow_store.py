@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,11 +38,12 @@ def connect(tracking_uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        _check_sqlite(tracking_uri)
         # The client makes the tables, and MLflow does not guard that against a second process.
         with exclusive(tracking_uri):
             client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
             client.search_registered_models(max_results=1)
-    except (OSError, MlflowException) as error:
+    except (OSError, sqlite3.Error, MlflowException) as error:
         fix = "check SHOPREEL_HOME or --tracking-uri"
         raise StorageError(f"cannot open the tracking store {tracking_uri}: {error}; {fix}") from error
     return client
@@ -60,6 +63,14 @@ def exclusive(tracking_uri: str) -> Iterator[None]:
     with file.with_name(f"{file.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _check_sqlite(tracking_uri: str) -> None:
+    """An error at once where the file cannot be opened or is no database: MLflow tries for two minutes."""
+    file = _sqlite_file(tracking_uri)
+    if file is not None and file.exists():
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA schema_version")
 
 
 def _sqlite_file(tracking_uri: str) -> Path | None:

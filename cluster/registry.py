@@ -204,10 +204,11 @@ class Registry:
             self._connection = connect(self._settings.tracking_uri)
         from mlflow.exceptions import MlflowException
         from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield self._connection
-        except (MlflowException, RequestException) as error:
+        except (MlflowException, RequestException, SQLAlchemyError) as error:
             raise StorageError(
                 f"the model registry at {self._settings.tracking_uri} failed: {error}; when it answers again, run the "
                 "same command"

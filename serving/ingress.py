@@ -67,8 +67,12 @@ class RecommenderOnServe:
 class GeneratorOnServe:
     """serving.shop.GeneratorClient over a deployment handle."""
 
-    def __init__(self, handle: DeploymentHandle, timeout_s: float, metrics: Metrics) -> None:
+    def __init__(
+        self, handle: DeploymentHandle, timeout_s: float, metrics: Metrics, *, may_sleep: bool = False
+    ) -> None:
+        """`may_sleep`: at rest no replica runs, and asking whether one is ready would wake it."""
         self._handle = handle
+        self._may_sleep = may_sleep
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._answered_at = -math.inf
@@ -137,7 +141,7 @@ class GeneratorOnServe:
         await call(self._handle, "load", model, timeout_s=self._timeout_s)
 
     async def ready(self) -> bool:
-        if time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
+        if self._may_sleep or time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
             return True  # a probe need not queue behind the renders that just prove it
         return await call(self._handle, "ready", timeout_s=READY_TIMEOUT_S)
 
@@ -165,7 +169,8 @@ class Ingress:
         metrics = Metrics()
         metrics.watch("shopreel_clip_cache_bytes", "Bytes of clips kept.", "tier", cache.sizes)
         metrics.watch("shopreel_replicas", "Replicas that run.", "deployment", running_replicas)
-        served = GeneratorOnServe(generator, args.render_timeout_s, metrics)
+        asleep = args.generator_replicas.min_replicas == 0
+        served = GeneratorOnServe(generator, args.render_timeout_s, metrics, may_sleep=asleep)
         registry = Registry(settings)
 
         async def load(reference: str) -> str:

@@ -25,7 +25,7 @@ def add(
         """Model versions the deployment began with, their metrics and lineage, and what is served now."""
         return {**model_cards, "serving": {**versions.models.model_dump(), "rollout": asdict(versions.rollout)}}
 
-    @app.put("/v1/models/generator", tags=["operation"], responses=responses(400, 507))
+    @app.put("/v1/models/generator", tags=["operation"], responses=responses(400, 503, 507))
     async def roll(request: RolloutRequest) -> RolloutOut:
         """Serve another version of the generator, to everyone or to a share of viewers, without a restart.
 

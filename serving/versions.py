@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cluster.errors import NotFoundError, ShopreelError
+from cluster.errors import NotFoundError, ShopreelError, StorageError
 from cluster.storage import Storage
 from serving.messages import Models
 from serving.problems import Problem
@@ -90,10 +90,14 @@ class Versions:
 
     async def roll(self, reference: str, share: float, *, shadow: bool = False) -> Rollout:
         """Serve a version to all viewers, try it on a share of them, or compare it on a share of renders. A Problem 422
-        says why it cannot be loaded; what was served goes on.
+        says why it cannot be loaded, 503 that the registry does not answer; what was served goes on.
         """
         try:
             version = await self._load(reference)
+        except StorageError as error:  # its text names addresses and folders
+            logger.error("%s cannot be served: %s", reference, error)
+            again = {"retry-after": "5"}
+            raise Problem(503, "the model registry does not answer; nothing has changed", headers=again) from error
         except (ShopreelError, Problem) as error:
             reason = error.detail if isinstance(error, Problem) else error
             raise Problem.field("reference", f"{reference} cannot be served: {reason}; nothing has changed") from error

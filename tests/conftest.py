@@ -36,10 +36,10 @@ def storage(settings: Settings) -> Storage:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server; the test is skipped where none can be started."""
-    with postgresql_server() as url:
-        if url is None:
+    with postgresql_server() as server:
+        if server is None:
             pytest.skip("PostgreSQL is not installed here")
-        yield url
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,12 +8,32 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+QUIET = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    start: tuple[str, ...]
+    stop: tuple[str, ...]
+
+    def crash(self) -> None:
+        """End it at once, as `kill -9` would: its connections break, its log is replayed when it starts."""
+        subprocess.run(self.stop, **QUIET)
+
+    def come_back(self) -> None:
+        """Start it again; returns when it answers."""
+        subprocess.run(self.start, **QUIET)
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str | None]:
-    """URL of a fresh server on a Unix socket, None where PostgreSQL is not installed."""
+def postgresql_server() -> Iterator[Server | None]:
+    """A fresh server on a Unix socket, None where PostgreSQL is not installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
     initdb, pg_ctl = (shutil.which(name, path=path) for name in ("initdb", "pg_ctl"))  # Debian keeps them off PATH
     if initdb is None or pg_ctl is None:
@@ -25,12 +45,16 @@ def postgresql_server() -> Iterator[str | None]:
         if user:
             os.chown(folder, 65534, 65534)
         data = Path(folder) / "data"
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([*user, initdb, "-D", data, "-U", "tests", "--auth=trust", "--no-sync"], **quiet)
+        subprocess.run([*user, initdb, "-D", data, "-U", "tests", "--auth=trust", "--no-sync"], **QUIET)
         options = f"-c listen_addresses='' -k {folder} -c fsync=off"
         control = [*user, pg_ctl, "-D", data, "-w", "-l", f"{folder}/log"]
-        subprocess.run([*control, "-o", options, "start"], **quiet)
+        server = Server(
+            f"postgresql+psycopg://tests@/postgres?host={folder}",
+            start=(*control, "-o", options, "start"),
+            stop=(*control, "-m", "immediate", "stop"),
+        )
+        server.come_back()
         try:
-            yield f"postgresql+psycopg://tests@/postgres?host={folder}"
+            yield server
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+            server.crash()

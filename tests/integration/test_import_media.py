@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from cluster.errors import InputError, StorageError
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from tests.media import numbered_clip, photo_bytes, read_numbers, textured_photo, write_bad_photos
+from tests.small_disk import disk_of
 from trainables.data.camera import CameraOptions
 from trainables.data.dataset import Dataset
 from trainables.data.importers.clips import import_clips
@@ -89,15 +88,8 @@ def test_nothing_usable_is_reported_as_such(storage: Storage, tmp_path: Path) ->
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("this machine does not let tests mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk_of(2, tmp_path / "disk") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_a_storage_error_and_what_was_stored_stays(small_disk: Path, tmp_path: Path) -> None:

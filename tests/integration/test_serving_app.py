@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import signal
 import sqlite3
 import threading
 import time
@@ -14,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import av
@@ -31,6 +27,7 @@ from serving.problems import MEDIA_TYPE
 from serving.run import APP_NAME, serve_app
 from tests.e2e.tiny_models import make_shop, register_generator
 from tests.e2e.tiny_shop import FRAMES, NAME, PRODUCTS, SIDE, clip_frames
+from tests.serving_processes import REPLICA, kill, pids
 from tests.waiting import free_port, wait_for
 from trainables.data.video import encode_mp4
 
@@ -336,43 +333,19 @@ def test_rolling_to_another_version_fails_no_request(
     assert "versions: 1, 2" in refused.json()["detail"]
 
 
-def replica_pids(deployment: str) -> set[int]:
-    """Processes of a deployment's replicas in this test's own Ray: children of a raylet that is a child of ours."""
-    title = f"ray::ServeReplica:{APP_NAME}:{deployment}"
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if title in (folder / "cmdline").read_text() and parent(parent(int(folder.name))) == os.getpid():
-                found.add(int(folder.name))
-    return found
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def kill(deployment: str) -> None:
-    """SIGKILL to every replica of a deployment."""
-    victims = replica_pids(deployment)
-    assert victims
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: replica_pids(deployment) - victims, f"another process for the {deployment}")
-
-
 def test_killed_generator_costs_no_request(client: httpx.Client, base_url: str) -> None:
     """kill -9 under load: its requests are sent again to its successor; the other replicas live on."""
-    others = {name: replica_pids(name) for name in ("recommender", "ingress")}
+    others = {name: pids(REPLICA.format(name)) for name in ("recommender", "ingress")}
     with load_on_clips(base_url, clients=3) as statuses:
         wait_for(lambda: statuses[200] > 5, "renders")
-        kill("generator")
+        kill(REPLICA.format("generator"))
         served = statuses[200]
         assert client.post("/v1/recommend", json={"viewer": "calm"}).status_code == 200
         feed = client.post("/v1/feed", json={"viewer": "calm", "k": 2, "wait": 0})
         assert (feed.status_code, len(feed.json()["items"])) == (200, 2)
         wait_for(lambda: statuses[200] > served + 3, "renders by the successor")
     assert set(statuses) == {200}
-    assert {name: replica_pids(name) for name in others} == others
+    assert {name: pids(REPLICA.format(name)) for name in others} == others
 
 
 @contextmanager
@@ -408,7 +381,7 @@ def test_killed_replica_loses_no_acknowledged_event(base_url: str, settings: Set
     """
     with viewers_at_work(base_url, clients=3) as (statuses, acknowledged):
         wait_for(lambda: len(acknowledged) > 10, "events")
-        kill(deployment)
+        kill(REPLICA.format(deployment))
         before = len(acknowledged)
         wait_for(lambda: len(acknowledged) > before + 10, "events after the kill")
     failed = statuses.total() - statuses[200] - statuses[202]

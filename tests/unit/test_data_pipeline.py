@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from PIL import Image
 
 from cluster.storage import Storage
 from tests.media import clip_with_tone, numbered_clip, photo_bytes, read_numbers, textured_photo, write_bad_photos
+from tests.small_disk import disk_of
 from trainables.data.camera import CameraOptions
 from trainables.data.dataset import Dataset
 from trainables.data.importers.catalogue import PHOTO_SUFFIXES, read_catalogue
@@ -131,16 +130,8 @@ def test_a_file_that_vanishes_is_set_aside(storage: Storage, tmp_path: Path) -> 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine does not let tests mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk_of(1, tmp_path / "disk") as folder:
+        yield folder
 
 
 def test_a_full_disk_fails_with_the_path_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.errors import InputError, NotFoundError
+from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.mlflow_store import connect
 from cluster.registry import PromotionRefusedError, Registry
 from cluster.settings import Settings
@@ -188,3 +188,13 @@ def test_two_processes_on_a_new_store_register_every_version_once(tmp_path):
     numbers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     assert sorted(numbers[0] + numbers[1]) == [1, 2, 3, 4]
     assert [version.version for version in Registry(settings_at(tmp_path)).versions("generator")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("content", [b"no database at all, " * 99, None], ids=["other-file", "folder"])
+def test_a_store_that_cannot_be_opened_is_named_at_once(settings, content):
+    """MLflow itself tries for two minutes."""
+    file = Path(settings.tracking_uri.removeprefix("sqlite:///"))
+    file.unlink(missing_ok=True)
+    file.mkdir(parents=True) if content is None else file.write_bytes(content)
+    with pytest.raises(StorageError, match="cannot open the tracking store"):
+        Registry(settings).resolve("generator/1")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cluster.errors import InputError, NotFoundError
+from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.storage import Storage
 from serving import versions
 from serving.contracts import RenderError, RenderRequest
@@ -165,3 +165,12 @@ def test_replica_says_which_version_it_cannot_load_and_no_path() -> None:
     with pytest.raises(RenderError, match=r"generator/9 cannot be loaded \(InputError\)") as failed:
         asyncio.run(replica().load("generator/9"))
     assert "secret" not in str(failed.value)
+
+
+def test_a_registry_that_does_not_answer_is_503_and_nothing_of_it_is_told(site: Site) -> None:
+    site.generator.failure = StorageError("the model registry at sqlite:////home/shop/mlflow.db failed: locked")
+    answer = site("PUT", "/v1/models/generator", json={"reference": "generator/4"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "sqlite" not in answer.text
+    site.generator.failure = None
+    assert served_by(site) == "generator/3"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from serving.contracts import Refusal, RenderRequest
+from serving.contracts import Refusal, RenderError, RenderRequest
 from serving.generator import GeneratorReplica, Sourced
 from tests.e2e.tiny_shop import clip_frames
 from trainables.data.style_code import CODE_DIM
@@ -44,6 +44,27 @@ def request(strength: float = 1.0, *, ruin: bool = False) -> Sourced:
 
 def frames_of(mp4: bytes) -> np.ndarray:
     return decode_clip(mp4, DecodeOptions(num_frames=len(FRAMES), size=64, max_dead_seconds=0)).frames_THWC
+
+
+class PoisonedRestyler(FakeRestyler):
+    """Fails any batch with a black clip in it."""
+
+    def restyle(self, clips: list[np.ndarray], codes_BS: np.ndarray, strengths: np.ndarray) -> list[np.ndarray]:
+        if any(not clip.any() for clip in clips):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        return super().restyle(clips, codes_BS, strengths)
+
+
+def test_a_poisoned_item_fails_alone_in_its_batch() -> None:
+    """The batch as a whole fails; its neighbours are rendered one by one, and what went wrong inside is not told."""
+    poisoned = PoisonedRestyler(ruin=False)
+    fine, asked = request(), request().request
+    batch = [Sourced(asked, frames, 12.0, poisoned) for frames in (FRAMES, np.zeros_like(FRAMES), FRAMES)]
+    first, second, third = replica()._render_all(batch)
+    (alone,) = replica()._render_all([fine])
+    assert first == third == alone
+    assert isinstance(second, RenderError)
+    assert "CUDA" not in str(second)
 
 
 def test_a_usable_render_says_where_it_comes_from() -> None:
