@@ -111,7 +111,7 @@ def _changed_rates(stats: Stats) -> str:
         if lines
     }
     caption = "Warm-up, decay, and any change on the way."
-    return plot(plots.rates(rates), "Learning rate of every trial by step", caption)
+    return "<h2>Learning rates</h2>" + plot(plots.rates(rates), "Learning rate of every trial by step", caption)
 
 
 def _clips(storage: Storage, finished: Sequence[TrialOutcome]) -> str:
