@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from cluster.config import override
 from cluster.storage import Storage
 from tests.generator_tiny import TINY, cpu_fabric, differences
+from tests.report_killer import KillAtReport
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.errors import TrainingDiverged
@@ -96,6 +98,26 @@ def test_a_killed_worker_resumes_from_the_last_checkpoint_to_the_same_bits(shop,
     assert [line["step"] for line in folder.stats()] == list(range(1, STEPS + 1))
     losses = [[line["loss/total"] for line in run.stats()] for run in (uninterrupted, folder)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("place", "rank"), [("before", 0), ("in", 0), ("others in", 1), ("after", 1), ("after", 0)])
+def test_a_worker_killed_around_report_costs_nothing(shop, uninterrupted, tmp_path, place, rank):
+    """SIGKILL before, in and right after `ray.train.report`, at a step whose checkpoint is still being written: the run
+    does not hang, and ends with the weights and the record of one that nobody disturbed.
+    """
+    from trainables.generator.ray_train import train_on_ray
+
+    name = f"killed-{place.replace(' ', '-')}-{rank}"
+    folder = RunFolder(shop.storage, name)
+    task = replace(task_of(shop, name), sink=KillAtReport(str(tmp_path), rank, step=8, place=place))
+    train_on_ray(task, training_products(shop), workers=2)
+
+    assert (tmp_path / "killed").exists()
+    workers = shop.storage.read_json(folder.path("workers.json"))
+    assert {worker["resumed_from"] for worker in workers} <= {4, 8}
+    assert differences(uninterrupted.checkpoints.load(LAST), folder.checkpoints.load(LAST)) == []
+    assert [line["step"] for line in folder.stats()] == list(range(1, STEPS + 1))
 
 
 def test_with_and_without_ray_one_worker_has_the_same_losses(shop, ray_local):
