@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install demo test test-faults lint system-packages
+.PHONY: install demo test test-faults soak lint system-packages
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,8 @@ system-packages:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql) \
 	  || echo "PostgreSQL cannot be installed here (apt-get as root is needed); its tests will be skipped"
+	@command -v redis-server >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server) \
+	  || echo "Redis cannot be installed here (apt-get as root is needed); its tests will be skipped"
 
 test: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest $(ARGS)
@@ -39,6 +41,10 @@ test: $(VENV)/.installed-dev system-packages
 # What takes minutes: killed drivers, a full disk, sweeps taken up again, the chain on S3 and PostgreSQL.
 test-faults: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest -m faults $(ARGS)
+
+# Twenty minutes of training with a worker killed every minute; ARGS="--minutes 4 --kill-every 30" for less.
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -34,9 +34,19 @@ RAY_ENVIRONMENT = {
 """Set before Ray starts; a cluster that is started elsewhere should carry the same (see the manifests)."""
 
 
-def export_environment() -> None:
+ONE_MACHINE = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE")
+"""Of these, what would cut the nodes of a cluster off from each other."""
+
+CLUSTER_ENVIRONMENT = {name: value for name, value in RAY_ENVIRONMENT.items() if name not in ONE_MACHINE} | {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"
+}
+"""The same for processes of a cluster of several machines."""
+
+
+def export_environment(ray_address: str | None = None) -> None:
     """Put the defaults into this process's environment; what is already set stays."""
-    for name, value in RAY_ENVIRONMENT.items():
+    local = ray_address is None or ray_address.startswith(("127.0.0.1", "localhost", "local"))
+    for name, value in (RAY_ENVIRONMENT if local else CLUSTER_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
 
 
@@ -46,7 +56,7 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
 
     `num_cpus` and `num_gpus` are logical resources of a Ray started here; None counts the machine's own.
     """
-    export_environment()
+    export_environment(settings.ray_address)
     import ray
 
     if ray.is_initialized():

@@ -11,12 +11,22 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.fs as pafs
 
 from cluster.errors import NotFoundError, StorageError
+
+S3_ATTEMPTS = 8
+"""Of one request, with growing pauses in between."""
+
+ERROR_DOES_NOT_FIT = "Failed to flush response stream"
+"""What Arrow says of a busy store whose excuse is longer than the bytes that were asked for; it does not try again."""
+
+T = TypeVar("T")
 
 
 class Storage:
@@ -25,7 +35,8 @@ class Storage:
     def __init__(self, root: str) -> None:
         self.root = root
         if "://" in root:
-            self.filesystem, self.base = pafs.FileSystem.from_uri(root)
+            filesystem, self.base = pafs.FileSystem.from_uri(root)
+            self.filesystem = _patient(filesystem)
         else:
             self.filesystem, self.base = pafs.LocalFileSystem(), str(Path(root).resolve())
 
@@ -43,34 +54,53 @@ class Storage:
         return self.path(relative) if self.is_local else f"{self.root.rstrip('/')}/{relative}".rstrip("/")
 
     def exists(self, relative: str) -> bool:
-        return self.filesystem.get_file_info(self.path(relative)).type != pafs.FileType.NotFound
+        with self._answering("look for", relative):
+            return self.filesystem.get_file_info(self.path(relative)).type != pafs.FileType.NotFound
 
     def list(self, relative: str) -> list[str]:
         """Names directly below a folder, sorted; empty where the folder is missing."""
         selector = pafs.FileSelector(self.path(relative), allow_not_found=True)
-        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+        with self._answering("list", relative):
+            return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def read_bytes(self, relative: str) -> bytes:
-        try:
+        def read() -> bytes:
             with self.filesystem.open_input_file(self.path(relative)) as source:
                 return source.read()
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{self.uri(relative)} does not exist") from error
+
+        return self.reading(relative, read)
+
+    def reading(self, relative: str, read: Callable[[], T]) -> T:
+        """What `read` gets from the file or folder at that path through `filesystem`.
+
+        NotFoundError where it is not there, StorageError where it cannot be read.
+        """
+        with self._answering("read", relative):
+            try:
+                for _ in range(S3_ATTEMPTS):
+                    try:
+                        return read()
+                    except OSError as error:
+                        if ERROR_DOES_NOT_FIT not in str(error):
+                            raise
+                return read()
+            except FileNotFoundError as error:
+                raise NotFoundError(f"{self.uri(relative)} does not exist") from error
 
     def write_bytes(self, relative: str, data: bytes) -> None:
         """Write whole or not at all: a temporary name first, then a rename."""
         target = self.path(relative)
         temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-        try:
-            self.filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
-            with self.filesystem.open_output_stream(temporary) as sink:
-                sink.write(data)
-            self.filesystem.move(temporary, target)
-        except OSError as error:
-            self._discard(temporary)
-            raise StorageError(
-                f"cannot write {self.uri(relative)}: {error}; free space or set SHOPREEL_HOME"
-            ) from error
+        with self._answering("write", relative):
+            try:
+                self.filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
+                with self.filesystem.open_output_stream(temporary) as sink:
+                    sink.write(data)
+                self.filesystem.move(temporary, target)
+            except OSError:
+                with suppress(OSError):  # the first error is the one to act on
+                    self._discard(temporary)
+                raise
 
     def read_json(self, relative: str) -> Any:
         return json.loads(self.read_bytes(relative))
@@ -80,12 +110,30 @@ class Storage:
 
     def delete(self, relative: str) -> None:
         """Remove a file or a whole folder; a missing one is fine."""
-        info = self.filesystem.get_file_info(self.path(relative))
-        if info.type == pafs.FileType.Directory:
-            self.filesystem.delete_dir(info.path)
-        elif info.type == pafs.FileType.File:
-            self.filesystem.delete_file(info.path)
+        with self._answering("delete", relative), suppress(FileNotFoundError):
+            info = self.filesystem.get_file_info(self.path(relative))
+            if info.type == pafs.FileType.Directory:
+                self.filesystem.delete_dir(info.path)
+            elif info.type == pafs.FileType.File:
+                self.filesystem.delete_file(info.path)
+
+    @contextmanager
+    def _answering(self, what: str, relative: str) -> Iterator[None]:
+        """What the filesystem fails to do becomes an error that names the file."""
+        try:
+            yield
+        except OSError as error:
+            fix = "free space or set SHOPREEL_HOME" if self.is_local else "see that it answers, or set SHOPREEL_HOME"
+            raise StorageError(f"cannot {what} {self.uri(relative)}: {error}; {fix}") from error
 
     def _discard(self, path: str) -> None:
         if self.filesystem.get_file_info(path).type == pafs.FileType.File:
             self.filesystem.delete_file(path)
+
+
+def _patient(filesystem: pafs.FileSystem) -> pafs.FileSystem:
+    """The same filesystem, trying again for some 20 s where an S3 store says that it is busy or broken."""
+    if not isinstance(filesystem, pafs.S3FileSystem):
+        return filesystem
+    _, (options,) = filesystem.__reduce__()
+    return pafs.S3FileSystem(**options, retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS))

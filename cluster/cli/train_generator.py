@@ -27,6 +27,9 @@ def command(
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Train on Ray, or in this process.")] = True,
     styles: Annotated[Path | None, typer.Option(help="Folder of pictures: looks to learn besides the presets.")] = None,
     start: Annotated[str | None, typer.Option(help="Weights to begin with: starter, or a bundle folder.")] = None,
+    max_failures: Annotated[
+        int, typer.Option(min=-1, help="Restarts after failed workers, -1: any number; preemptions are free.")
+    ] = 3,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster; default: Ray started on this machine.")] = None,
 ) -> None:
@@ -75,6 +78,7 @@ def command(
             on_step=on_step,
             styles=str(styles) if styles else None,
             start=start_bundle(start, task),
+            max_failures=max_failures,
         )
     console = Console()
     console.print(_table(trained.metrics))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.manifests.description import ClusterDescription
-from cluster.runtime import RAY_ENVIRONMENT
+from cluster.runtime import CLUSTER_ENVIRONMENT
 
 GPU = "nvidia.com/gpu"
 HEAD_PORTS = {
@@ -18,8 +18,6 @@ HEAD_PORTS = {
     "dash-metrics": 44227,  # of the dashboard
 }
 WORKER_PORTS = {"metrics": 8080}
-_ONE_MACHINE = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE")
-"""Settings of a Ray on one machine that would cut a cluster's nodes off from each other."""
 
 
 def environment(description: ClusterDescription) -> dict[str, str]:
@@ -30,8 +28,7 @@ def environment(description: ClusterDescription) -> dict[str, str]:
         "SHOPREEL_TRACKING_URI": stores.tracking_uri,
         "SHOPREEL_EVENT_STORE": stores.event_store,
     }
-    variables |= {name: value for name, value in RAY_ENVIRONMENT.items() if name not in _ONE_MACHINE}
-    variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"
+    variables |= CLUSTER_ENVIRONMENT
     if description.token_secret is None:
         variables["RAY_AUTH_MODE"] = "disabled"  # otherwise KubeRay sets it, and the token, itself
     return variables

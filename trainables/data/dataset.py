@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,19 @@ class Dataset:
             raise NotFoundError(
                 f"dataset {self.name!r} has no {table}; import some with `shopreel import … --as {self.name}`"
             )
-        return pads.dataset(files, filesystem=self.storage.filesystem, schema=schemas.TABLES[table]).to_table(
-            columns=columns
+        schema = schemas.TABLES[table]
+        return self.storage.reading(
+            self.folder(table),
+            lambda: pads.dataset(files, filesystem=self.storage.filesystem, schema=schema).to_table(columns=columns),
         )
 
     def count(self, table: str) -> int:
         files = self.files(table)
-        return pads.dataset(files, filesystem=self.storage.filesystem).count_rows() if files else 0
+        if not files:
+            return 0
+        return self.storage.reading(
+            self.folder(table), lambda: pads.dataset(files, filesystem=self.storage.filesystem).count_rows()
+        )
 
     def keys(self, table: str) -> set[str]:
         """Keys already stored; imports drop them."""
@@ -137,8 +144,12 @@ class Dataset:
         if product_id not in index:
             raise NotFoundError(f"dataset {self.name!r} has no clip of product {product_id!r}")
         path, group, row = index[product_id]
-        with self.storage.filesystem.open_input_file(path) as source:
-            table = pq.ParquetFile(source).read_row_group(group)
+
+        def read() -> pa.Table:
+            with self.storage.filesystem.open_input_file(path) as source:
+                return pq.ParquetFile(source).read_row_group(group)
+
+        table = self.storage.reading(self.folder("clips"), read)
         return clip_of_row(table.slice(row, 1).to_pylist()[0])
 
     def clips(self, product_ids: Iterable[str] | None = None) -> Iterable[Clip]:
@@ -151,14 +162,18 @@ class Dataset:
         if self._clip_rows is None:
             index: dict[str, tuple[str, int, int]] = {}
             for path in self.files("clips"):
-                with self.storage.filesystem.open_input_file(path) as source:
-                    reader = pq.ParquetFile(source)
-                    for group in range(reader.num_row_groups):
-                        products = reader.read_row_group(group, columns=["product_id"])["product_id"].to_pylist()
-                        for row, product_id in enumerate(products):
-                            index.setdefault(product_id, (path, group, row))
+                groups = self.storage.reading(self.folder("clips"), partial(self._products_by_group, path))
+                for group, products in enumerate(groups):
+                    for row, product_id in enumerate(products):
+                        index.setdefault(product_id, (path, group, row))
             self._clip_rows = index
         return self._clip_rows
+
+    def _products_by_group(self, path: str) -> list[list[str]]:
+        with self.storage.filesystem.open_input_file(path) as source:
+            reader = pq.ParquetFile(source)
+            groups = [reader.read_row_group(group, columns=["product_id"]) for group in range(reader.num_row_groups)]
+        return [group["product_id"].to_pylist() for group in groups]
 
 
 @dataclass(frozen=True)

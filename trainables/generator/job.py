@@ -46,14 +46,15 @@ def run_training(
     start: Path | None = None,
     register: bool = True,
     callbacks: Sequence[Any] = (),
+    max_failures: int = 3,
 ) -> TrainedModel:
     """Train on all but the held-out products, measure on those, and register the model as challenger.
 
-    A fresh run begins with the weights of the bundle `start`, where one is given.
-    A run of that name that was interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean
-    of the last tenth of the steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers
-    nothing; `callbacks` are Ray Train `UserCallback`s. `on_checkpoint` (without Ray) is called when a checkpoint is in
-    the storage, and training waits for that.
+    A fresh run begins with the weights of the bundle `start`, where one is given. A run of that name that was
+    interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean of the last tenth of the
+    steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers nothing; `callbacks` and
+    `max_failures` are those of `train_on_ray`. `on_checkpoint` (without Ray) is called when a checkpoint is in the
+    storage, and training waits for that.
     """
     generator, storage = task_named(config.task), Storage(settings.storage_root)
     dataset = Dataset.open(storage, data_name)
@@ -99,7 +100,10 @@ def run_training(
             from trainables.generator.ray_train import train_on_ray
 
             with ray_session(settings):
-                train_on_ray(task, training, workers=workers, on_step=on_step, callbacks=callbacks)
+                train_on_ray(
+                    task, training, workers=workers, on_step=on_step, callbacks=callbacks, max_failures=max_failures
+                )
+            run.set_tag("interruptions", json.dumps(folder.interruptions()))
         else:
             from lightning.fabric import Fabric
 

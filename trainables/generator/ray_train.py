@@ -29,6 +29,7 @@ from cluster.errors import InputError, ShopreelError
 from cluster.runtime import RAY_ENVIRONMENT
 from cluster.storage import Storage
 from trainables.generator.errors import TrainingDiverged
+from trainables.generator.interruptions import CountInterruptions
 from trainables.generator.run_folder import RunFolder
 from trainables.generator.sampler import shard
 from trainables.generator.worker import Assignment, work
@@ -36,6 +37,7 @@ from trainables.generator.worker import Assignment, work
 POLL_SECONDS = 0.5
 REPORTS = 20
 """Times a run reports to Ray Train (and Ray Tune above it), evenly spaced."""
+log = logging.getLogger(__name__)
 
 OnStep = Callable[[int, dict[str, float]], None]
 
@@ -95,8 +97,9 @@ def train_on_ray(
 ) -> None:
     """Run the task to its end; Ray must be up. Results are in the run's folder.
 
-    A worker that dies is replaced and all go on from the newest checkpoint, up to `max_failures` times. `on_step` is
-    called in this process, in order, within a second of each step. `callbacks` are Ray Train `UserCallback`s.
+    A worker that dies is replaced and all go on from the newest checkpoint, up to `max_failures` times, -1 for any
+    number; one that dies with a node that was announced to go away (preemption) does not count. `on_step` is called in
+    this process, in order, within a second of each step. `callbacks` are Ray Train callbacks.
     """
     if len(product_ids) < workers:
         raise InputError(f"{len(product_ids)} products cannot be shared by {workers} workers; use fewer workers")
@@ -111,14 +114,16 @@ def train_on_ray(
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
         run_config=RunConfig(
             name=task.run_name,
-            storage_path=folder.storage.uri("runs"),
+            storage_path=folder.storage.path("runs"),
+            storage_filesystem=folder.storage.filesystem,
             failure_config=FailureConfig(max_failures=max_failures),
-            callbacks=list(callbacks),
-            worker_runtime_env={"env_vars": RAY_ENVIRONMENT},
+            callbacks=[CountInterruptions(folder), *callbacks],
+            worker_runtime_env={"env_vars": {name: os.environ[name] for name in RAY_ENVIRONMENT if name in os.environ}},
         ),
         datasets={"products": ray.data.from_items([{"product_id": product_id} for product_id in product_ids])},
         dataset_config=RankShards(),
     )
+    before = folder.interruptions()
     with _Following(folder, on_step):
         try:
             trainer.fit()
@@ -126,8 +131,17 @@ def train_on_ray(
             raise ShopreelError(
                 f"run {task.run_name!r} failed on Ray after {max_failures} restarts: {error}"
             ) from error
+        finally:
+            _tell(folder, before, max_failures)
     if folder.storage.exists(folder.path("failure.json")):
         raise TrainingDiverged(folder.storage.read_json(folder.path("failure.json"))["message"])
+
+
+def _tell(folder: RunFolder, before: dict[str, int], max_failures: int) -> None:
+    preemptions, failures = (count - before[kind] for kind, count in folder.interruptions().items())
+    if preemptions or failures:
+        said = f"{preemptions} preemption{'s' * (preemptions != 1)} and {failures} failure{'s' * (failures != 1)}"
+        log.warning("run %r was interrupted by %s; %d failures are allowed", folder.name, said, max_failures)
 
 
 def _worker(settings: dict[str, Any]) -> None:

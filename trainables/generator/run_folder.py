@@ -1,5 +1,5 @@
 """The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/` and
-`checkpoints.json`, `sheets/`, `bundle/`.
+`checkpoints.json`, `interruptions.json`, `sheets/`, `bundle/`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,16 @@ class RunFolder:
         if not self.storage.exists(self.path("stats.jsonl")):
             return []
         return [json.loads(line) for line in self.storage.read_bytes(self.path("stats.jsonl")).decode().splitlines()]
+
+    def interruptions(self) -> dict[str, int]:
+        """How often workers had to be started again on Ray, over all commands of the run: `preemptions`, `failures`."""
+        path = self.path("interruptions.json")
+        return {"preemptions": 0, "failures": 0} | (self.storage.read_json(path) if self.storage.exists(path) else {})
+
+    def count_interruption(self, kind: str) -> None:
+        """One more of `preemptions` or `failures`."""
+        counts = self.interruptions()
+        self.storage.write_json(self.path("interruptions.json"), counts | {kind: counts[kind] + 1})
 
     def final_metrics(self, steps: int) -> dict[str, float]:
         """`steps` and the terms averaged over the last tenth of the steps."""
