@@ -77,13 +77,11 @@ def train(
     # Closed also when the training diverges or is stopped, so that its last numbers and checkpoint are kept.
     closing = contextlib.closing(sink) if rank == 0 else contextlib.nullcontext()
     with closing, CheckpointWriter(checkpoints, config.keep) as writer:
-
-        def attempt(slowed: bool) -> TrainResult:
-            calls = (on_step, on_average, on_checkpoint)
-            return _attempt(config, clips, fabric, sink, checkpoints, writer, styles, start, *calls, slowed)
-
+        loop = _Loop(
+            config, clips, fabric, sink, checkpoints, writer, styles, start, on_step, on_average, on_checkpoint
+        )  # fmt: skip
         try:
-            return attempt(slowed=False)
+            return loop.run(slowed=False)
         except TrainingDiverged as error:
             writer.wait()
             fabric.barrier()  # nobody looks for the newest checkpoint before it is written
@@ -92,57 +90,66 @@ def train(
                 raise
             step = state["step"] if state else 0
             log.warning("%s; going back to step %d with %g times the learning rate", error, step, SLOWED)
-            return attempt(slowed=True)
+            return loop.run(slowed=True)
 
 
-def _attempt(
-    config: TrainConfig,
-    clips: ClipSource,
-    fabric: Fabric,
-    sink: MetricSink,
-    checkpoints: Checkpoints,
-    writer: CheckpointWriter,
-    styles: Sequence[tuple[str, np.ndarray]],
-    start: Path | None,
-    on_step: Callable[[int, dict[str, float]], None] | None,
-    on_average: Callable[[int, nn.Module], None] | None,
-    on_checkpoint: Callable[[int, dict[str, float]], None] | None,
-    slowed: bool,
-) -> TrainResult:
-    """From the newest checkpoint to the end; one that was written by a slowed training goes on slowed."""
-    workers, rank = fabric.world_size, fabric.global_rank
-    measured: list[float] = []
-    state = checkpoints.newest()
-    slowed = slowed or bool(state and state.get("slowed"))
-    updates = task_named(config.task).updates(_slower(config) if slowed else config, fabric, styles, start)
-    sampler = ShardSampler(len(clips), seed=config.seed, rank=rank)
-    first = _resume(state, updates, sampler, workers, rank) if state else 0
-    with Batches(updates, clips, sampler, config.batch_size // workers, config.steps - first) as batches:
-        for step in range(first, config.steps):
-            began = time.perf_counter()
-            batch = batches.next()
-            waited = time.perf_counter() - began
-            seed_everything(config.seed, rank, step)
-            terms = updates.step(step, batch)
-            measured.append(_measure(config, terms))
-            done = step + 1
-            timed = terms | {"seconds": time.perf_counter() - began, "seconds_waiting_for_data": waited}
-            if rank == 0:
-                sink.log(done, timed)
-            if done % config.checkpoint_every == 0 or done == config.steps:
-                seed_everything(config.seed, rank, done)
-                state = _state(updates, batches.position, done, workers, slowed)
+@dataclass(frozen=True)
+class _Loop:
+    """The arguments of `train`, and the loop over them."""
+
+    config: TrainConfig
+    clips: ClipSource
+    fabric: Fabric
+    sink: MetricSink
+    checkpoints: Checkpoints
+    writer: CheckpointWriter
+    styles: Sequence[tuple[str, np.ndarray]]
+    start: Path | None
+    on_step: Callable[[int, dict[str, float]], None] | None
+    on_average: Callable[[int, nn.Module], None] | None
+    on_checkpoint: Callable[[int, dict[str, float]], None] | None
+
+    def run(self, *, slowed: bool) -> TrainResult:
+        """From the newest checkpoint to the end; one that was written by a slowed training goes on slowed."""
+        config, workers, rank = self.config, self.fabric.world_size, self.fabric.global_rank
+        state = self.checkpoints.newest()
+        slowed = slowed or bool(state and state.get("slowed"))
+        settings = _slower(config) if slowed else config
+        updates = task_named(config.task).updates(settings, self.fabric, self.styles, self.start)
+        sampler = ShardSampler(len(self.clips), seed=config.seed, rank=rank)
+        first = _resume(state, updates, sampler, workers, rank) if state else 0
+        measured: list[float] = []
+        with Batches(updates, self.clips, sampler, config.batch_size // workers, config.steps - first) as batches:
+            for step in range(first, config.steps):
+                began = time.perf_counter()
+                batch = batches.next()
+                waited = time.perf_counter() - began
+                seed_everything(config.seed, rank, step)
+                terms = updates.step(step, batch)
+                measured.append(_measure(config, terms))
+                done = step + 1
+                timed = terms | {"seconds": time.perf_counter() - began, "seconds_waiting_for_data": waited}
                 if rank == 0:
-                    writer.write(done, state, float(np.mean(measured)) if config.keep.lowest else None)
-                    if on_checkpoint is not None:
-                        writer.wait()
-                        on_checkpoint(done, timed)
-                measured.clear()
-            if rank == 0 and on_average is not None and (done % config.sheet_every == 0 or done == config.steps):
-                on_average(done, updates.ema.module)
-            if on_step is not None:
-                on_step(done, timed)
-    return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
+                    self.sink.log(done, timed)
+                if done % config.checkpoint_every == 0 or done == config.steps:
+                    seed_everything(config.seed, rank, done)
+                    state = _state(updates, batches.position, done, workers, slowed)
+                    self._write(done, state, measured, timed)
+                    measured.clear()
+                if rank == 0 and self.on_average and (done % config.sheet_every == 0 or done == config.steps):
+                    self.on_average(done, updates.ema.module)
+                if self.on_step is not None:
+                    self.on_step(done, timed)
+        return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
+
+    def _write(self, done: int, state: dict[str, Any], measured: list[float], terms: dict[str, float]) -> None:
+        """Give a checkpoint to the writer, on rank 0."""
+        if self.fabric.global_rank:
+            return
+        self.writer.write(done, state, float(np.mean(measured)) if self.config.keep.lowest else None)
+        if self.on_checkpoint is not None:
+            self.writer.wait()
+            self.on_checkpoint(done, terms)
 
 
 def _slower(config: TrainConfig) -> TrainConfig:
