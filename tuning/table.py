@@ -113,13 +113,15 @@ def _columns(title: str, space: Space) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for column in ("trial", *(axis.label for axis in space), "steps", "running", "held out", "state", "time"):
+    for column in ("#", *(axis.label for axis in space), "steps", "running", "held out", "state", "time"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     return table
 
 
 def _settings(settings: dict[str, float], space: Space) -> list[str]:
-    return [f"{settings[axis.name]:.2g}" for axis in space]
+    """Two digits, and never a power of ten where the number itself is as short."""
+    values = [settings[axis.name] for axis in space]
+    return [f"{value:.0f}" if 10 <= value < 10_000 else f"{value:.2g}" for value in values]
 
 
 def _number(value: float | None) -> str:

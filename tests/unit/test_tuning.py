@@ -207,15 +207,26 @@ def test_a_recommender_is_not_swept_in_ways_it_cannot_learn_in(asked, message):
         planned(RECOMMENDER, SweepConfig(steps=4, **asked))
 
 
-def test_the_summary_fits_a_terminal_and_puts_the_best_first():
-    common = {"settings": SETTINGS, "steps": 100, "running": 1.5, "seconds": 1234.0, "run_id": "r", "error": None}
+POINTS = {
+    SUBJECT: SETTINGS,
+    RECOMMENDER: {
+        "ease.l2": 2135.8, "ease.half_life_days": 122.1, "feedback.impression": 0.115, "history_half_life_days": 142.1,
+        "popularity.trend_strength": 0.024, "popularity_weight": 0.005,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("subject", "steps"), [(SUBJECT, 100), (RECOMMENDER, 4)], ids=["generator", "recommender"])
+def test_the_summary_fits_a_terminal_and_puts_the_best_first(subject, steps):
+    common = {"settings": POINTS[subject], "steps": steps, "running": 1.5, "seconds": 1234.0}
+    common |= {"run_id": "r", "error": None}
     trials = [
         TrialOutcome(name="s-000", status="stopped early", objective=None, **common),
         TrialOutcome(name="s-001", status="finished", objective=0.9, **common),
         TrialOutcome(name="s-002", status="finished", objective=0.7, **common),
     ]
     text = StringIO()
-    Console(file=text, width=80).print(summary("sweep", trials, planned(SUBJECT, SweepConfig(steps=100))))
+    Console(file=text, width=80).print(summary("sweep", trials, planned(subject, SweepConfig(steps=steps))))
     assert "…" not in text.getvalue()
-    rows = [line.split()[0] for line in text.getvalue().splitlines() if "100/100" in line]
+    rows = [line.split()[0] for line in text.getvalue().splitlines() if f"{steps}/{steps}" in line]
     assert rows == ["002", "001", "000"]

@@ -38,11 +38,11 @@ class RecommenderSubject(Subject):
     config_class = RecommenderTrainConfig
     space = (
         Axis(name="ease.l2", label="λ", low=10.0, high=3000.0),
-        Axis(name="ease.half_life_days", label="training days", low=5.0, high=180.0),
-        Axis(name="feedback.impression", label="impression", low=0.0, high=0.8, log=False),
-        Axis(name="history_half_life_days", label="history days", low=2.0, high=180.0),
+        Axis(name="ease.half_life_days", label="days", low=5.0, high=180.0),
+        Axis(name="feedback.impression", label="seen", low=0.0, high=0.8, log=False),
+        Axis(name="history_half_life_days", label="past", low=2.0, high=180.0),
         Axis(name="popularity.trend_strength", label="trend", low=0.0, high=1.2, log=False),
-        Axis(name="popularity_weight", label="popularity", low=0.0, high=0.25, log=False),
+        Axis(name="popularity_weight", label="pop", low=0.0, high=0.25, log=False),
     )
     parts = ("lost NDCG@10", "products never shown")
     shade = "popularity_weight"
