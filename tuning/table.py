@@ -60,7 +60,7 @@ class LiveTable(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         row = self._row(trial)
-        row.state, row.ended = "finished" if row.objective is not None else "stopped early", time.monotonic()
+        row.state, row.ended = "finished" if row.objective is not None else "stopped", time.monotonic()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         row = self._row(trial)
@@ -96,7 +96,7 @@ def summary(title: str, trials: Sequence[TrialOutcome], config: SweepConfig) -> 
             f"{trial.steps}/{config.steps}",
             _number(trial.running),
             _number(trial.objective),
-            trial.status,
+            trial.status.removesuffix(" early"),
             f"{trial.seconds:.0f} s",
             style="bold green" if rank == 0 and trial.objective is not None else "",
         )
