@@ -18,6 +18,9 @@ from tuning.objective import OBJECTIVE, RUNNING, STEP
 from tuning.outcome import TrialOutcome
 from tuning.space import Space
 
+ROOMY = 4
+"""Settings beside which 80 columns have room for the running measure."""
+
 
 @dataclass
 class _Row:
@@ -78,8 +81,7 @@ class LiveTable(Callback):
                 str(number),
                 *_settings(row.settings, self._space),
                 f"{row.step}/{self._steps}",
-                _number(row.running),
-                _number(row.objective),
+                *_measured(row.running, row.objective, self._space),
                 row.state,
                 f"{seconds:.0f} s",
             )
@@ -94,8 +96,7 @@ def summary(title: str, trials: Sequence[TrialOutcome], config: SweepConfig) -> 
             trial.name.rsplit("-", 1)[-1],
             *_settings(trial.settings, config.space),
             f"{trial.steps}/{config.steps}",
-            _number(trial.running),
-            _number(trial.objective),
+            *_measured(trial.running, trial.objective, config.space),
             trial.status.removesuffix(" early"),
             f"{trial.seconds:.0f} s",
             style="bold green" if rank == 0 and trial.objective is not None else "",
@@ -113,7 +114,8 @@ def _columns(title: str, space: Space) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for column in ("#", *(axis.label for axis in space), "steps", "running", "held out", "state", "time"):
+    measures = ("running", "held out") if len(space) <= ROOMY else ("held out",)
+    for column in ("#", *(axis.label for axis in space), "steps", *measures, "state", "time"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     return table
 
@@ -122,6 +124,10 @@ def _settings(settings: dict[str, float], space: Space) -> list[str]:
     """Two digits, and never a power of ten where the number itself is as short."""
     values = [settings[axis.name] for axis in space]
     return [f"{value:.0f}" if 10 <= value < 10_000 else f"{value:.2g}" for value in values]
+
+
+def _measured(running: float | None, objective: float | None, space: Space) -> list[str]:
+    return [_number(running), _number(objective)] if len(space) <= ROOMY else [_number(objective)]
 
 
 def _number(value: float | None) -> str:
