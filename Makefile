@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install demo test test-faults soak lint system-packages
+.PHONY: install demo test test-faults soak soak-serving lint system-packages
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,10 @@ test-faults: $(VENV)/.installed-dev system-packages
 # Twenty minutes of training with a worker killed every minute; ARGS="--minutes 4 --kill-every 30" for less.
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak $(ARGS)
+
+# Half an hour of mixed load: memory, file descriptors and temporary files of every serving process. Not for CI.
+soak-serving: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.serving_soak $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

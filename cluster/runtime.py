@@ -28,6 +28,8 @@ RAY_ENVIRONMENT = {
     # A proxy that died is looked for every 10 s by default, and nothing is served meanwhile.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Its builds send events to their maker unless told otherwise before they are imported.
+    "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "true",
     "TOKENIZERS_PARALLELISM": "false",
 }

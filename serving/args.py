@@ -12,6 +12,7 @@ from cluster.errors import InputError
 from cluster.settings import Settings
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.strict import Strict
+from serving.tracing import TracingArgs
 from trainables.recommender.reranking.rerank import RerankConfig
 from trainables.recommender.reranking.rules import Rules
 
@@ -102,6 +103,7 @@ class AppArgs(Strict):
     access: AccessArgs = Field(default_factory=AccessArgs, description="Who may ask.")
     limits: LimitArgs = Field(default_factory=LimitArgs, description="How much they may ask.")
     uploads: UploadArgs = Field(default_factory=UploadArgs, description="Bounds of uploads and their decoding.")
+    tracing: TracingArgs = Field(default_factory=TracingArgs, description="OpenTelemetry traces.")
     log_requests: bool = Field(
         False, description="Write a JSON line a request into the replicas' logs: method, route, status, time."
     )

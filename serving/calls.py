@@ -11,7 +11,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serving import deadlines
+from serving import deadlines, tracing
 from serving.problems import Problem
 from serving.render_queue import DeadlinePassedError
 
@@ -25,7 +25,7 @@ async def stream(handle: DeploymentHandle, method: str, *args: Any, timeout_s: f
     """
     messages = handle.options(stream=True)
     for last_try in (False, True):
-        response = getattr(messages, method).remote(*args)
+        response = getattr(messages, method).remote(*args, **tracing.carried())
         try:
             async with _answers(handle, timeout_s):
                 try:
@@ -48,11 +48,12 @@ async def call(handle: DeploymentHandle, method: str, *args: Any, timeout_s: flo
     Raises Problem 429 where the queue is full, 503 where no replica answers in `timeout_s` seconds, 504 where the
     caller's deadline passes before that; what was asked of the replica is then cancelled.
     """
-    async with _answers(handle, timeout_s):
-        try:
-            return await _attempt(handle, method, args)
-        except (ActorDiedError, ActorUnavailableError):
-            return await _attempt(handle, method, args)
+    with tracing.span(f"call {handle.deployment_name}.{method}"):
+        async with _answers(handle, timeout_s):
+            try:
+                return await _attempt(handle, method, args)
+            except (ActorDiedError, ActorUnavailableError):
+                return await _attempt(handle, method, args)
 
 
 @contextlib.asynccontextmanager
@@ -76,7 +77,7 @@ async def _answers(handle: DeploymentHandle, timeout_s: float) -> AsyncIterator[
 
 
 async def _attempt(handle: DeploymentHandle, method: str, args: tuple) -> Any:
-    response = getattr(handle, method).remote(*args)
+    response = getattr(handle, method).remote(*args, **tracing.carried())
     try:
         return await response
     except asyncio.CancelledError:

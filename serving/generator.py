@@ -19,6 +19,7 @@ import numpy as np
 from cluster.errors import ShopreelError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
+from serving import tracing
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.render_queue import RenderQueue, Served
@@ -61,6 +62,7 @@ class GeneratorReplica:
         from trainables.generator.restyle.restyler import Restyler
         from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate
 
+        tracing.start(args.tracing, "generator")
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
         self._dataset = Dataset.open(Storage(settings.storage_root), args.data)
@@ -78,6 +80,7 @@ class GeneratorReplica:
         warm_up = self._sourced(RenderRequest(code_S=code, strength=1.0, product_id=first))
         list(self._render_together([warm_up]))  # raises if broken
 
+    @tracing.traced("generator.render")
     async def render(self, request: RenderRequest) -> Served:
         """MP4 of the clip in the style asked for, or why it may not be shown; and what it took.
 
@@ -88,6 +91,7 @@ class GeneratorReplica:
             item, key=(request.model, item.frames_THWC.shape), deadline=request.deadline, priority=request.priority
         )
 
+    @tracing.traced("generator.stream")
     async def stream(self, request: RenderRequest) -> AsyncIterator[StreamStart | bytes | Served]:
         """StreamStart, pieces of fragmented MP4 while frames are being painted, and last what `render` gives.
 
@@ -110,10 +114,12 @@ class GeneratorReplica:
             streamed.abandon()
             rendering.cancel()
 
+    @tracing.traced("generator.load")
     async def load(self, model: str) -> None:
         """Have a version at hand, beside those that serve; RenderError says why it cannot be loaded."""
         await asyncio.to_thread(self._restyler, model)
 
+    @tracing.traced("generator.ready")
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
         return True

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cluster.errors import InputError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
+from serving import tracing
 from serving.args import AppArgs
 from serving.contracts import Answer
 from serving.event_store import EventStore
@@ -26,6 +27,7 @@ class RecommenderReplica:
         from trainables.recommender.bundle import load_model
         from trainables.recommender.reranking.rules import Rules
 
+        tracing.start(args.tracing, "recommender")
         settings = args.settings()
         dataset = Dataset.open(Storage(settings.storage_root), args.data)
         model = load_model(Registry(settings).fetch(version))
@@ -40,10 +42,12 @@ class RecommenderReplica:
             dataset.arrow("products"), shown, Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
         )
 
+    @tracing.traced("recommender.recommend")
     async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products that have a clip for this history, and the look to show them in."""
         return await asyncio.to_thread(self._recommend, history, k, now_ms)
 
+    @tracing.traced("recommender.similar")
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity."""
         return await asyncio.to_thread(self._live.recommender.similar, product_id, k)

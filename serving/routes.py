@@ -25,6 +25,7 @@ from serving import (
     problems,
     stream_routes,
     styles,
+    tracing,
     version_routes,
     viewer_routes,
 )
@@ -100,6 +101,8 @@ def build_http(
             allow_headers=["authorization", "content-type", "range", "x-request-id", "x-request-timeout"],
             expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
         )
+    if tracing.is_on():
+        app.add_middleware(tracing.Tracing)
     app.add_middleware(
         Door,
         json_bytes=limits.json_bytes,

@@ -64,6 +64,12 @@ class ServerError(ProblemError):
     """Any other 5xx, a full storage (507) among them."""
 
 
+class GatewayError(ProblemError):
+    """A 5xx that is no problem document: it comes from what stands in front of the server, whose process died or cannot
+    be reached. After the last try.
+    """
+
+
 _BY_STATUS: dict[int, type[ProblemError]] = {
     **dict.fromkeys((400, 408, 413, 415, 422), InvalidError),
     **dict.fromkeys((401, 403), AccessError),
@@ -82,8 +88,16 @@ def problem_of(response: httpx.Response) -> ProblemError:
     except ValidationError:
         said = f"the answer is no problem document: {response.text[:200]!r}"
         document = ProblemDocument(type="about:blank", title=response.reason_phrase, status=status, detail=said)
-    kind = _BY_STATUS.get(status, ServerError if status >= 500 else ProblemError)
-    return kind(document, response.headers.get("x-request-id", "unknown"), _retry_after_s(response.headers))
+        kind = GatewayError if status >= 500 else _kind(status)
+    else:
+        kind = _kind(status)
+    # Serve's own proxy repeats the header.
+    request_id = response.headers.get("x-request-id", "unknown").partition(",")[0]
+    return kind(document, request_id, _retry_after_s(response.headers))
+
+
+def _kind(status: int) -> type[ProblemError]:
+    return _BY_STATUS.get(status, ServerError if status >= 500 else ProblemError)
 
 
 def _retry_after_s(headers: httpx.Headers) -> float | None:

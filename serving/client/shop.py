@@ -36,8 +36,8 @@ class ShopClient:
     """A running shopreel, over HTTP. Safe to share between threads; close it, or use it as a context manager.
 
     Every method raises a ClientError: UnreachableError, or the ProblemError that stands for the server's answer.
-    Calls that change nothing by being repeated (all but starting a job) are tried again after 429, 503 and broken
-    connections.
+    Calls that change nothing by being repeated (all but starting a job) are tried again after 429, 503, a 5xx
+    of what stands in front of the server, and broken connections.
     """
 
     def __init__(

@@ -12,17 +12,28 @@ from typing import Any
 
 import httpx
 
-from serving.client.errors import BusyError, ProblemError, UnavailableError, UnreachableError, problem_of
+from serving.client.errors import (
+    BusyError,
+    GatewayError,
+    ProblemError,
+    UnavailableError,
+    UnreachableError,
+    problem_of,
+)
 
 GRACE_S = 1.0
 """What the server's answer to a passed deadline may take to arrive, beyond the deadline itself."""
 PINGED_S = 45.0
 """Longest silence of server-sent events: a living server says something every 15 s."""
+PASSING = (BusyError, GatewayError, UnavailableError)
+"""Answers worth another try."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryConfig:
-    """When calls that change nothing by being repeated are tried again: 429, 503, and servers that do not answer."""
+    """When calls that change nothing by being repeated are tried again: after 429, 503, a 5xx of what stands in front
+    of the server, and broken connections.
+    """
 
     tries: int = 5
     """Calls in all, ≥ 1; 1 never repeats."""
@@ -130,7 +141,7 @@ class Wire:
                 response.read()
                 response.close()
                 fault: ProblemError | UnreachableError = problem_of(response)
-                passing, asked_s = isinstance(fault, BusyError | UnavailableError), fault.retry_after_s
+                passing, asked_s = isinstance(fault, PASSING), fault.retry_after_s
             except httpx.TransportError as error:
                 fault, passing, asked_s = self._unreachable(error), True, None
                 fault.__cause__ = error

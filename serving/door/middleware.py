@@ -56,6 +56,7 @@ class Door:
         request_id = headers.get("x-request-id", "")
         if not (0 < len(request_id) <= 64 and request_id.isascii() and request_id.isprintable()):
             request_id = uuid.uuid4().hex
+        scope["request_id"] = request_id
         started = False
 
         async def dressed_send(message: Message) -> None:

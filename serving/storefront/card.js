@@ -34,7 +34,6 @@ export class Card {
     this.element.querySelector(".price").textContent = price(item.product.price);
     this.element.querySelector(".why").textContent = why(item);
     const button = this.element.querySelector("button");
-    button.setAttribute("aria-label", `${item.product.title}. ${why(item)}`);
     button.addEventListener("click", () => onChoose(this));
     this.element.classList.add("fresh");
     this.show(personalised);

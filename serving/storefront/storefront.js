@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 const state = { viewer: null, feed: null, cards: [], personalised: true, pending: null };
 
 async function main() {
+  showWaiting();
   const { viewers } = await api.start();
   const guest = { id: guestId(), label: viewers.length ? "Someone new" : "You" };
   $("viewers").replaceChildren(...[...viewers, guest].map(viewerButton));
@@ -37,12 +38,16 @@ function viewerButton(viewer) {
 async function watchAs(viewer) {
   state.viewer = viewer;
   for (const button of $("viewers").children) button.setAttribute("aria-pressed", String(button.dataset.viewer === viewer.id));
-  dropCards();
-  $("grid").replaceChildren(...Array.from({ length: SLATE }, waiting));
+  showWaiting();
   $("look").hidden = true;
   $("eyebrow").textContent = `For ${viewer.label}`;
   $("headline").textContent = "Putting your reel together";
   await refresh();
+}
+
+function showWaiting() {
+  dropCards();
+  $("grid").replaceChildren(...Array.from({ length: SLATE }, waiting));
 }
 
 async function refresh() {

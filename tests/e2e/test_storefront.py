@@ -15,6 +15,7 @@ from cluster.settings import Settings
 from serving.args import AppArgs
 from serving.event_store import EventStore
 from serving.run import serve_app
+from tests.axe import violations
 from tests.e2e.tiny_models import make_shop
 from tests.e2e.tiny_shop import NAME
 from tests.integration.test_serving_app import free_port
@@ -36,6 +37,14 @@ VIEWER = "viewer-1"
 TIMES = "Array.from(document.querySelectorAll('.card video'), (video) => video.currentTime)"
 PRODUCTS = "Array.from(document.querySelectorAll('.card:not(.waiting)'), (card) => card.dataset.product)"
 SOURCES = "Array.from(document.querySelectorAll('.card video'), (video) => new URL(video.src).pathname)"
+LAYOUT_SHIFT = """new Promise((resolve) => {
+    let sum = 0;
+    const add = (entries) => { for (const entry of entries) if (!entry.hadRecentInput) sum += entry.value; };
+    const observer = new PerformanceObserver((list) => add(list.getEntries()));
+    observer.observe({type: "layout-shift", buffered: true});
+    requestAnimationFrame(() => requestAnimationFrame(() => { add(observer.takeRecords()); resolve(sum); }));
+})"""
+"""Cumulative layout shift since the page was opened, without what follows a click."""
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +155,19 @@ def test_phone_has_two_columns_and_no_sideways_scrolling(page: Page) -> None:
     )
     assert len(set(lefts)) == 2
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("page", [(1440, 1000), (390, 844)], indirect=True, ids=["desktop", "phone"])
+def test_axe_finds_nothing_and_nothing_shifts(page: Page, base_url: str) -> None:
+    """Contrast, labels, roles and landmarks, on the page and on the API's description; while posters and clips arrive
+    nothing on the page moves.
+    """
+    wait_for(page, lambda: restyled(page), "all clips in the look")
+    assert page.evaluate(LAYOUT_SHIFT) < 0.01
+    assert violations(page) == []
+    page.goto(f"{base_url}/docs")
+    page.wait_for_selector(".route")
+    assert violations(page) == []
 
 
 def test_api_reference_lists_the_routes(page: Page, base_url: str) -> None:

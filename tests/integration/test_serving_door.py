@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +53,7 @@ def base_url(settings: Settings) -> Iterator[str]:
         access={"keys": "always"},
         limits={"key_rate": 1e6, "key_burst": 10**6, "body_seconds": 2},
         uploads={"max_bytes": 10**6},
+        tracing={"endpoint": f"file://{settings.storage_root}/traces"},
     )
     with serve_app(args.model_dump(), port=free_port()) as url:
         yield url
@@ -102,6 +104,31 @@ def test_no_request_that_follows_or_breaks_the_description_makes_the_server_fail
         bare = httpx.request(operation.method, f"{admin.base_url}{operation.path.replace('{', '').replace('}', '')}")
         if operation.definition.raw["security"]:
             assert bare.status_code == 401, operation.label
+
+
+def test_one_request_is_one_trace_through_all_processes(admin: httpx.Client, settings: Settings) -> None:
+    """ingress → recommender and ingress → generator: spans of three processes, one trace, the request's id in each."""
+    wait_for(lambda: admin.get("/v1/models").status_code == 200, "the key opens")
+    events = [watch("tara", product, "vintage") for product in ("p01", "p04")]
+    assert admin.post("/v1/events", json=events).status_code == 202
+    request_id = admin.post("/v1/feed", json={"viewer": "tara", "k": 2}).headers.get_list("x-request-id")[0]
+
+    def names() -> set[tuple[str, str]]:
+        """Process and name of the spans of this request."""
+        files = Path(settings.storage_root, "traces").glob("*.jsonl")
+        spans = [(file.name.partition("-")[0], json.loads(line)) for file in files for line in file.open()]
+        mine = [(process, span) for process, span in spans if span["attributes"]["shopreel.request_id"] == request_id]
+        assert len({span["context"]["trace_id"] for _, span in mine}) <= 1
+        return {(process, span["name"]) for process, span in mine}
+
+    wanted = {
+        ("ingress", "POST /v1/feed"),
+        ("ingress", "call recommender.recommend"),
+        ("recommender", "recommender.recommend"),
+        ("ingress", "call generator.render"),
+        ("generator", "generator.render"),
+    }
+    wait_for(lambda: wanted <= names(), "spans of all three")
 
 
 def test_bombs_and_damage_are_refused_and_the_next_upload_is_served(admin: httpx.Client) -> None:

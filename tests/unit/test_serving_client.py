@@ -193,6 +193,7 @@ class Script:
         pytest.param([(429, {"retry-after": "3"}, PROBLEM), (200, {}, SLATE)], [3.0], id="429-with-seconds"),
         pytest.param([(503, {}, PROBLEM), (503, {}, PROBLEM), (200, {}, SLATE)], [0.25, 0.5], id="503-without"),
         pytest.param([None, (200, {}, SLATE)], [0.25], id="broken-connection"),
+        pytest.param([(500, {}, "Internal Server Error"), (200, {}, SLATE)], [0.25], id="a-proxy-s-own-500"),
     ],
 )
 def test_idempotent_calls_are_tried_again_when_the_server_says(answers: list, waits: list[float]) -> None:
@@ -215,7 +216,8 @@ def test_a_date_is_a_wait_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "asked"), [(429, BusyError, 3), (503, UnavailableError, 3), (507, ServerError, 1)]
+    ("status", "error", "asked"),
+    [(429, BusyError, 3), (503, UnavailableError, 3), (500, ServerError, 1), (507, ServerError, 1)],
 )
 def test_tries_are_bounded_and_other_faults_are_not_repeated(status: int, error: type, asked: int) -> None:
     script = Script([(status, {}, {**PROBLEM, "status": status})])

