@@ -60,7 +60,10 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
     """
     export_environment(settings.ray_address)
     import ray
+    from ray._private import ray_constants
 
+    # Ray reads this when it is imported, which may have been before.
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "1"
     if ray.is_initialized():
         yield
         return
