@@ -38,7 +38,7 @@ system-packages:
 test: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest $(ARGS)
 
-# What takes minutes: killed drivers, a full disk, sweeps taken up again, the chain on S3 and PostgreSQL.
+# What takes minutes: killed drivers, replicas and databases, a full disk, sweeps taken up again, the chain on S3 and PostgreSQL.
 test-faults: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
