@@ -138,8 +138,8 @@ def test_all_mistakes_of_all_files_are_named_at_once(rendered):
             *("rayjob-train.yaml", "--workers 1", "--worker 1"), "No such option: --worker", id="a job's option"
         ),
         pytest.param(
-            *("rayjob-tune.yaml", "tune generator --data", "tune recommender --data"),
-            "no command 'recommender'",
+            *("rayjob-tune.yaml", "tune generator --data", "tune generators --data"),
+            "no command 'generators'",
             id="the second command of a job",
         ),
         pytest.param(
