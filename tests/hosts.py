@@ -98,6 +98,8 @@ class Host:
             except ProcessLookupError:
                 continue  # it ended on its own
         wait_for(lambda: not self._pids(), f"{self.name} is dead", seconds=60)
+        # Hosts share one table of processes: Ray would take the others' for its own, which this file says still runs.
+        (self.folder / "ray_current_cluster").unlink(missing_ok=True)
 
     def _pids(self) -> list[int]:
         pids = [int(pid) for pid in run("ip", "netns", "pids", self.namespace).split()]

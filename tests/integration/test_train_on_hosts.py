@@ -98,6 +98,23 @@ def test_two_hosts_train_one_network_and_a_third_takes_over_when_one_is_cut_off(
     assert min(worker["resumed_from"] for worker in site.storage.read_json(folder.path("workers.json"))) >= 4
 
 
+def test_a_run_goes_on_after_its_head_was_killed(site):
+    """`kill -9` of everything on the head, the command among it, while two hosts train. A new head takes the state over
+    from Redis and the hosts stay with it; the same command goes on, and no step is lost or there twice.
+    """
+    a, b, _ = site.workers
+    rays = [a.ray(site.head, cpus=1), b.ray(site.head, cpus=1)]
+    folder = site.await_checkpoint("r", site.train(site.head, "r"))
+    site.head.kill()
+    site.start_head()
+    process = site.train(site.head, "r")
+    finished(process, site.head, "r")
+    assert_whole(folder)
+    assert site.used(folder) == {"a", "b"}
+    assert min(worker["resumed_from"] for worker in site.storage.read_json(folder.path("workers.json"))) >= 4
+    assert [ray.poll() for ray in rays] == [None, None]
+
+
 def test_preemption_is_no_failure(site):
     """A host is announced to go away (as a cloud does with spot machines) and goes away: the run goes on elsewhere,
     says so, and none of the failures it may have is used up.
