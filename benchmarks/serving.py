@@ -4,8 +4,8 @@ rendering processes of one thread each, on one machine that also runs the load.
 A request asks for 8 frames of 128 × 128 in a preset, at a strength that no request had before, so nothing is cached.
 The product checks, restyles, gates, encodes, stores and logs it, a peer restyles, gates and encodes. Rounds alternate;
 one in which other programs used more than 0.15 cores does not count. Also: what is asked a second time (the product's
-cache), a JSON route of about a millisecond against bare Ray Serve, cold start to the first 200, and resident memory. Ray
-Serve "with flags" has RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_ENABLE_HA_PROXY=1.
+cache), a JSON route of about a millisecond against bare Ray Serve, cold start to the first 200, and resident memory.
+Ray Serve "with flags" has RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_ENABLE_HA_PROXY=1.
 
 LitServe, BentoML and mosec are wanted here alone; give them an environment that sees this one:
 
@@ -102,7 +102,11 @@ def contenders(site: Site, peers: Path | None) -> dict[str, Contender]:
             root | {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": f"{site.home}/bentoml"},
         ),
         "mosec": Contender(
-            lambda port: [other, "-m", f"{package}.with_mosec", "--address", "127.0.0.1", "--port", str(port), "--timeout", "120000"], root
+            lambda port: [
+                other, "-m", f"{package}.with_mosec", "--address", "127.0.0.1", "--port", str(port), "--timeout",
+                "120000",
+            ],
+            root,
         ),
     }  # fmt: skip
 

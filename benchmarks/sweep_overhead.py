@@ -1,9 +1,9 @@
 """A sweep of short trials against the same trainings called one after the other: what a sweep costs beside its trials.
 
 The sweep is `shopreel tune generator` with a grid, no early stopping, one trial at a time; a trial trains, measures
-itself on held-out products and keeps its curve in MLflow. The bare trainings are the same loop and the same evaluation
-at the same points, in one process without Ray and MLflow, one thread each as a trial has. Overhead is the sweep's wall
-time over their sum, less one: Ray's start, the trials' start-up, MLflow, checkpoints, the report. Rounds alternate.
+itself on held-out products, draws its clips and keeps its curve in MLflow. The bare trainings are the same loop and the
+same evaluation at the same points, in one process without Ray and MLflow, one thread each as a trial has. Overhead is
+the sweep's wall time over their sum, less one: Ray's start, the trials' start-up, MLflow, the clips, the report.
 
     python -m benchmarks.sweep_overhead [--trials 6] [--steps 40] [--rounds 1]
 """
@@ -20,6 +20,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from cluster.mlflow_store import connect
 from cluster.pseudonym import Pseudonymiser
 from cluster.runtime import ray_session
 from cluster.settings import Settings
@@ -109,6 +110,7 @@ def main() -> None:
         settings = Settings.load({"SHOPREEL_HOME": home})
         with ray_session(settings):
             import_sample(Storage(home), DATA, Pseudonymiser.load(settings))
+        connect(settings.tracking_uri)  # makes its tables, once in the life of an installation
         for number in range(arguments.rounds):
             peer, ours = bare(home, trials, steps, number), sweep(home, trials, steps, number)
             overheads.append(ours / peer - 1)

@@ -6,7 +6,7 @@ are counted on rank 0 from the fifth step on; checkpoint and contact sheet at th
 second, at the same global batch, of two workers over one, each with the product's share of threads. Start-up (command
 to first step) is reported apart; a cluster is up already when a run is submitted, so Ray's own start is no part of it.
 
-    python -m benchmarks.training_ddp [--steps 24] [--rounds 4]
+    python -m benchmarks.training_ddp [--steps 60] [--rounds 4]
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def measured(starter: str, root: str, name: str, steps: int, workers: int) -> Ru
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--worker", nargs=2, metavar=("ROOT", "RUN"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

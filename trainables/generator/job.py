@@ -91,7 +91,7 @@ def run_training(
             storage_root=settings.storage_root,
             data_name=data_name,
             run_name=run_name,
-            shown=tuple(held_out[:SHEET_PRODUCTS]),
+            shown=tuple(held_out[: SHEET_PRODUCTS if register else SHEET_PRODUCTS // 2]),
             styles=str(Path(styles).resolve()) if styles else None,
             start=str(start.resolve()) if start else None,
             sink=MlflowSink(settings.tracking_uri, run.run_id),

@@ -35,8 +35,9 @@ from trainables.generator.sampler import shard
 from trainables.generator.worker import Assignment, work
 
 POLL_SECONDS = 0.5
-REPORTS = 20
-"""Times a run reports to Ray Train (and Ray Tune above it), evenly spaced."""
+REPORTS, LEAST_STEPS = 20, 5
+"""Times a run reports to Ray Train (and Ray Tune above it), and steps between two reports at the least: each goes
+through the controller, and the workers wait for it."""
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -137,6 +138,11 @@ def train_on_ray(
         raise TrainingDiverged(folder.storage.read_json(folder.path("failure.json"))["message"])
 
 
+def report_interval(steps: int) -> int:
+    """Steps between two reports; the first one comes within a quarter of the run."""
+    return max(1, steps // REPORTS, min(LEAST_STEPS, steps // 4))
+
+
 def _tell(folder: RunFolder, before: dict[str, int], max_failures: int) -> None:
     preemptions, failures = (count - before[kind] for kind, count in folder.interruptions().items())
     if preemptions or failures:
@@ -162,7 +168,7 @@ def _worker(settings: dict[str, Any]) -> None:
     )
     fabric.launch()
     product_ids = [row["product_id"] for row in ray.train.get_dataset_shard("products").iter_rows()]
-    every = max(1, task.config.steps // REPORTS)
+    every = report_interval(task.config.steps)
 
     def on_step(step: int, metrics: dict[str, float]) -> None:
         if step % every == 0 or step == task.config.steps:

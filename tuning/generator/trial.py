@@ -18,7 +18,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from cluster.config import to_dict
 from cluster.storage import Storage
 from trainables.generator.job import run_training
-from trainables.generator.ray_train import REPORTS
+from trainables.generator.ray_train import report_interval
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.run_folder import RunFolder
 from tuning.generator.subject import measures, running
@@ -84,7 +84,7 @@ def _reporting(
     Of a run that others may go on from, an `on_checkpoint`: the newest checkpoint goes with the measure.
     """
     reported: list[Mapping[str, float]] = []
-    every = config.checkpoint_every if exploited else max(1, config.steps // REPORTS)
+    every = config.checkpoint_every if exploited else report_interval(config.steps)
 
     def on_step(step: int, terms: Mapping[str, float]) -> None:
         if step % every or step >= config.steps:
