@@ -139,8 +139,8 @@ def train_on_ray(
 
 
 def report_interval(steps: int) -> int:
-    """Steps between two reports; the first one comes within a quarter of the run."""
-    return max(1, steps // REPORTS, min(LEAST_STEPS, steps // 4))
+    """Steps between two reports; the first one comes within an eighth of the run."""
+    return max(1, steps // REPORTS, min(LEAST_STEPS, steps // 8))
 
 
 def _tell(folder: RunFolder, before: dict[str, int], max_failures: int) -> None:
