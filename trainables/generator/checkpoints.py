@@ -33,16 +33,17 @@ class Checkpoints:
         payload = buffer.getvalue()
         data = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
         name = f"step-{step:08d}.ckpt"
-        measures = self.measures()
+        measures, before = self.measures(), self.names()
         if measure is not None:
             # Before the file, so that no checkpoint is ever without its measure.
-            measures = {known: value for known, value in measures.items() if known in self.names()} | {name: measure}
+            measures = {known: value for known, value in measures.items() if known in before} | {name: measure}
             self.storage.write_json(f"{self.folder}.json", measures)
         self.storage.write_bytes(f"{self.folder}/{name}", data)
-        best = _by_measure(self.names(), measures)[:1]
+        names = sorted({*before, name})
+        best = _by_measure(names, measures)[:1]
         # What a killed process had begun to write goes as well: a folder has one writer.
         begun = [name for name in self.storage.list(self.folder) if name.endswith(".tmp")]
-        for old in [*(name for name in self.names()[:-newest] if name not in best), *begun]:
+        for old in [*(name for name in names[:-newest] if name not in best), *begun]:
             self.storage.delete(f"{self.folder}/{old}")
 
     def newest(self) -> dict[str, Any] | None:
