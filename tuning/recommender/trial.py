@@ -12,6 +12,7 @@ import pyarrow as pa
 from ray import tune
 
 from cluster.config import to_dict
+from cluster.errors import InputError
 from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset
@@ -55,6 +56,11 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
             part = _of_viewers(data, step / STEPS)
             model = train(config, part, preset_codes(), until_ms=boundary_ms)
             metrics = evaluate(Recommender(model), data, boundary_ms)
+            if not metrics["holdout_viewers"]:
+                raise InputError(
+                    f"no viewer of dataset {task.data_name!r} took to anything new in the newest tenth before the one "
+                    "that trainings are judged on; a sweep needs a longer log"
+                )
             told = {RUNNING: 1 - metrics["ndcg_at_10"]}
             sink.log(step, told)
             run.log_metrics(metrics, step=step)
