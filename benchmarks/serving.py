@@ -1,7 +1,8 @@
 """The product beside LitServe, BentoML, mosec, plain FastAPI and bare Ray Serve: the same render, the same request, two
 rendering processes of one thread each, on one machine that also runs the load.
 
-A request asks for 8 frames of 128 × 128 in a preset, at a strength that no request had before, so nothing is cached.
+A request asks for 8 frames of 128 × 128 of a product, in a preset, at a strength; no two ask for the same, so nothing
+is cached.
 The product checks, restyles, gates, encodes, stores and logs it, a peer restyles, gates and encodes. Rounds alternate;
 one in which other programs used more than 0.15 cores does not count. Also: what is asked a second time (the product's
 cache), a JSON route of about a millisecond against bare Ray Serve, cold start to the first 200, and resident memory.
@@ -42,6 +43,7 @@ from benchmarks.serving_process import (
     tree,
     wait_until,
 )  # fmt: skip
+from trainables.generator.restyle.presets import PRESETS
 
 OURS, BARE, FLAGGED = "shopreel", "Ray Serve", "Ray Serve with flags"
 PORT = 18_400
@@ -50,6 +52,9 @@ OVERLOAD = 150
 MOST_OF_OTHERS = 0.15
 FLAGS = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 DATA = "bench"
+STYLES = tuple(sorted(PRESETS))
+STRENGTHS = 5_000
+"""Of .5 … 1: nearly the whole look."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +149,21 @@ def prepare(home: str) -> Site:
     return Site(home, [product["product_id"] for product in shop.products()[:4]], models)
 
 
-def measure(name: str, contender: Contender, port: int, products: list[str], seconds: float, log: Path) -> Round:
-    """Start the server, put every load on it, end it."""
-    numbers = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
-
+def measure(
+    name: str,
+    contender: Contender,
+    port: int,
+    products: list[str],
+    seconds: float,
+    log: Path,
+    numbers: itertools.count,
+) -> Round:
+    """Start the server, put every load on it, end it. `numbers` of requests go on from round to round."""
     def fresh(number: int) -> dict[str, Any]:
-        # A strength of its own for every request, all of them nearly the whole look.
-        return {"product_id": products[number % len(products)], "style": "neon", "strength": 1 - number % 10**9 / 1e10}
+        # Ids of clips tell strengths apart by four digits; every request has its own product, strength and preset.
+        number, product = divmod(number, len(products))
+        number, strength = divmod(number, STRENGTHS)
+        return {"product_id": products[product], "style": STYLES[number], "strength": 1 - (1 + strength) / 10_000}
 
     def known(number: int) -> dict[str, Any]:
         return {"product_id": products[number % len(products)], "style": "neon", "strength": 1.0}
@@ -205,10 +218,11 @@ def main() -> None:
             chosen = {name: chosen[name] for name in arguments.only.split(",")}
         rounds: dict[str, list[Round]] = {name: [] for name in chosen}
         ports = itertools.count(PORT)
+        numbers = {name: itertools.count() for name in chosen}
         for number in range(arguments.rounds):
             for name, contender in chosen.items():
                 log = Path(home) / f"{name.replace(' ', '-')}.log"
-                done = measure(name, contender, next(ports), site.products, arguments.seconds, log)
+                done = measure(name, contender, next(ports), site.products, arguments.seconds, log, numbers[name])
                 rounds[name].append(done)
                 rates = "  ".join(f"{kind}: {one.rate:.1f}/s" for kind, one in done.loads.items())
                 print(f"round {number + 1}  {name:21} others {done.others:.2f} cores  {rates}", flush=True)

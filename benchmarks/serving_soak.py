@@ -32,12 +32,12 @@ from serving.client import ClientError, ClipRequest, EventIn, ShopClient
 from serving.run import serve_app
 from tests.e2e.tiny_models import make_shop
 from tests.e2e.tiny_shop import FPS, NAME, PRODUCTS, clip_frames
-from tests.serving_processes import CONTROLLER, PROXY, REPLICA, pids
+from tests.serving_processes import CONTROLLER, HAPROXY, HAPROXY_MANAGER, REPLICA, pids
 from tests.waiting import free_port
 from trainables.data.video import encode_mp4
 
 TITLES = {name: REPLICA.format(name) for name in ("ingress", "recommender", "generator")}
-TITLES |= {"proxy": PROXY, "controller": CONTROLLER}
+TITLES |= {"haproxy": HAPROXY, "its manager": HAPROXY_MANAGER, "controller": CONTROLLER}
 GROWTH, LEAST_MIB = 0.05, 20.0
 DESCRIPTORS = 16
 """More than at the warm-up's end that are still no leak: idle connections and threads come and go."""

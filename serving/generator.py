@@ -19,7 +19,7 @@ import numpy as np
 from cluster.errors import ShopreelError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import tracing
+from serving import inner_port, tracing
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.render_queue import RenderQueue, Served
@@ -62,6 +62,7 @@ class GeneratorReplica:
         from trainables.generator.restyle.restyler import Restyler
         from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate
 
+        inner_port.keep_inside()
         tracing.start(args.tracing, "generator")
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))

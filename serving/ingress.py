@@ -17,7 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import deadlines, tracing
+from serving import deadlines, inner_port, tracing
 from serving.args import AppArgs
 from serving.calls import call, stream
 from serving.catalogue import Catalogue
@@ -156,6 +156,7 @@ class Ingress:
         recommender: DeploymentHandle,
         generator: DeploymentHandle,
     ) -> None:
+        inner_port.keep_inside()
         tracing.start(args.tracing, "ingress")
         settings = args.settings()
         storage = Storage(settings.storage_root)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cluster.errors import InputError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import tracing
+from serving import inner_port, tracing
 from serving.args import AppArgs
 from serving.contracts import Answer
 from serving.event_store import EventStore
@@ -27,6 +27,7 @@ class RecommenderReplica:
         from trainables.recommender.bundle import load_model
         from trainables.recommender.reranking.rules import Rules
 
+        inner_port.keep_inside()
         tracing.start(args.tracing, "recommender")
         settings = args.settings()
         dataset = Dataset.open(Storage(settings.storage_root), args.data)

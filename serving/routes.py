@@ -41,6 +41,7 @@ from serving.door.session import add_session
 from serving.door.settings import AccessArgs, LimitArgs
 from serving.erasure import Eraser
 from serving.feeds import Feeds
+from serving.haproxy import CALL_HEADER
 from serving.jobs import Jobs
 from serving.messages import (
     MAX_RECOMMEND,
@@ -136,7 +137,7 @@ def _add_slates(app: FastAPI, shop: Shop, consent: Consent) -> None:
         return await shop.slate(consent.viewer(request), request.k)
 
     @app.post("/v1/events", tags=["slates"], status_code=202, responses=responses(400, 507))
-    async def events(batch: EventBatch) -> EventsStored:
+    async def events(batch: EventBatch, request: Request) -> EventsStored:
         """What viewers did: one event or a list. On disk when this answers; the next slate knows them.
 
         All or nothing: where one event is wrong, none is stored and the answer names each fault, so that the same
@@ -144,7 +145,8 @@ def _add_slates(app: FastAPI, shop: Shop, consent: Consent) -> None:
         """
         agreed = [event for event in batch.root if consent.given(event)]
         refused = len(batch.root) - len(agreed)
-        return EventsStored(accepted=len(batch.root), stored=await shop.record(agreed), without_consent=refused)
+        stored = await shop.record(agreed, call=request.headers.get(CALL_HEADER, ""))
+        return EventsStored(accepted=len(batch.root), stored=stored, without_consent=refused)
 
 
 def _add_clips(app: FastAPI, shop: Shop) -> None:

@@ -16,6 +16,7 @@ import httpx
 
 from cluster.errors import InputError, ShopreelError
 from cluster.runtime import ray_session
+from serving import haproxy
 from serving.args import AppArgs
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ def serve_app(
     checked = with_keys_decided(AppArgs.parse(args), host)
     _check_port_is_free(host, port)
     with ray_session(replace(checked.settings(), ray_address=address)):
+        import ray
         from ray import serve
 
         from serving.app import build
 
+        node_id = ray.get_runtime_context().get_node_id()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # this process's own; replicas have theirs below
         application = build(checked.model_dump())
         try:
@@ -55,6 +58,7 @@ def serve_app(
             yield base_url
         finally:
             serve.shutdown()
+            haproxy.remove_files(node_id)
 
 
 def with_keys_decided(args: AppArgs, host: str) -> AppArgs:

@@ -206,8 +206,12 @@ class Shop:
             refused=list(found.refused),
         )
 
-    async def record(self, events: Sequence[EventIn]) -> int:
-        """Store events, all or none; on disk on return. Returns how many were new."""
+    async def record(self, events: Sequence[EventIn], call: str = "") -> int:
+        """Store events, all or none; on disk on return. Returns how many were new.
+
+        `call` names the client's call: events without an id get theirs from it, so that a call that is sent once more,
+        because the replica died before it answered, stores nothing twice.
+        """
         faults = [
             fault
             for i, event in enumerate(events)
@@ -216,7 +220,10 @@ class Shop:
         if faults:
             detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5])
             raise Problem(422, f"{detail}; no event of this request was stored", errors=faults)
-        return await asyncio.to_thread(self._events.append, [self._stored(event) for event in events])
+        call = call or uuid.uuid4().hex
+        ids = [event.event_id or uuid.uuid5(uuid.NAMESPACE_OID, f"{call} {i}").hex for i, event in enumerate(events)]
+        stored = [self._stored(event, event_id) for event, event_id in zip(events, ids, strict=True)]
+        return await asyncio.to_thread(self._events.append, stored)
 
     async def check_ready(self) -> None:
         """Pass where a feed can be answered with rendered clips; a Problem 503 says what is missing."""
@@ -240,12 +247,12 @@ class Shop:
             )
         return faults
 
-    def _stored(self, event: EventIn) -> StoredEvent:
+    def _stored(self, event: EventIn, event_id: str) -> StoredEvent:
         copied = event.model_dump(
             include={"product_id", "event_type", "watch_seconds", "duration_seconds", "position", "style", "request_id"}
         )
         return StoredEvent(
-            event_id=event.event_id or uuid.uuid4().hex,
+            event_id=event_id,
             viewer_id=self._pseudonymiser.of(event.viewer),
             at_ms=event.at_ms(),
             **copied,

@@ -25,7 +25,7 @@ class SlateMaker:
     def __init__(self, products: pa.Table, shown: Collection[str], rules: Rules, config: RerankConfig) -> None:
         """`shown`: products that have a clip; others never enter a slate."""
         self._rules, self._config, self._shown = rules, config, frozenset(shown)
-        self._hidden_of: tuple[Recommender | None, frozenset[str]] = (None, frozenset())
+        self._hidden_of: tuple[Recommender | None, np.ndarray] = (None, np.zeros(0, np.int64))
         columns = (products[name].to_pylist() for name in ("product_id", "creator", "tags"))
         self._facts = {product_id: (creator, tags or ()) for product_id, creator, tags in zip(*columns, strict=True)}
 
@@ -37,31 +37,41 @@ class SlateMaker:
         now_ms: int,
     ) -> tuple[list[Recommendation], list[tuple[str, ...]]]:
         """The slate, and why each of its products stands where it does (empty: by its score)."""
-        hidden = self._hidden(recommender)
-        found = recommender.recommend(history, max(DEPTH * k, LEAST), now_ms, exclude=hidden)
-        there = hidden | {item.product_id for item in found}
-        pinned = [product_id for product_id in self._rules.pinned(now_ms).values() if product_id not in there]
-        found += recommender.explain(history, pinned, now_ms)
-        if not found:
+        model, hidden = recommender.model, self._hidden(recommender)
+        past = recommender.fold(history, now_ms)
+        rows, scores = recommender.scored(past, max(DEPTH * k, LEAST), hidden)
+        pinned = self._pinned(recommender, np.concatenate([rows, hidden]), now_ms)
+        if len(pinned):
+            said = [item.score for item in recommender.explained(past, pinned)]
+            rows, scores = np.concatenate([rows, pinned]), np.concatenate([scores, said])
+        if not len(rows):
             return [], []
-        row_of, model = recommender.model.row_of, recommender.model
-        rows = np.array([row_of[item.product_id] for item in found])
-        facts = [self._facts.get(item.product_id, (None, ())) for item in found]
+        product_ids = [model.product_ids[row] for row in rows.tolist()]
+        facts = [self._facts.get(product_id, (None, ())) for product_id in product_ids]
         candidates = Candidates(
-            product_ids=[item.product_id for item in found],
-            scores=np.array([item.score for item in found]),
+            product_ids=product_ids,
+            scores=scores,
             features_CD=model.content_nD[rows],
             categories=[model.categories[row] for row in rows.tolist()],
             creators=[creator for creator, _ in facts],
             tags=[tags for _, tags in facts],
         )
         slate = rerank(candidates, k, rules=self._rules, config=self._config, now_ms=now_ms)
-        return [found[place.candidate] for place in slate.places], [place.reasons for place in slate.places]
+        # Only what is shown is explained: reasons are the dearest part.
+        chosen = rows[[place.candidate for place in slate.places]]
+        return recommender.explained(past, chosen), [place.reasons for place in slate.places]
 
-    def _hidden(self, recommender: Recommender) -> frozenset[str]:
-        """Known products without a clip; looked for once a model, not once a request."""
+    def _pinned(self, recommender: Recommender, others: np.ndarray, now_ms: int) -> np.ndarray:
+        """Rows of pinned products that are not among the others; such as the viewer has met."""
+        row_of = recommender.model.row_of
+        rows = [row_of[product_id] for product_id in self._rules.pinned(now_ms).values() if product_id in row_of]
+        return np.setdiff1d(np.array(rows, np.int64), others)
+
+    def _hidden(self, recommender: Recommender) -> np.ndarray:
+        """Rows of products without a clip; looked for once a model, not once a request."""
         of, hidden = self._hidden_of
         if of is not recommender:
-            hidden = frozenset(recommender.products) - self._shown
+            rows = [row for row, product_id in enumerate(recommender.products) if product_id not in self._shown]
+            hidden = np.array(rows, np.int64)
             self._hidden_of = (recommender, hidden)
         return hidden

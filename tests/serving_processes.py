@@ -11,16 +11,27 @@ from serving.run import APP_NAME
 from tests.waiting import wait_for
 
 REPLICA = f"ray::ServeReplica:{APP_NAME}:{{}}"
-PROXY, CONTROLLER = "ray::ProxyActor", "ray::ServeController"
+CONTROLLER, HAPROXY, HAPROXY_MANAGER = "ray::ServeController", "haproxy\0", "ray::HAProxyManager"
 
 
 def pids(title: str) -> set[int]:
-    """Processes whose title begins so in this process's own Ray: children of a raylet that is a child of ours."""
+    """Processes whose title begins so in this process's own Ray: children of a raylet that is a child of ours, and
+    their children.
+    """
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (folder / "cmdline").read_text().startswith(title) and parent(parent(int(folder.name))) == os.getpid():
-                found.add(int(folder.name))
+            pid = int(folder.name)
+            if (folder / "cmdline").read_text().startswith(title) and os.getpid() in _ancestors(pid)[1:3]:
+                found.add(pid)
+    return found
+
+
+def _ancestors(pid: int) -> list[int]:
+    """Parent first."""
+    found = []
+    while pid := parent(pid):
+        found.append(pid)
     return found
 
 

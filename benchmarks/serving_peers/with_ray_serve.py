@@ -1,7 +1,5 @@
 """Bare Ray Serve: one deployment of two replicas, a render at a time in each, off the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

