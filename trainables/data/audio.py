@@ -19,6 +19,8 @@ FLOOR = 1e-7
 """Energy of silence; a full-scale tone has about 1."""
 
 COLUMNS_A_CHUNK = 8192
+RESAMPLED_SECONDS = 1.0
+"""Sound that is resampled at once."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ def read_audio(container: av.container.InputContainer, start: float, seconds: fl
     if stream is None:
         return None
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    waiting = av.AudioFifo()  # a resampler costs by the call: it gets frames by the second
     samples = np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32)
     origin = (container.start_time or 0) / av.time_base
     container.seek(int(max(0.0, start + origin - 0.1) / stream.time_base), stream=stream, backward=True)
@@ -46,11 +49,23 @@ def read_audio(container: av.container.InputContainer, start: float, seconds: fl
             continue
         if position is None:
             position = round((frame.time - origin - start) * SAMPLE_RATE)
-        for piece in resampler.resample(frame):
-            position = _place(samples, piece.to_ndarray().reshape(-1), position)
-        if position >= len(samples):
-            break
+        frame.pts = None  # where the first one belongs is known, and the others follow it
+        waiting.write(frame)
+        waited = waiting.samples / frame.sample_rate
+        if waited >= RESAMPLED_SECONDS or position + waited * SAMPLE_RATE >= len(samples):
+            position = _resampled(waiting, resampler, samples, position)
+            if position >= len(samples):
+                break
+    if position is not None and waiting.samples:
+        _resampled(waiting, resampler, samples, position)
     return Audio(samples, SAMPLE_RATE)
+
+
+def _resampled(waiting: av.AudioFifo, resampler: av.AudioResampler, samples: np.ndarray, position: int) -> int:
+    """Empty the queue into `samples` at `position`; returns the position after it."""
+    for piece in resampler.resample(waiting.read()):
+        position = _place(samples, piece.to_ndarray().reshape(-1), position)
+    return position
 
 
 def _place(samples: np.ndarray, piece: np.ndarray, position: int) -> int:

@@ -18,6 +18,10 @@ SEEK_GAP_SECONDS = 4.0
 """A shorter gap is decoded through: seeking lands on the key frame before it."""
 
 
+_Timed = tuple[float, VideoFrame]
+"""Seconds from the stream's first frame, and the frame."""
+
+
 class FrameReader:
     """Frames nearest to given times, seconds from the stream's first frame."""
 
@@ -28,9 +32,9 @@ class FrameReader:
         self._container, self._stream, self._name, self._interval = container, stream, name, interval
         self._origin = float((stream.start_time or 0) * stream.time_base)
         self._pixels = 0
-        self._frames: Iterator[VideoFrame] = self._decode()
-        self._before: VideoFrame | None = None
-        self._after: VideoFrame | None = next(self._frames, None)
+        self._frames: Iterator[_Timed] = self._decode()
+        self._before: _Timed | None = None
+        self._after: _Timed | None = next(self._frames, None)
 
     def nearest(self, times: Iterable[float]) -> Iterator[VideoFrame]:
         """For each time the frame closest to it; ascending times decode every frame at most once."""
@@ -38,19 +42,16 @@ class FrameReader:
             here = self._before or self._after
             if here is None:
                 raise InputError(f"{self._name} holds no picture that can be decoded")
-            if time < self._time(here) - self._interval or time > self._time(self._after or here) + SEEK_GAP_SECONDS:
+            if time < here[0] - self._interval or time > (self._after or here)[0] + SEEK_GAP_SECONDS:
                 self._seek(time)
-            while self._after is not None and self._time(self._after) < time:
+            while self._after is not None and self._after[0] < time:
                 self._before, self._after = self._after, next(self._frames, None)
-            choices = [frame for frame in (self._before, self._after) if frame is not None]
+            choices = [timed for timed in (self._before, self._after) if timed is not None]
             # Rounded, so that of two equally near frames it is always the earlier.
-            chosen = min(choices, key=lambda frame: round(abs(self._time(frame) - time), 6))
-            if self._after is None and time - self._time(chosen) > max(0.5, 2 * self._interval):
-                raise InputError(f"{self._name} is truncated: it ends at {self._time(chosen):.1f} s; export it again")
+            at, chosen = min(choices, key=lambda timed: round(abs(timed[0] - time), 6))
+            if self._after is None and time - at > max(0.5, 2 * self._interval):
+                raise InputError(f"{self._name} is truncated: it ends at {at:.1f} s; export it again")
             yield chosen
-
-    def _time(self, frame: VideoFrame) -> float:
-        return float(frame.time or 0.0) - self._origin
 
     def _seek(self, time: float) -> None:
         offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
@@ -60,12 +61,12 @@ class FrameReader:
         if self._after is None:
             raise InputError(f"{self._name} is truncated: no picture can be read at {time:.1f} s; export it again")
 
-    def _decode(self) -> Iterator[VideoFrame]:
+    def _decode(self) -> Iterator[_Timed]:
         for frame in self._container.decode(self._stream):
             self._pixels += frame.width * frame.height
             if self._pixels > DECODE_BUDGET_PIXELS:
                 raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
-            yield frame
+            yield float(frame.time or 0.0) - self._origin, frame
 
 
 def duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
