@@ -20,7 +20,6 @@ TINY = override(
         "vivid.start=0.5",
         "network.widths=[8, 8, 8]",
         "network.blocks=1",
-        "network.vivid_blocks=1",
         "judge.width=8",
     ],
 )

@@ -4,6 +4,7 @@ import torch
 
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
+from trainables.bundle import read_bundle, write_bundle
 from trainables.generator.enhance.enhancer import Enhancer, save_bundle
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.neighbours import merge_neighbours
@@ -110,3 +111,16 @@ def test_bad_clips_are_named(enhancer):
         enhancer.enhance(CLIP.astype(float))
     with pytest.raises(InputError, match="sides must be 16"):
         enhancer.enhance(CLIP[:, :8])
+
+
+def test_a_bundle_from_before_the_vivid_network_still_loads(tmp_path):
+    """Its vivid part was blocks on top of the faithful one; faithful clips are the same to the bit."""
+    save_bundle(make(trained=True), TINY.network, tmp_path / "new", {})
+    bundle = read_bundle(tmp_path / "new", kind="generator")
+    tensors = {name: value for name, value in bundle.tensors.items() if name.startswith("faithful.")}
+    tensors |= {f"vivid.blocks.0.{name}.bias": np.zeros(8, np.float16) for name in ("first", "second")}
+    config = bundle.config | {"network": bundle.config["network"] | {"vivid_blocks": 1}}
+    write_bundle(tmp_path / "old", kind="generator", tensors=tensors, config=config, card={})
+    new, old = (Enhancer.from_bundle(tmp_path / name) for name in ("new", "old"))
+    np.testing.assert_array_equal(old.enhance(CLIP, 2), new.enhance(CLIP, 2))
+    assert np.abs(old.enhance(CLIP, 2, "vivid").astype(int) - old.enhance(CLIP, 2)).mean() > 1, "sharpened"

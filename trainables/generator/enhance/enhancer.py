@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cluster.config import from_dict
 from cluster.errors import InputError
-from trainables.generator.bundles import check_clip, read_network, save_network
+from trainables.generator.bundles import check_clip, load_weights, read_task_bundle, save_network
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
-from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig
+from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig, upgraded
 from trainables.generator.enhance.relight import relight
 
 LARGEST = 512
@@ -45,7 +46,11 @@ class Enhancer:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Enhancer:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        return cls(read_network(folder, "enhance", EnhanceNetwork, NetworkConfig), device)
+        bundle = read_task_bundle(folder, "enhance")
+        settings, tensors = upgraded(bundle.config["network"], bundle.tensors)
+        network = EnhanceNetwork(from_dict(NetworkConfig, settings, "network."))
+        load_weights(network, tensors, folder)
+        return cls(network, device)
 
     def enhance(
         self,
@@ -79,47 +84,39 @@ class Enhancer:
         return np.concatenate(parts)
 
     def _window(self, frames_THWC: np.ndarray, part: slice, scale: int, vividness: float) -> np.ndarray:
-        """float32 0…255: each frame through the network, averaged along the motion, then where it stands still. What
-        the vivid part adds is left out of the first average, which would blur it.
-        """
+        """float32 0…255: each frame through the network, averaged along the motion, then where it stands still."""
         start = max(part.start - REACH, 0)
         merged, weight = merge_neighbours(frames_THWC[start : part.stop + REACH])
         inside = slice(part.start - start, part.stop - start)
         height, width = frames_THWC.shape[1:3]
-        faithful, added = [], []
+        parts = []
         size = max(1, BATCH_PIXELS // (scale * scale * height * width))
         for here in range(0, part.stop - part.start, size):
             batch = slice(here, here + size)
             seen = evidence(frames_THWC[part][batch], merged[inside][batch], weight[inside][batch], scale)
-            for kept, result in zip((faithful, added), self._parts(seen, scale, vividness), strict=True):
-                kept.append(result)
-        enhanced, _ = merge_neighbours(np.concatenate(faithful), AFTERWARDS)
-        if vividness > 0:
-            enhanced = _sharpened(enhanced, np.concatenate(added), vividness * SHARPENING)
-        return settle(enhanced)
+            parts.append(self._frames(seen, scale, vividness))
+        enhanced, _ = merge_neighbours(np.concatenate(parts), AFTERWARDS)
+        return settle(_sharpened(enhanced, vividness * SHARPENING) if vividness > 0 else enhanced)
 
     @torch.inference_mode()
-    def _parts(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> tuple[np.ndarray, np.ndarray]:
-        """Faithful frames and what the vivid part adds, (N, H, W, 3) in grey levels."""
+    def _frames(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> np.ndarray:
+        """Enhanced frames (N, H, W, 3), 0…255."""
         height, width = evidence_NCHW.shape[-2:]
         padded = F.pad(evidence_NCHW, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate").to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             scale_N = torch.full((len(padded),), scale, device=self.device)
-            faithful, features = self.network.faithful(padded, scale_N)
-            added = vividness * self.network.vivid(features) if vividness > 0 else torch.zeros_like(faithful)
-        pictures = (127.5 * (faithful.float().clamp(-1, 1) + 1), 127.5 * added.float())
-        return tuple(x[..., :height, :width].permute(0, 2, 3, 1).cpu().numpy() for x in pictures)
+            enhanced = self.network(padded, scale_N, vividness)
+        pictures = 127.5 * (enhanced.float().clamp(-1, 1) + 1)
+        return pictures[..., :height, :width].permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _sharpened(frames_THWC: np.ndarray, added_THWC: np.ndarray, amount: float) -> np.ndarray:
-    """What the vivid part adds and an unsharp mask, 0…255, both where there is something to see: a flat background
-    stays flat.
-    """
+def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
+    """Unsharp mask, 0…255, where there is something to see: a flat background stays flat."""
     result = np.empty_like(frames_THWC)
-    for index, (frame, added) in enumerate(zip(frames_THWC, added_THWC, strict=True)):
+    for index, frame in enumerate(frames_THWC):
         detail = frame - cv2.GaussianBlur(frame, (0, 0), 1.0)
         contrast = cv2.GaussianBlur(np.square(detail).sum(-1, keepdims=True), (0, 0), 2.0)[..., None]
-        result[index] = frame + contrast / (contrast + FLAT**2) * (added + amount * detail)
+        result[index] = frame + contrast / (contrast + FLAT**2) * amount * detail
     return result.clip(0, 255)
 
 

@@ -29,7 +29,7 @@ class LossConfig:
     """w_t, ≥ 0: frames must change as the clean frames do."""
     structure_weight: float = 0.5
     """w_s, ≥ 0: detail too faint to count as error is still drawn."""
-    perceptual_weight: float = 6.0
+    perceptual_weight: float = 20.0
     """w_p, ≥ 0: of the vivid part."""
 
     def __post_init__(self) -> None:

@@ -1,16 +1,20 @@
-"""One network for both scales: a small U-Net that corrects a frame by what its neighbours know of it.
+"""A small U-Net for both scales that corrects a frame by what its neighbours know of it; one for each mode.
 
 Frames come in at the size they shall leave with (for ×2: after bicubic upscaling), each with its evidence. They are
 folded 2 × 2 into channels, so that the work is done at half that size: for ×2 at the source's own resolution. The
 network adds a correction to its input; its last convolution begins at zero, so an untrained network is bicubic
-upscaling. The faithful part minimises error. The vivid part reads its features and adds what makes it look sharp.
+upscaling. The faithful part minimises error. The vivid part begins as its copy and comes nearer to the clean clip in
+features, at the cost of error.
 Dims: N frames, C channels, H height, W width (of the output, multiples of 8).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,15 +37,12 @@ class NetworkConfig:
     """Channels at 1/2, 1/4 and 1/8 of the output's size, multiples of 8."""
     blocks: int = 2
     """Residual blocks at each level and way, the coarsest has twice as many, ≥ 1."""
-    vivid_blocks: int = 3
-    """Residual blocks of the vivid part, ≥ 1."""
 
     def __post_init__(self) -> None:
         if len(self.widths) != 3 or any(width < 8 or width % 8 for width in self.widths):
             raise ValueError(f"network.widths is {self.widths}; give three multiples of 8")
-        for name in ("blocks", "vivid_blocks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"network.{name} is {getattr(self, name)}; set it to 1 or above")
+        if self.blocks < 1:
+            raise ValueError(f"network.blocks is {self.blocks}; set it to 1 or above")
 
 
 class Block(nn.Module):
@@ -58,8 +59,8 @@ class Block(nn.Module):
         return x_NCHW + self.second(F.leaky_relu(self.first(x_NCHW), _SLOPE))
 
 
-class FaithfulPart(nn.Module):
-    """Evidence (N, 10, H, W) and scales (N,), 1 or 2 → enhanced frames (N, 3, H, W) and features at half the size."""
+class Part(nn.Module):
+    """Evidence (N, 10, H, W) and the scales it came by, (N,) of 1 or 2 → enhanced frames (N, 3, H, W) in [-1, 1]."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class FaithfulPart(nn.Module):
         self.head = _head(fine)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, evidence_NCHW: Tensor, scale_N: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, evidence_NCHW: Tensor, scale_N: Tensor) -> Tensor:
         folded = F.pixel_unshuffle(evidence_NCHW, FOLD)
         told = (scale_N.to(folded) - 1).view(-1, 1, 1, 1).expand(-1, 1, *folded.shape[-2:])
         x = self.stem(torch.cat([folded, told], 1).contiguous(memory_format=torch.channels_last))
@@ -86,20 +87,7 @@ class FaithfulPart(nn.Module):
         coarse = self.coarse(self.down_middle(middle))
         middle = self.decode_middle(middle + F.pixel_shuffle(self.up_middle(coarse), 2))
         fine = self.decode_fine(fine + F.pixel_shuffle(self.up_fine(middle), 2))
-        return evidence_NCHW[:, :3] + _CORRECTION * F.pixel_shuffle(self.head(fine), FOLD), fine
-
-
-class VividPart(nn.Module):
-    """Features of the faithful part → what is added to its frames."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.blocks = _stage(config.widths[0], config.vivid_blocks)
-        self.head = _head(config.widths[0])
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, features_NCHW: Tensor) -> Tensor:
-        return _CORRECTION * F.pixel_shuffle(self.head(self.blocks(features_NCHW)), FOLD)
+        return evidence_NCHW[:, :3] + _CORRECTION * F.pixel_shuffle(self.head(fine), FOLD)
 
 
 class EnhanceNetwork(nn.Module):
@@ -107,14 +95,31 @@ class EnhanceNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.faithful, self.vivid = FaithfulPart(config), VividPart(config)
+        self.faithful, self.vivid = Part(config), Part(config)
 
     def forward(self, evidence_NCHW: Tensor, scale_N: Tensor, vividness: float = 0.0) -> Tensor:
-        """Evidence (N, 10, H, W) and the scales it came by, (N,) of 1 or 2 → enhanced frames (N, 3, H, W) in [-1, 1].
-        `vividness` 0…1: how much of the vivid part is added.
-        """
-        enhanced, features = self.faithful(evidence_NCHW, scale_N)
-        return enhanced + vividness * self.vivid(features) if vividness > 0 else enhanced
+        """Enhanced frames as of `Part`; `vividness` 0…1 blends from the faithful ones to the vivid ones."""
+        if vividness <= 0:
+            return self.faithful(evidence_NCHW, scale_N)
+        vivid_NCHW = self.vivid(evidence_NCHW, scale_N)
+        if vividness >= 1:
+            return vivid_NCHW
+        return torch.lerp(self.faithful(evidence_NCHW, scale_N), vivid_NCHW, vividness)
+
+    def begin_vivid(self) -> None:
+        """The vivid part becomes a copy of the faithful one."""
+        self.vivid.load_state_dict(self.faithful.state_dict())
+
+
+def upgraded(config: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Settings and weights of a bundle as they are now. Bundles of before had no vivid network but blocks on top of the
+    faithful one; their vivid part is a copy of it, which the vivid mode sharpens.
+    """
+    if "vivid_blocks" not in config:
+        return config, dict(tensors)
+    faithful = {name: value for name, value in tensors.items() if name.startswith("faithful.")}
+    vivid = {name.replace("faithful.", "vivid.", 1): value for name, value in faithful.items()}
+    return {name: value for name, value in config.items() if name != "vivid_blocks"}, faithful | vivid
 
 
 def _stage(width: int, blocks: int) -> nn.Sequential:

@@ -1,7 +1,8 @@
 """One object owns generator, judge, average and optimisers; one method is one update.
 
 Two stages, each with its own warm-up and decay: first the faithful part learns alone; then it takes its average's
-weights, stands still, and the vivid part learns on top of it. So a vivid training cannot harm the faithful pictures.
+weights and stands still, and the vivid part learns on as its copy. So a vivid training cannot harm the faithful
+pictures.
 Dims: B clips, C = 3 channels, T frames, H height, W width, N frames of a batch.
 """
 
@@ -80,13 +81,20 @@ class EnhanceUpdates:
         if step < first:
             return self._faithful_step(step, step / first, batch)
         if step == first:
-            self.network.load_state_dict(self.ema.module.state_dict())
+            self._begin_vivid()
         return self._vivid_step(step, (step - first) / (self.config.steps - first), batch)
+
+    def _begin_vivid(self) -> None:
+        """The vivid part goes on from what the faithful one has learned, or from where the training was started."""
+        if self.config.faithful_steps:
+            self.network.load_state_dict(self.ema.module.state_dict())
+            self.network.begin_vivid()
+            self.ema.module.begin_vivid()
 
     def _faithful_step(self, step: int, progress: float, batch: Batch) -> dict[str, float]:
         rates, weights = self.config.optimizer, self.config.loss
         set_rate(self.optimizer_f, rates, rates.learning_rate, progress)
-        enhanced_BCTHW = _clips(self.faithful(batch.evidence_NCHW, batch.scale_N)[0], batch)
+        enhanced_BCTHW = _clips(self.faithful(batch.evidence_NCHW, batch.scale_N), batch)
         terms = {
             "pixel": losses.log_error(enhanced_BCTHW, batch.clean_BCTHW),
             "structure": losses.structure_loss(enhanced_BCTHW, batch.clean_BCTHW),
@@ -104,9 +112,7 @@ class EnhanceUpdates:
         config, rates, weights = self.config, self.config.optimizer, self.config.loss
         set_rate(self.optimizer_v, rates, rates.learning_rate, progress)
         set_rate(self.optimizer_d, rates, rates.discriminator_learning_rate, progress)
-        with torch.no_grad(), self.fabric.autocast():
-            faithful_NCHW, features_NCHW = self.network.faithful(batch.evidence_NCHW, batch.scale_N)
-        enhanced_NCHW = faithful_NCHW.float() + self.vivid(features_NCHW).float()
+        enhanced_NCHW = self.vivid(batch.evidence_NCHW, batch.scale_N).float()
         enhanced_BCTHW = _clips(enhanced_NCHW, batch)
         fake = self.features(enhanced_NCHW)
         with torch.no_grad():
