@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from trainables.data.audio import (
     log_mel,
     mel_filters,
     mel_to_hertz,
+    read_audio,
 )
 from trainables.data.video import DecodeOptions, decode_clip
 
@@ -80,3 +82,29 @@ def test_the_sound_of_a_clip_is_kept_and_a_silent_film_has_none(tmp_path: Path) 
     feature = log_mel(clip.audio, 24, clip.frame_seconds)
     assert (np.abs(feature[2:-2].argmax(1) - band_of(1000.0)) <= 1).all()
     assert decode_clip(numbered_clip(24, 12), DecodeOptions(size=64)).audio is None
+
+
+def transport_stream(path: Path, layout: str, hertz: float, rate: int) -> None:
+    """A second of a tone as AAC."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout)
+        wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(rate) / rate).astype(np.float32)
+        channels = 2 if layout == "stereo" else 1
+        for start in range(0, rate - 1024, 1024):
+            piece = np.ascontiguousarray(np.tile(wave[start : start + 1024], (channels, 1)))
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_a_track_whose_layout_and_rate_change_goes_on(tmp_path: Path) -> None:
+    """Two recordings joined byte by byte, as set-top boxes and cameras do."""
+    transport_stream(tmp_path / "a.ts", "mono", 440.0, 44_100)
+    transport_stream(tmp_path / "b.ts", "stereo", 880.0, 48_000)
+    (tmp_path / "joined.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    with av.open(str(tmp_path / "joined.ts")) as container:
+        audio = read_audio(container, 0.0, 1.8)
+    for part, hertz in ((slice(2_000, 14_000), 440.0), (slice(18_000, 28_000), 880.0)):
+        spectrum = np.abs(np.fft.rfft(audio.samples[part] * np.hanning(part.stop - part.start)))
+        assert spectrum.argmax() * SAMPLE_RATE / (part.stop - part.start) == pytest.approx(hertz, abs=5)

@@ -38,34 +38,49 @@ def read_audio(container: av.container.InputContainer, start: float, seconds: fl
     stream = container.streams.best("audio")
     if stream is None:
         return None
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    waiting = av.AudioFifo()  # a resampler costs by the call: it gets frames by the second
     samples = np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32)
     origin = (container.start_time or 0) / av.time_base
     container.seek(int(max(0.0, start + origin - 0.1) / stream.time_base), stream=stream, backward=True)
-    position: int | None = None
+    track: _Track | None = None
     for frame in container.decode(stream):
         if frame.time is None:
             continue
-        if position is None:
-            position = round((frame.time - origin - start) * SAMPLE_RATE)
-        frame.pts = None  # where the first one belongs is known, and the others follow it
-        waiting.write(frame)
-        waited = waiting.samples / frame.sample_rate
-        if waited >= RESAMPLED_SECONDS or position + waited * SAMPLE_RATE >= len(samples):
-            position = _resampled(waiting, resampler, samples, position)
-            if position >= len(samples):
-                break
-    if position is not None and waiting.samples:
-        _resampled(waiting, resampler, samples, position)
+        if track is None:
+            track = _Track(samples, round((frame.time - origin - start) * SAMPLE_RATE))
+        track.add(frame)
+        if track.position >= len(samples):
+            break
+    if track is not None:
+        track.flush()
     return Audio(samples, SAMPLE_RATE)
 
 
-def _resampled(waiting: av.AudioFifo, resampler: av.AudioResampler, samples: np.ndarray, position: int) -> int:
-    """Empty the queue into `samples` at `position`; returns the position after it."""
-    for piece in resampler.resample(waiting.read()):
-        position = _place(samples, piece.to_ndarray().reshape(-1), position)
-    return position
+class _Track:
+    """Samples that are being filled. A resampler costs by the call, so it gets frames by the second."""
+
+    def __init__(self, samples: np.ndarray, position: int) -> None:
+        """`position` of the first frame in `samples`; the others follow it."""
+        self.samples, self.position = samples, position
+        self._kind: tuple[str, str, int] | None = None
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """The next frame; its kind may differ from that of the one before."""
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            self.flush()
+            self._kind, self._waiting = kind, av.AudioFifo()
+            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        frame.pts = None  # times need not go on without a gap
+        self._waiting.write(frame)
+        waited = self._waiting.samples / frame.sample_rate
+        if waited >= RESAMPLED_SECONDS or self.position + waited * SAMPLE_RATE >= len(self.samples):
+            self.flush()
+
+    def flush(self) -> None:
+        """Put what waits in its place."""
+        if self._kind is not None and self._waiting.samples:
+            for piece in self._resampler.resample(self._waiting.read()):
+                self.position = _place(self.samples, piece.to_ndarray().reshape(-1), self.position)
 
 
 def _place(samples: np.ndarray, piece: np.ndarray, position: int) -> int:
