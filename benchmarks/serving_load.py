@@ -37,8 +37,9 @@ class Load:
         return float(np.quantile(self.latencies, share)) if self.latencies else float("nan")
 
 
-async def load(url: str, body: Body, connections: int, seconds: float, numbers: itertools.count) -> Load:
-    """Ask for `seconds`; what is under way at the end is waited for and counts, with the time it takes.
+async def load(url: str, body: Body | None, connections: int, seconds: float, numbers: itertools.count) -> Load:
+    """POST bodies, or GET where there are none, for `seconds`; what is under way at the end is waited for and counts,
+    with the time it takes.
 
     A 429 is asked again after a tenth of a second.
     """
@@ -48,9 +49,9 @@ async def load(url: str, body: Body, connections: int, seconds: float, numbers: 
     async def one(client: aiohttp.ClientSession) -> None:
         while time.perf_counter() - began < seconds:
             sent = time.perf_counter()
-            async with client.post(
-                url, data=json.dumps(body(next(numbers))), headers={"Content-Type": "application/json"}
-            ) as answer:
+            data = json.dumps(body(next(numbers))) if body else None
+            method, headers = ("POST", {"Content-Type": "application/json"}) if body else ("GET", {})
+            async with client.request(method, url, data=data, headers=headers) as answer:
                 await answer.read()
             statuses[answer.status] += 1
             if answer.status == 200:
