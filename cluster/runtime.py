@@ -24,9 +24,12 @@ RAY_ENVIRONMENT = {
     # Workers otherwise run at nice 15 and starve beside anything else on the machine.
     "RAY_worker_niceness": "0",
     # Replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop for
-    # Serve's own work. Serve's throughput mode sets these as well, but also opens a port for each replica.
+    # Serve's own work. Serve's throughput mode sets these as well.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    # Calls from one deployment to another go straight to the replica's port, a third more of them a second than as
+    # actor calls.
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "100",
     # A proxy that died is looked for every 10 s by default, and nothing is served meanwhile.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",

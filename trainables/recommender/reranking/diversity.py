@@ -47,19 +47,20 @@ class _Taken:
         self.nearest_C = np.full(len(features_CD), -np.inf)
         self.like_C = np.full(len(features_CD), -1)
 
-    def add(self, candidate: int) -> None:
-        cosine_C = self._cosines(candidate)
-        closer_C = cosine_C > self.nearest_C
-        self.nearest_C[closer_C], self.like_C[closer_C] = cosine_C[closer_C], candidate
-
-    def _cosines(self, candidate: int) -> np.ndarray:
+    def take(self, candidate: int) -> np.ndarray:
+        """This one was taken; its cosines with all, (C,) float64."""
         cosine_C = (self.features_CD @ self.features_CD[candidate]).astype(np.float64)
         cosine_C[candidate] = 1
+        closer_C = cosine_C > self.nearest_C
+        self.nearest_C[closer_C], self.like_C[closer_C] = cosine_C[closer_C], candidate
         return cosine_C
 
 
 class MarginalRelevance(_Taken):
     """MMR; `features_CD` are rows of length 1 or 0."""
+
+    def add(self, candidate: int) -> None:
+        self.take(candidate)
 
     def values(self, relevance_C: np.ndarray) -> np.ndarray:
         alike_C = np.where(np.isfinite(self.nearest_C), self.nearest_C, 0)
@@ -79,8 +80,7 @@ class GreedyDeterminant(_Taken):
         return (1 - self.diversity) * relevance_C + self.diversity * np.log(np.maximum(self.left_C, 1e-12))
 
     def add(self, candidate: int) -> None:
-        super().add(candidate)
-        kernel_C = (1 - JITTER) * self._cosines(candidate)
+        kernel_C = (1 - JITTER) * self.take(candidate)
         kernel_C[candidate] = 1
         kernel_C -= self._factor_kC[:, candidate] @ self._factor_kC
         row_C = kernel_C / np.sqrt(max(self.left_C[candidate], 1e-12))
