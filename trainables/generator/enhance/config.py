@@ -14,11 +14,11 @@ from trainables.generator.enhance.network import NetworkConfig
 
 @dataclass(frozen=True, kw_only=True)
 class VividConfig:
-    """The second stage: the faithful part stands still, the vivid part learns against the judge."""
+    """The second stage: the faithful part stands still, the vivid part goes on from there, against the judge."""
 
     start: float = 0.6
     """Share of the steps that train the faithful part, 0…1; 0: the vivid part alone, 1: the faithful part alone."""
-    adversarial_weight: float = 0.03
+    adversarial_weight: float = 0.01
     """w_a, ≥ 0; 0 trains without the judge."""
     gamma: float = 1.0
     """Weight of the judge's R1 and R2, ≥ 0."""

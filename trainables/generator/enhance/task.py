@@ -24,7 +24,7 @@ from trainables.generator.task import GeneratorTask
 class EnhanceTask(GeneratorTask):
     name = "enhance"
     config_class = EnhanceTrainConfig
-    model = "clip → cleaner, sharper clip, ×1 or ×2: averages along the motion, a U-Net on a bicubic skip"
+    model = "clip → cleaner, sharper clip, ×1 or ×2: averages along the motion, a U-Net on a bicubic skip for each mode"
     limits = (
         "Made for small product clips spoilt by blur, noise and H.264 or JPEG compression. Print and lettering that "
         "the upload has lost do not come back, and fabric stays smoother than it was; the vivid mode sharpens contours "
