@@ -2,8 +2,7 @@
 rendering processes of one thread each, on one machine that also runs the load.
 
 A request asks for 8 frames of 128 × 128 of a product, in a preset, at a strength; no two ask for the same, so nothing
-is cached.
-The product checks, restyles, gates, encodes, stores and logs it, a peer restyles, gates and encodes. Rounds alternate;
+is cached. The product checks, restyles, gates, encodes, stores and logs it, a peer restyles, gates and encodes. Rounds alternate;
 one in which other programs used more than 0.15 cores does not count. Also: what is asked a second time (the product's
 cache), a JSON route of about a millisecond against bare Ray Serve, cold start to the first 200, and resident memory.
 Ray Serve "with flags" has RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_ENABLE_HA_PROXY=1.
@@ -159,6 +158,7 @@ def measure(
     numbers: itertools.count,
 ) -> Round:
     """Start the server, put every load on it, end it. `numbers` of requests go on from round to round."""
+
     def fresh(number: int) -> dict[str, Any]:
         # Ids of clips tell strengths apart by four digits; every request has its own product, strength and preset.
         number, product = divmod(number, len(products))

@@ -76,9 +76,10 @@ def unavailable() -> str:
 
 
 def remove_files(node_id: str) -> None:
-    """What HAProxy on a Ray node leaves behind: configuration, socket and logs."""
+    """Remove what HAProxy on a Ray node leaves behind: configuration, socket and logs."""
     from ray.serve._private.constants import RAY_SERVE_HAPROXY_SERVER_STATE_BASE
 
+    # There is nothing where Serve's own proxy was in front, and HAProxy itself may be about to remove its socket.
     shutil.rmtree(Path(RAY_SERVE_HAPROXY_SERVER_STATE_BASE) / node_id, ignore_errors=True)
 
 
