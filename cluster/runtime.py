@@ -64,6 +64,8 @@ def haproxy_environment() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # they are those of /metrics
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        # A replica that is to end takes requests so long yet; HAProxy on the same machine knows within a second.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
     }
 
 
