@@ -5,8 +5,7 @@ A request asks for 8 frames of 128 × 128 of a product, in a preset, at a streng
 is cached. The product checks, restyles, gates, encodes, stores and logs it, a peer restyles, gates and encodes. Rounds
 alternate; one in which other programs used more than 0.15 cores does not count. Also: what is asked a second time (the
 product's cache), a JSON route of about a millisecond against bare Ray Serve, cold start to the first 200, and resident
-memory.
-Ray Serve "with flags" has RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_ENABLE_HA_PROXY=1.
+memory. Ray Serve "with flags" has RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_ENABLE_HA_PROXY=1.
 
 LitServe, BentoML and mosec are wanted here alone; give them an environment that sees this one:
 

@@ -40,7 +40,7 @@ class SlateMaker:
         model, hidden = recommender.model, self._hidden(recommender)
         past = recommender.fold(history, now_ms)
         rows, scores = recommender.scored(past, max(DEPTH * k, LEAST), hidden)
-        pinned = self._pinned(recommender, np.concatenate([rows, hidden]), now_ms)
+        pinned = self._pinned(recommender, (rows, hidden), now_ms)
         if len(pinned):
             said = [item.score for item in recommender.explained(past, pinned)]
             rows, scores = np.concatenate([rows, pinned]), np.concatenate([scores, said])
@@ -61,11 +61,11 @@ class SlateMaker:
         chosen = rows[[place.candidate for place in slate.places]]
         return recommender.explained(past, chosen), [place.reasons for place in slate.places]
 
-    def _pinned(self, recommender: Recommender, others: np.ndarray, now_ms: int) -> np.ndarray:
+    def _pinned(self, recommender: Recommender, others: Sequence[np.ndarray], now_ms: int) -> np.ndarray:
         """Rows of pinned products that are not among the others; such as the viewer has met."""
         row_of = recommender.model.row_of
         rows = [row_of[product_id] for product_id in self._rules.pinned(now_ms).values() if product_id in row_of]
-        return np.setdiff1d(np.array(rows, np.int64), others)
+        return np.setdiff1d(rows, np.concatenate(others)) if rows else np.zeros(0, np.int64)
 
     def _hidden(self, recommender: Recommender) -> np.ndarray:
         """Rows of products without a clip; looked for once a model, not once a request."""

@@ -1,5 +1,6 @@
 """Bare Ray Serve: one deployment of two replicas, a render at a time in each, off the event loop."""
 
+# No postponed annotations: FastAPI cannot resolve those of a class that Ray has pickled from __main__.
 import asyncio
 import signal
 import sys

@@ -18,6 +18,7 @@ from cluster.errors import InputError
 from trainables.bundle import Bundle, read_bundle, write_bundle
 
 Network = TypeVar("Network", bound=nn.Module)
+Upgrade = Callable[[dict[str, Any], Mapping[str, np.ndarray]], tuple[dict[str, Any], Mapping[str, np.ndarray]]]
 SMALLEST = 16
 """Least side of a clip, pixels."""
 
@@ -31,11 +32,21 @@ def read_task_bundle(folder: Path | str, task: str) -> Bundle:
     return bundle
 
 
-def read_network(folder: Path | str, task: str, network: Callable[[Any], Network], config_class: type) -> Network:
-    """The network of a bundle written by `save_network`; a damaged or foreign one is refused with its path."""
+def read_network(
+    folder: Path | str,
+    task: str,
+    network: Callable[[Any], Network],
+    config_class: type,
+    upgraded: Upgrade = lambda settings, tensors: (settings, tensors),
+) -> Network:
+    """The network of a bundle written by `save_network`; a damaged or foreign one is refused with its path.
+
+    `upgraded` makes of the settings and weights of an older bundle what they are now.
+    """
     bundle = read_task_bundle(folder, task)
-    built = network(from_dict(config_class, bundle.config["network"], "network."))
-    load_weights(built, bundle.tensors, folder)
+    settings, tensors = upgraded(bundle.config["network"], bundle.tensors)
+    built = network(from_dict(config_class, settings, "network."))
+    load_weights(built, tensors, folder)
     return built
 
 

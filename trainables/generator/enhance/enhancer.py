@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cluster.config import from_dict
 from cluster.errors import InputError
-from trainables.generator.bundles import check_clip, load_weights, read_task_bundle, save_network
+from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig, upgraded
@@ -46,11 +45,7 @@ class Enhancer:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Enhancer:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        bundle = read_task_bundle(folder, "enhance")
-        settings, tensors = upgraded(bundle.config["network"], bundle.tensors)
-        network = EnhanceNetwork(from_dict(NetworkConfig, settings, "network."))
-        load_weights(network, tensors, folder)
-        return cls(network, device)
+        return cls(read_network(folder, "enhance", EnhanceNetwork, NetworkConfig, upgraded), device)
 
     def enhance(
         self,

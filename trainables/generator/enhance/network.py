@@ -111,12 +111,14 @@ class EnhanceNetwork(nn.Module):
         self.vivid.load_state_dict(self.faithful.state_dict())
 
 
-def upgraded(config: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def upgraded(
+    config: dict[str, Any], tensors: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
     """Settings and weights of a bundle as they are now. Bundles of before had no vivid network but blocks on top of the
     faithful one; their vivid part is a copy of it, which the vivid mode sharpens.
     """
     if "vivid_blocks" not in config:
-        return config, dict(tensors)
+        return config, tensors
     faithful = {name: value for name, value in tensors.items() if name.startswith("faithful.")}
     vivid = {name.replace("faithful.", "vivid.", 1): value for name, value in faithful.items()}
     return {name: value for name, value in config.items() if name != "vivid_blocks"}, faithful | vivid
