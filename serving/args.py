@@ -91,6 +91,9 @@ class AppArgs(Strict):
     feed_wait_s: float = Field(
         20.0, ge=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."
     )
+    render_ahead: int = Field(
+        2, ge=0, le=24, description="Clips of a viewer's likely next feed that idle generators render ahead; 0: none."
+    )
     render_timeout_s: float = Field(
         120.0, gt=0, description="Seconds after which a render is given up; also the longest deadline a caller may set."
     )

@@ -104,5 +104,8 @@ class GeneratorClient(Protocol):
     async def ready(self) -> bool:
         """True once a replica has warmed up."""
 
+    def at_rest(self) -> bool:
+        """Whether no replica may run, so that a render would wake one."""
+
     def report(self) -> ShadowReport:
         """How a challenger in the shadow compares."""

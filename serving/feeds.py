@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from serving import clip_cache, deadlines, styles
+from serving.ahead import Ahead
 from serving.contracts import RenderError
 from serving.messages import ClipNews, ClipOut, Feed, FeedItem
 from serving.plans import Plan, Plans
@@ -37,10 +38,11 @@ class _Look:
 class Feeds:
     """Feeds of a shop, and the clips they still owe."""
 
-    def __init__(self, shop: Shop, plans: Plans, *, wait_s: float) -> None:
+    def __init__(self, shop: Shop, plans: Plans, ahead: Ahead, *, wait_s: float) -> None:
         """`wait_s`: longest time a feed waits for its clips, seconds."""
         self._shop = shop
         self._plans = plans
+        self._ahead = ahead
         self._wait_s = wait_s
         self._late: set[asyncio.Task] = set()
 
@@ -65,6 +67,7 @@ class Feeds:
         )
         pending = any(clip.status == "pending" for clip in clips)
         self._shop.metrics.feeds.labels(str(bool(because)).lower()).inc()
+        self._ahead.expect(viewer, products)
         return Feed(
             **slate.model_dump(exclude={"items", "latency_ms"}),
             items=[FeedItem(**item.model_dump(), clip=clip) for item, clip in zip(slate.items, clips, strict=True)],

@@ -35,6 +35,11 @@ class Flights:
                 self._land(key, flight)
                 flight.task.cancel()
 
+    async def quiet(self) -> None:
+        """Returns when nothing is in flight."""
+        while self._flights:
+            await asyncio.wait([flight.task for flight in self._flights.values()])
+
     def _land(self, key: str, flight: _Flight) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]

@@ -18,6 +18,7 @@ from cluster.pseudonym import Pseudonymiser
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving import deadlines, inner_port, tracing
+from serving.ahead import Ahead
 from serving.args import AppArgs
 from serving.calls import call, stream
 from serving.catalogue import Catalogue
@@ -140,8 +141,14 @@ class GeneratorOnServe:
         """Have a version at hand; RenderError says why it cannot be loaded."""
         await call(self._handle, "load", model, timeout_s=self._timeout_s)
 
+    def at_rest(self) -> bool:
+        return self._may_sleep and not self._alive()
+
+    def _alive(self) -> bool:
+        return time.monotonic() - self._answered_at < PROOF_OF_LIFE_S
+
     async def ready(self) -> bool:
-        if self._may_sleep or time.monotonic() - self._answered_at < PROOF_OF_LIFE_S:
+        if self._may_sleep or self._alive():
             return True  # a probe need not queue behind the renders that just prove it
         return await call(self._handle, "ready", timeout_s=READY_TIMEOUT_S)
 
@@ -197,7 +204,8 @@ class Ingress:
             metrics=metrics,
             rendering="labelled" if args.visible_label else "",
         )
-        self._feeds = Feeds(self._shop, Plans(pseudonymiser), wait_s=args.feed_wait_s)
+        ahead = Ahead(self._shop, args.render_ahead)
+        self._feeds = Feeds(self._shop, Plans(pseudonymiser), ahead, wait_s=args.feed_wait_s)
         self._eraser = Eraser(
             self._shop,
             events=events,

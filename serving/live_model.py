@@ -39,6 +39,7 @@ class LiveModel:
         self._thread: threading.Thread | None = None
         self.recommender = Recommender(model)
         """Answers for the newest statistics; take it once a request."""
+        self.recommender.warm()
 
     def follow_trends(self) -> None:
         """Count popularity, trend and viewers anew where there are new events; the item-item matrix stays.
@@ -104,7 +105,7 @@ class LiveModel:
 
     def _swap(self, model: ItemModel) -> None:
         fresh = Recommender(model)
-        fresh.recommend([], 1, model.trained_until_ms)  # its caches are filled before the first request needs them
+        fresh.warm()
         self.recommender = fresh
 
 

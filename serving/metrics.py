@@ -70,10 +70,11 @@ class Metrics:
         self.refusals = Counter(
             "shopreel_refused_clips", "Renders not fit to be shown, by fault.", ("reason",), registry=registry
         )
-        self.cache_hits = Counter(
-            "shopreel_clip_cache_hits", "Clips found in the cache.", ("tier",), registry=registry
-        )
+        self.cache_hits = Counter("shopreel_clip_cache_hits", "Clips found in the cache.", ("tier",), registry=registry)
         self.cache_misses = Counter("shopreel_clip_cache_misses", "Clips not found in the cache.", registry=registry)
+        self.ahead = Counter(
+            "shopreel_clips_ahead", "Clips of a next feed, made ahead or already kept.", ("outcome",), registry=registry
+        )
         self.feeds = Counter("shopreel_feeds", "Feeds answered.", ("degraded",), registry=registry)
 
     def rendered(self, served: Served, model: str) -> None:

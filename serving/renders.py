@@ -67,8 +67,15 @@ class Renders:
         self._metrics.cache_misses.inc()
         return None
 
-    async def made(self, key: str, request: Callable[[], Awaitable[RenderRequest]]) -> Rendered:
-        """The render; where it is refused, the original with the reasons. `request` is asked for only where needed."""
+    async def quiet(self) -> None:
+        """Returns when no render is under way."""
+        await self._flights.quiet()
+
+    async def made(self, key: str, request: Callable[[], Awaitable[RenderRequest]], *, priority: int = 0) -> Rendered:
+        """The render; where it is refused, the original with the reasons. `request` is asked for only where needed.
+
+        Requests of one `priority` share a render; whoever is in a hurry does not join one that is not.
+        """
         if (found := await self.find(key)) is not None:
             return found
 
@@ -83,7 +90,7 @@ class Renders:
 
         while True:
             try:
-                return await self._flights.run(key, render_and_keep)
+                return await self._flights.run(f"{priority} {key}", render_and_keep)
             except Problem as problem:
                 # The deadline of whoever began this flight is not that of those who joined it. One that this call began
                 # is not begun again: a generator whose clock is ahead would be asked without end.

@@ -148,7 +148,15 @@ class Shop:
         async def asked() -> RenderRequest:
             return request
 
-        return await self._renders.made(key, asked)
+        return await self._renders.made(key, asked, priority=priority)
+
+    async def quiet(self) -> None:
+        """Returns when no render is under way."""
+        await self._renders.quiet()
+
+    def at_rest(self) -> bool:
+        """Whether a render would wake a generator that was put to rest."""
+        return self._generator.at_rest()
 
     async def stream(self, product_id: str, style: Style, strength: float, model: str) -> Rendered | Streamed:
         """A product's clip in a style while it is being rendered; the whole of it where it is in the cache."""

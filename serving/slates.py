@@ -17,6 +17,8 @@ from trainables.recommender.reranking.rules import Rules
 
 DEPTH, LEAST = 5, 50
 """Candidates a place, and in all: what variety and caps may choose from."""
+MOST_REASONS = 8
+"""Past products named with each place: more than anybody is shown, for some may no longer be sold."""
 
 
 class SlateMaker:
@@ -25,7 +27,7 @@ class SlateMaker:
     def __init__(self, products: pa.Table, shown: Collection[str], rules: Rules, config: RerankConfig) -> None:
         """`shown`: products that have a clip; others never enter a slate."""
         self._rules, self._config, self._shown = rules, config, frozenset(shown)
-        self._hidden_of: tuple[Recommender | None, np.ndarray] = (None, np.zeros(0, np.int64))
+        self._hidden_of: tuple[Sequence[str], np.ndarray] = ((), np.zeros(0, np.int64))
         columns = (products[name].to_pylist() for name in ("product_id", "creator", "tags"))
         self._facts = {product_id: (creator, tags or ()) for product_id, creator, tags in zip(*columns, strict=True)}
 
@@ -59,7 +61,7 @@ class SlateMaker:
         slate = rerank(candidates, k, rules=self._rules, config=self._config, now_ms=now_ms)
         # Only what is shown is explained: reasons are the dearest part.
         chosen = rows[[place.candidate for place in slate.places]]
-        return recommender.explained(past, chosen), [place.reasons for place in slate.places]
+        return recommender.explained(past, chosen, most=MOST_REASONS), [place.reasons for place in slate.places]
 
     def _pinned(self, recommender: Recommender, others: Sequence[np.ndarray], now_ms: int) -> np.ndarray:
         """Rows of pinned products that are not among the others; such as the viewer has met."""
@@ -68,10 +70,10 @@ class SlateMaker:
         return np.setdiff1d(rows, np.concatenate(others)) if rows else np.zeros(0, np.int64)
 
     def _hidden(self, recommender: Recommender) -> np.ndarray:
-        """Rows of products without a clip; looked for once a model, not once a request."""
+        """Rows of products without a clip; looked for once a catalogue, not once a request."""
         of, hidden = self._hidden_of
-        if of is not recommender:
+        if of is not recommender.products:
             rows = [row for row, product_id in enumerate(recommender.products) if product_id not in self._shown]
             hidden = np.array(rows, np.int64)
-            self._hidden_of = (recommender, hidden)
+            self._hidden_of = (recommender.products, hidden)
         return hidden

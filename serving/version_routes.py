@@ -13,9 +13,7 @@ from serving.messages import RolloutOut, RolloutRequest, ShadowReport
 from serving.versions import Rollout, Versions
 
 
-def add(
-    app: FastAPI, versions: Versions, model_cards: dict[str, Any], report: Callable[[], ShadowReport]
-) -> None:
+def add(app: FastAPI, versions: Versions, model_cards: dict[str, Any], report: Callable[[], ShadowReport]) -> None:
     """What is served, and another version to serve; `model_cards` are those of the deployment, `report` says how a
     challenger compares.
     """
@@ -37,7 +35,6 @@ def add(
     async def back() -> RolloutOut:
         """End a comparison, or else a trial; where there is neither, go back to the version before."""
         return _shown(await versions.back())
-
 
     @app.get("/v1/models/generator/shadow", tags=["operation"])
     async def compared() -> ShadowReport:

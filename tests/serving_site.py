@@ -15,6 +15,7 @@ import pytest
 from cluster.errors import NotFoundError
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
+from serving.ahead import Ahead
 from serving.args import DemoViewer
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
@@ -70,6 +71,7 @@ class FakeGenerator:
 
     failure: Exception | None = None
     failing_product: str | None = None
+    resting: bool = False
     requests: list[RenderRequest] = field(default_factory=list)
 
     async def render(self, request: RenderRequest) -> bytes:
@@ -84,6 +86,9 @@ class FakeGenerator:
         yield whole[:5]
         yield whole[5:]
         yield StreamEnd(whole)
+
+    def at_rest(self) -> bool:
+        return self.resting
 
     def report(self) -> ShadowReport:
         return Shadow(self.render).report()
@@ -129,7 +134,7 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
     return make_site(catalogue, storage, f"sqlite:///{tmp_path}/events.db")
 
 
-def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any) -> Site:
+def make_site(catalogue: Catalogue, storage: Storage, database: str, clips_ahead: int = 0, **door: Any) -> Site:
     """A site whose door has settings of its own: access, limits, upload_bytes, ring."""
     events = EventStore(database)
     cache = ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7)
@@ -147,7 +152,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, **door: Any
         history_events=50,
         metrics=Metrics(),
     )
-    feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), wait_s=60)
+    feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), Ahead(shop, clips_ahead), wait_s=60)
     settings = {"access": AccessArgs(), "limits": LimitArgs(), "upload_bytes": MAX_UPLOAD, **door}
     app = build_http(
         shop,

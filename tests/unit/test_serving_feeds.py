@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.ahead import Ahead
 from serving.contracts import RenderError, RenderRequest
 from serving.feeds import Feeds
 from serving.plans import FOLLOWED_S, Plan, Plans
@@ -92,7 +93,7 @@ def test_events_name_a_clip_that_failed_and_show_the_original(site: Site) -> Non
 def test_another_ingress_replica_can_follow_a_feed(site: Site) -> None:
     """The address holds what was promised; no replica has to remember it."""
     plan = Plan(products=("p03",), weights={"neon": 1.0}, generator="generator/3", made_at=2**40)
-    other = Feeds(site.shop, Plans(site.shop._pseudonymiser), wait_s=60)
+    other = Feeds(site.shop, Plans(site.shop._pseudonymiser), Ahead(site.shop, 0), wait_s=60)
 
     async def scenario() -> list:
         return [news async for news in other.follow(other.plan(Plans(site.shop._pseudonymiser).sign(plan)))]

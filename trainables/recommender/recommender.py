@@ -15,7 +15,7 @@ from cluster.errors import InputError, NotFoundError
 from trainables.data.schemas import EVENT_TYPES
 from trainables.recommender.bundle import load_model
 from trainables.recommender.ease import fade
-from trainables.recommender.feedback import IMPRESSION, WATCH, event_weights, strongest, watched_share
+from trainables.recommender.feedback import IMPRESSION, LIKE, WATCH, event_weights, strongest, watched_share
 from trainables.recommender.history import HistoryEvent
 from trainables.recommender.model import ItemModel
 from trainables.recommender.retrieval.candidates import best, blended
@@ -75,6 +75,13 @@ class Recommender:
     @classmethod
     def from_bundle(cls, folder: Path) -> Recommender:
         return cls(load_model(Path(folder)))
+
+    def warm(self) -> None:
+        """Compute what is computed once a model, so that no request waits for it."""
+        now_ms = self.model.trained_until_ms
+        liked = [HistoryEvent(self.products[0], EVENT_TYPES[LIKE], now_ms)]
+        self.recommend(liked, 1, now_ms)
+        self.look(liked, now_ms)
 
     @property
     def products(self) -> Sequence[str]:
@@ -167,14 +174,16 @@ class Recommender:
         """Catalogue rows of those products the model knows."""
         return np.array([self.model.row_of[i] for i in product_ids if i in self.model.row_of], np.int64)
 
-    def explained(self, past: PastProducts, rows: np.ndarray, own_hk: np.ndarray | float = 0.0) -> list[Recommendation]:
+    def explained(
+        self, past: PastProducts, rows: np.ndarray, own_hk: np.ndarray | float = 0.0, most: int | None = None
+    ) -> list[Recommendation]:
         """Scores of some catalogue rows with exact reasons, in the order given; `own_hk` is added to the shares (of
-        past products h in rows k).
+        past products h in rows k). `most` reasons are kept of each, the strongest; None: all, so that they sum up.
         """
         by_viewers_hk, by_content_hk = self.model.shares(past.rows, past.weights, rows)
         by_viewers_hk = by_viewers_hk + own_hk
         shares_hk = by_viewers_hk + by_content_hk
-        order_hk = np.argsort(-shares_hk, axis=0, kind="stable")
+        order_hk = np.argsort(-shares_hk, axis=0, kind="stable")[:most]
         past_ids = [self.model.product_ids[row] for row in past.rows]
         slate = []
         for place, row in enumerate(rows.tolist()):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -52,6 +53,23 @@ class Looks:
     """(S,), mean code of everybody's finished watches."""
     covariance: np.ndarray
     """(S, S), of the codes of single finished watches."""
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """(P, S) float64, the presets' codes."""
+        return np.stack(list(self.preset_codes.values())).astype(np.float64)
+
+    @cached_property
+    def to_coordinates(self) -> np.ndarray:
+        """P⁺ (P, S): from a deviation of codes to preset coordinates."""
+        return np.linalg.pinv((self.codes - self.codes.mean(0)).T, rcond=1e-3)
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """(P,), standard deviation of each coordinate over single finished watches."""
+        variance = np.einsum("ps,st,pt->p", self.to_coordinates, self.covariance, self.to_coordinates)
+        # A log in which everybody watches the same codes has no spread to compare with: any deviation counts in full.
+        return np.sqrt(np.maximum(variance, 1e-4))
 
 
 @dataclass(frozen=True)
@@ -147,18 +165,13 @@ def look_for(aesthetic: np.ndarray | None, looks: Looks, watches: float = 1.0, u
     names = tuple(looks.preset_codes)
     if aesthetic is None:
         return Look(np.asarray(looks.preset_codes[DEFAULT_PRESET], np.float32), DEFAULT_PRESET, {DEFAULT_PRESET: 1.0})
-    codes_PS = np.stack([looks.preset_codes[name] for name in names]).astype(np.float64)
-    to_coordinates_PS = np.linalg.pinv((codes_PS - codes_PS.mean(0)).T, rcond=1e-3)
-    coordinates = to_coordinates_PS @ (aesthetic - (looks.mean if usual is None else usual))
-    variance = np.einsum("ps,st,pt->p", to_coordinates_PS, looks.covariance, to_coordinates_PS)
-    # A log in which everybody watches the same codes has no spread to compare with: any deviation counts in full.
-    spread = np.sqrt(np.maximum(variance, 1e-4))
-    z = coordinates / spread * np.sqrt(max(watches, 1.0))
+    coordinates = looks.to_coordinates @ (aesthetic - (looks.mean if usual is None else usual))
+    z = coordinates / looks.spread * np.sqrt(max(watches, 1.0))
     weights = np.exp(SHARPNESS * (z - z.max()))
     weights /= weights.sum()
     weights = np.where(weights >= LEAST_WEIGHT, weights, 0)
     weights /= weights.sum()
-    code = (weights @ codes_PS).astype(np.float32)
+    code = (weights @ looks.codes).astype(np.float32)
     blend = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight > 0}
     return Look(code, names[int(weights.argmax())], blend)
 
