@@ -57,10 +57,10 @@ def train_bare(home: str, trials: int, steps: int, number: int) -> float:
     from trainables.generator.clips import DatasetClips
     from trainables.generator.job import average_network
     from trainables.generator.restyle.config import RestyleTrainConfig
-    from trainables.generator.run_folder import RunFolder
     from trainables.generator.split import split_products
     from trainables.generator.task import task_named
     from trainables.generator.train import train
+    from trainables.runs.folder import RunFolder
     from tuning.config import SweepConfig
     from tuning.generator.subject import SUBJECT
     from tuning.search import grid

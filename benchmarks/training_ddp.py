@@ -29,10 +29,10 @@ from cluster.storage import Storage
 from trainables.data.dataset import Dataset
 from trainables.data.importers.sample import import_sample
 from trainables.generator.restyle.config import RestyleTrainConfig
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.sampler import shard
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment, work
+from trainables.runs.folder import RunFolder
 
 DATA = "bench"
 WARM_UP = 5

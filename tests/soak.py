@@ -26,7 +26,7 @@ from cluster.storage import Storage
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.job import run_training
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 SETTINGS = (
     "batch_size=4", "frame_size=32", "network.widths=[16,16,16]", "network.blocks=1", "discriminator.width=8",

@@ -6,8 +6,8 @@ import html
 from collections.abc import Sequence
 
 from cluster.storage import Storage
-from trainables.generator.run_folder import RunFolder
 from trainables.page import page, plot, table
+from trainables.runs.folder import RunFolder
 from tuning import plots
 from tuning.config import SweepConfig
 from tuning.importance import importance

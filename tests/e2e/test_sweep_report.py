@@ -9,7 +9,8 @@ from playwright.sync_api import sync_playwright
 
 from tests.e2e.test_storefront import FLAGS
 from tests.unit.test_tuning import outcomes
-from trainables.generator.run_folder import RunFolder, StatsSink
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import StatsSink
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT
 from tuning.report import report

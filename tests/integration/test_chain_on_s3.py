@@ -16,7 +16,7 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from tests.s3 import s3_server
 from tests.tiny_shop import make_tiny_shop
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 pytestmark = pytest.mark.faults
 

@@ -17,7 +17,7 @@ from tests.generator_tiny import TINY
 from tests.s3 import s3_server
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.job import run_training
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 

@@ -12,8 +12,8 @@ from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.config import RestyleTrainConfig
-from trainables.generator.run_folder import RunFolder
 from trainables.recommender.settings import RecommenderTrainConfig
+from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT, space
 from tuning.recommender.subject import SUBJECT as RECOMMENDER

@@ -16,7 +16,7 @@ from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from tests.waiting import wait_for
 from trainables.generator.optimizer import set_rate
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT, space
 from tuning.journal import Journal
@@ -32,9 +32,7 @@ from tuning.sweep import run_sweep
 run_sweep(Settings.load(), SUBJECT, "tiny", SWEEP, BASE)
 """
 BASE = replace(TINY, batch_size=2)
-SWEEP = SweepConfig(
-    name="s", trials=3, steps=28, concurrency=1, scheduler="none", space=space(batch_size=(2,))
-)
+SWEEP = SweepConfig(name="s", trials=3, steps=28, concurrency=1, scheduler="none", space=space(batch_size=(2,)))
 
 
 def scheduled(peak: float, step: int, steps: int) -> float:

@@ -21,9 +21,9 @@ from cluster.tracking import ensure_experiment
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from tests.waiting import wait_for
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment
+from trainables.runs.folder import RunFolder
 
 pytestmark = pytest.mark.faults
 

@@ -14,8 +14,8 @@ from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.job import run_training
 from trainables.generator.restyle.task import TASK
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
+from trainables.runs.folder import RunFolder
 
 TINY_SETTINGS = (
     "steps=4",

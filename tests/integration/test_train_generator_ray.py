@@ -19,9 +19,9 @@ from tests.report_killer import KillAtReport
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.errors import TrainingDiverged
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment, work
+from trainables.runs.folder import RunFolder
 
 STEPS = 16
 CONFIG = override(TINY, [f"steps={STEPS}", "batch_size=4", "checkpoint_every=4"])

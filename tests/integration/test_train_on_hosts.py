@@ -14,7 +14,7 @@ from tests.hosts import PORT, Host, hosts
 from tests.redis_server import start_redis
 from tests.tiny_shop import make_tiny_shop
 from tests.waiting import wait_for
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 

@@ -16,7 +16,7 @@ from tests.generator_tiny import TINY
 from tests.mlflow_server import MlflowServer
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.job import run_training
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 from trainables.trained import TrainedModel
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
@@ -58,6 +58,7 @@ def test_training_goes_on_while_mlflow_is_away_and_tells_it_later(served, server
     """The server is killed, started again a while later, and then does not answer for a while (SIGSTOP): no step waits
     for it, and in the end it has every figure, in order, none twice.
     """
+
     def on_step(step: int, _: dict[str, float]) -> None:
         if step == 10:
             server.signal(signal.SIGKILL)

@@ -12,8 +12,8 @@ import pytest
 
 from cluster.config import override
 from tests.generator_tiny import TINY, Clips, Recorder, cpu_fabric
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.train import train
+from trainables.runs.checkpoints import Checkpoints
 
 GOLDEN = Path(__file__).parent / "losses" / "generator.txt"
 TERMS = (

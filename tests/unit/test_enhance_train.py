@@ -5,10 +5,10 @@ import pytest
 from cluster.config import override
 from tests.enhance_tiny import TINY, textured_clip
 from tests.generator_tiny import Recorder, cpu_fabric, differences
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.enhance.enhancer import Enhancer
 from trainables.generator.task import task_named
 from trainables.generator.train import train
+from trainables.runs.checkpoints import Checkpoints
 
 CLIPS = [textured_clip(5, 40, seed=seed) for seed in range(3)]
 

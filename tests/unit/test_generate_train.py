@@ -7,13 +7,13 @@ from cluster.config import override
 from cluster.errors import InputError
 from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory
 from tests.generator_tiny import Recorder, cpu_fabric, differences
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.features import CHANNELS
 from trainables.generator.generate.clip_maker import save_bundle
 from trainables.generator.generate.judges import Judge, JudgeConfig
 from trainables.generator.generate.network import Finisher, NetworkConfig
 from trainables.generator.generate.task import TASK
 from trainables.generator.train import train
+from trainables.runs.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from ray.train.v2.api.preemption import PreemptionInfo
 
 from cluster.runtime import RAY_ENVIRONMENT, export_environment
 from trainables.generator.interruptions import CountInterruptions
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 
 def test_preemptions_are_counted_apart_from_failures(storage):

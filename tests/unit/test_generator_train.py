@@ -6,12 +6,12 @@ import pytest
 from cluster.config import override
 from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips, Recorder, cpu_fabric, differences
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.job import average_network
 from trainables.generator.restyle.updates import RestyleUpdates
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.train import SLOWED, train
+from trainables.runs.checkpoints import Checkpoints
+from trainables.runs.folder import RunFolder
 
 
 def run(storage, name: str, config=TINY, clips=None, on_step=None) -> tuple[Checkpoints, Recorder]:

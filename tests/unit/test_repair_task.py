@@ -10,13 +10,13 @@ from cluster.config import override
 from cluster.errors import InputError
 from tests.generator_tiny import Clips, Recorder, cpu_fabric, differences
 from trainables.bundle import read_bundle, write_bundle
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.repair.config import RepairTrainConfig
 from trainables.generator.repair.network import NetworkConfig, RepairNetwork
 from trainables.generator.repair.repairer import Repairer, save_bundle
 from trainables.generator.repair.samples import SampleStore
 from trainables.generator.repair.task import TASK
 from trainables.generator.train import train
+from trainables.runs.checkpoints import Checkpoints
 
 SMALL = NetworkConfig(widths=(8, 8, 8), blocks=1)
 TINY = override(

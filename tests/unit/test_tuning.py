@@ -13,7 +13,8 @@ from rich.console import Console
 from cluster import config
 from cluster.errors import InputError
 from trainables.generator.restyle.config import RestyleTrainConfig
-from trainables.generator.run_folder import RunFolder, StatsSink
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import StatsSink
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT, measures, running, space
 from tuning.importance import importance

@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 
 from cluster.errors import StorageError
-from trainables.generator.checkpoints import Checkpoints
 from trainables.generator.config import KeepConfig
+from trainables.runs.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 

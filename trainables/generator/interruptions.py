@@ -6,7 +6,7 @@ from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2._internal.execution.controller.state import RestartingState, TrainControllerState
 from ray.train.v2._internal.execution.failure_handling.default import _is_preemption_failure
 
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 
 
 class CountInterruptions(ControllerCallback):

@@ -24,10 +24,10 @@ from cluster.tracking import MlflowSink, TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
 from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.split import split_products
 from trainables.generator.task import PRODUCTS, model_name, task_named
 from trainables.generator.worker import SHEET_PRODUCTS, Assignment, work
+from trainables.runs.folder import RunFolder
 from trainables.trained import TrainedModel
 
 
@@ -70,7 +70,7 @@ def run_training(
     run_name = check_name(run_name or f"{model_name(config.task)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     folder = RunFolder(storage, run_name)
     lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
-    known = folder.describe(config, data_name, lineage["data_hash"])
+    known = folder.describe("generator", to_dict(config), data_name, lineage["data_hash"])
     if "version" in known:
         raise InputError(
             f"run {run_name!r} is finished and registered as {known['version']}; give a new one another --run name"

@@ -30,9 +30,9 @@ from cluster.runtime import RAY_ENVIRONMENT
 from cluster.storage import Storage
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.interruptions import CountInterruptions
-from trainables.generator.run_folder import RunFolder
 from trainables.generator.sampler import shard
 from trainables.generator.worker import Assignment, work
+from trainables.runs.folder import RunFolder
 
 POLL_SECONDS = 0.5
 REPORTS, LEAST_STEPS = 20, 5

@@ -21,13 +21,13 @@ from torch import nn
 
 from cluster.errors import InputError
 from trainables.generator.checkpoint_writer import CheckpointWriter
-from trainables.generator.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
 from trainables.generator.config import TrainConfig
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.prefetch import Batches
-from trainables.generator.run_folder import MetricSink
 from trainables.generator.sampler import ShardSampler
 from trainables.generator.task import ClipSource, Updates, task_named
+from trainables.runs.checkpoints import Checkpoints, rng_state, seed_everything, set_rng_state
+from trainables.runs.sinks import MetricSink
 
 SLOWED = 0.3
 """Share of the learning rates with which a training that diverged goes on."""

@@ -22,9 +22,10 @@ from trainables.data.dataset import Dataset
 from trainables.generator.clips import DatasetClips
 from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles
-from trainables.generator.run_folder import MetricSink, RunFolder, StatsSink
 from trainables.generator.task import task_named
 from trainables.generator.train import TrainResult, train
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import MetricSink, StatsSink
 
 SHEET_PRODUCTS = 6
 

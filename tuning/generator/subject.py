@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import InputError
 from trainables.generator.restyle.config import RestyleTrainConfig
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.objective import OBJECTIVE, PARTS
 from tuning.space import Axis, Space

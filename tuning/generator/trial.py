@@ -20,7 +20,7 @@ from cluster.storage import Storage
 from trainables.generator.job import run_training
 from trainables.generator.ray_train import report_interval
 from trainables.generator.restyle.config import RestyleTrainConfig
-from trainables.generator.run_folder import RunFolder
+from trainables.runs.folder import RunFolder
 from tuning.generator.subject import measures, running
 from tuning.objective import RUNNING, STEP
 from tuning.space import apply
@@ -76,9 +76,7 @@ def adopt(folder: RunFolder, taken: Path, config: RestyleTrainConfig) -> None:
         folder.note(settings=json.loads(json.dumps(to_dict(config))))
 
 
-def _reporting(
-    config: RestyleTrainConfig, exploited: RunFolder | None
-) -> Callable[[int, Mapping[str, float]], None]:
+def _reporting(config: RestyleTrainConfig, exploited: RunFolder | None) -> Callable[[int, Mapping[str, float]], None]:
     """An `on_step` that hands Tune the running measure as often as a Train run with workers does.
 
     Of a run that others may go on from, an `on_checkpoint`: the newest checkpoint goes with the measure.

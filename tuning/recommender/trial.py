@@ -17,10 +17,11 @@ from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
-from trainables.generator.run_folder import RunFolder, StatsSink
 from trainables.recommender.evaluation import evaluate, training_boundary
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import TrainingData, events_before, read_training_data, train
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import StatsSink
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.recommender.subject import STEPS
 from tuning.space import apply

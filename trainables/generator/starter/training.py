@@ -15,10 +15,11 @@ from torch import nn
 from cluster.config import override, to_dict
 from cluster.storage import Storage
 from trainables.generator.config import TrainConfig
-from trainables.generator.run_folder import RunFolder, StatsSink
 from trainables.generator.starter.corpus import Corpus, CorpusClips
 from trainables.generator.task import ClipSource, task_named
 from trainables.generator.train import train
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import StatsSink
 
 LICENCES = {
     "sample": "sample shop: rendered by this project, simulated",

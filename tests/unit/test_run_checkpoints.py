@@ -8,8 +8,8 @@ import torch
 
 from cluster.errors import InputError, StorageError
 from trainables.generator.checkpoint_writer import CheckpointWriter
-from trainables.generator.checkpoints import Checkpoints, rng_state, set_rng_state
 from trainables.generator.config import KeepConfig
+from trainables.runs.checkpoints import Checkpoints, rng_state, set_rng_state
 
 
 @pytest.fixture

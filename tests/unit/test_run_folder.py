@@ -1,9 +1,10 @@
 import pytest
 
-from cluster.config import override
+from cluster.config import override, to_dict
 from cluster.errors import InputError
 from tests.generator_tiny import TINY, Recorder
-from trainables.generator.run_folder import RunFolder, StatsSink
+from trainables.runs.folder import RunFolder
+from trainables.runs.sinks import StatsSink
 
 
 @pytest.fixture
@@ -49,10 +50,12 @@ def test_final_metrics_are_means_of_the_last_tenth(folder):
 
 
 def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):
-    first = folder.describe(TINY, "shop", "hash")
+    first = folder.describe("generator", to_dict(TINY), "shop", "hash")
     folder.note(run_id="abc")
-    assert folder.describe(TINY, "shop", "hash") == first | {"run_id": "abc"}
+    assert folder.describe("generator", to_dict(TINY), "shop", "hash") == first | {"run_id": "abc"}
     with pytest.raises(InputError, match=r"'r' exists with other loss.content_weight \(0.1 → 0.5\)"):
-        folder.describe(override(TINY, ["loss.content_weight=0.5"]), "shop", "hash")
+        folder.describe("generator", to_dict(override(TINY, ["loss.content_weight=0.5"])), "shop", "hash")
     with pytest.raises(InputError, match="data_hash"):
-        folder.describe(TINY, "shop", "another")
+        folder.describe("generator", to_dict(TINY), "shop", "another")
+    kept = to_dict(override(TINY, ["keep.newest=9"]))
+    assert folder.describe("generator", kept, "shop", "hash")["run_id"] == "abc", "what is kept makes no other run"
