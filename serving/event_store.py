@@ -6,7 +6,7 @@ Viewer ids are pseudonyms before they get here (`cluster.pseudonym`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -86,10 +86,7 @@ class EventStore:
 
     def history(self, viewer_id: str, limit: int) -> list[HistoryEvent]:
         """The viewer's newest events, oldest first; impressions do not count as history."""
-        columns = [
-            _EVENTS.c[name]
-            for name in ("product_id", "event_type", "at_ms", "watch_seconds", "duration_seconds", "style")
-        ]
+        columns = [_EVENTS.c[field.name] for field in fields(HistoryEvent)]
         newest = (
             sa.select(*columns)
             .where(_EVENTS.c.viewer_id == viewer_id, _EVENTS.c.event_type != "impression")
@@ -98,7 +95,7 @@ class EventStore:
         )
         with reading(self._engine) as connection:
             rows = connection.execute(newest).all()
-        return [HistoryEvent(**row._mapping) for row in reversed(rows)]
+        return [HistoryEvent(*row) for row in reversed(rows)]
 
     def last_sequence(self) -> int:
         """Grows with every stored event; 0 before the first."""

@@ -48,6 +48,10 @@ RECOMMEND_TIMEOUT_S = 30.0
 """Time enough for another replica to come up where the only one died; a caller in a hurry sets a deadline."""
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
+PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
+"""Messages between deployments are instances of importable classes: Serve's default, which can carry any, asks Python
+about every one of their parts and takes milliseconds for a slate.
+"""
 PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
 """What became of a render, by the status it ended with."""
 
@@ -56,7 +60,7 @@ class RecommenderOnServe:
     """serving.shop.RecommenderClient over a deployment handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle = handle
+        self._handle = handle.options(**PLAIN)
 
     async def recommend(self, *args: Any) -> Answer:
         return await call(self._handle, "recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
@@ -72,7 +76,7 @@ class GeneratorOnServe:
         self, handle: DeploymentHandle, timeout_s: float, metrics: Metrics, *, may_sleep: bool = False
     ) -> None:
         """`may_sleep`: at rest no replica runs, and asking whether one is ready would wake it."""
-        self._handle = handle
+        self._handle = handle.options(**PLAIN)
         self._may_sleep = may_sleep
         self._timeout_s = timeout_s
         self._metrics = metrics

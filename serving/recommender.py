@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from cluster.errors import InputError
 from cluster.registry import ModelVersion, Registry
@@ -18,7 +20,8 @@ from trainables.recommender.history import HistoryEvent
 
 class RecommenderReplica:
     """Holds one model version, kept up to date; the arithmetic runs in a thread, so that a large catalogue never stalls
-    the replica.
+    the replica. One thread: under one interpreter lock more of them take turns with each other and with the loop, and
+    every answer waits for all. Cores are used by more replicas.
     """
 
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
@@ -39,6 +42,7 @@ class RecommenderReplica:
             )
         self._live = LiveModel(model, dataset, EventStore(args.event_store_url))
         self._live.start(args.trend_refresh_s, args.rebuild_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="recommend")
         self._slates = SlateMaker(
             dataset.arrow("products"), shown, Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
         )
@@ -46,12 +50,15 @@ class RecommenderReplica:
     @tracing.traced("recommender.recommend")
     async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products that have a clip for this history, and the look to show them in."""
-        return await asyncio.to_thread(self._recommend, history, k, now_ms)
+        return await self._in_thread(self._recommend, history, k, now_ms)
 
     @tracing.traced("recommender.similar")
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity."""
-        return await asyncio.to_thread(self._live.recommender.similar, product_id, k)
+        return await self._in_thread(self._live.recommender.similar, product_id, k)
+
+    async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     def _recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         recommender = self._live.recommender

@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -285,12 +286,12 @@ class Shop:
         return f"{model} {self._rendering}".strip()
 
     def _recommended(self, item: Recommendation, moves: Sequence[str]) -> Recommended:
-        reasons = [self._reason(reason, item.score) for reason in item.reasons if reason.share > 0]
+        reasons = (self._reason(reason, item.score) for reason in item.reasons if reason.share > 0)
         return Recommended(
             product=self.catalogue[item.product_id].product,
             score=item.score,
             source=item.source,
-            reasons=[reason for reason in reasons if reason is not None][:MAX_REASONS],
+            reasons=list(islice((reason for reason in reasons if reason is not None), MAX_REASONS)),
             why=SOURCE_TEXTS[item.source],
             moves=list(moves),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from cluster.config import override
 from cluster.errors import InputError, NotFoundError
@@ -15,7 +16,7 @@ from trainables.recommender.bundle import load_model, save_model
 from trainables.recommender.cold.alignment import AlignmentConfig
 from trainables.recommender.ease import EaseConfig
 from trainables.recommender.history import HistoryEvent, histories
-from trainables.recommender.model import ItemModel
+from trainables.recommender.model import ItemModel, dense_block
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.train import TrainingData, train
@@ -233,3 +234,13 @@ def assert_same(one: ItemModel, other: ItemModel) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     np.testing.assert_array_equal(one.looks.mean, other.looks.mean)
     np.testing.assert_array_equal(one.looks.covariance, other.looks.covariance)
+
+
+def test_a_block_of_a_sparse_matrix_is_that_of_the_dense_one():
+    """Also where rows and columns come twice or out of order."""
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((30, 40)) < 0.2, rng.random((30, 40)), 0).astype(np.float32)
+    rows, columns = rng.integers(0, 30, 12), rng.integers(0, 40, 25)
+    block = dense_block(sparse.csr_array(dense), rows, columns)
+    np.testing.assert_array_equal(block, dense[np.ix_(rows, columns)])
+    assert dense_block(sparse.csr_array(dense), rows[:0], columns[:0]).shape == (0, 0)

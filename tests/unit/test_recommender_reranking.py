@@ -49,17 +49,19 @@ def reasons(slate: Slate) -> dict[str, tuple[str, ...]]:
     return {place.product_id: place.reasons for place in slate.places}
 
 
-def test_greedy_determinant_takes_at_each_step_what_raises_the_determinant_most() -> None:
+@pytest.mark.parametrize(("candidates", "places", "times"), [(9, 6, 20), (45, 40, 1)])
+def test_greedy_determinant_takes_at_each_step_what_raises_the_determinant_most(candidates, places, times) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(20):
-        features, relevance, diversity = unit(rng.normal(size=(9, 4))), rng.random(9), rng.uniform(0.1, 0.9)
+    for _ in range(times):
+        features, diversity = unit(rng.normal(size=(candidates, 4))), rng.uniform(0.1, 0.9)
+        relevance = rng.random(candidates)
         quality = np.exp((1 - diversity) * relevance / (2 * diversity))
-        similar = (1 - JITTER) * features @ features.T + JITTER * np.eye(9)
+        similar = (1 - JITTER) * features @ features.T + JITTER * np.eye(candidates)
         kernel = quality[:, None] * similar * quality
         variety, taken = GreedyDeterminant(features, diversity), []
-        for _ in range(6):  # more than there are features: ε keeps the kernel regular
+        for _ in range(places):  # more than there are features: ε keeps the kernel regular
             value = variety.values(relevance)
-            rest = [i for i in range(9) if i not in taken]
+            rest = [i for i in range(candidates) if i not in taken]
             logdet = {i: np.linalg.slogdet(kernel[np.ix_([*taken, i], [*taken, i])])[1] for i in rest}
             base = np.linalg.slogdet(kernel[np.ix_(taken, taken)])[1] if taken else 0.0
             np.testing.assert_allclose(

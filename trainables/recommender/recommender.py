@@ -185,14 +185,15 @@ class Recommender:
         shares_hk = by_viewers_hk + by_content_hk
         order_hk = np.argsort(-shares_hk, axis=0, kind="stable")[:most]
         past_ids = [self.model.product_ids[row] for row in past.rows]
+        by_viewers_k, by_content_k = (np.sum(part_hk, axis=0).tolist() for part_hk in (by_viewers_hk, by_content_hk))
         slate = []
         for place, row in enumerate(rows.tolist()):
             shares = shares_hk[:, place].tolist()
             reasons = [Reason(past_ids[j], shares[j]) for j in order_hk[:, place].tolist()]
             popularity = float(self.model.prior_n[row])
             parts = {
-                "history": by_viewers_hk[:, place].sum(),
-                "content": by_content_hk[:, place].sum(),
+                "history": by_viewers_k[place],
+                "content": by_content_k[place],
                 "popular": popularity,
             }
             source = max(parts, key=lambda name, parts=parts: parts[name])

@@ -21,8 +21,12 @@ class Caps:
         self.open_C = np.ones(len(categories), bool)
         """Candidates that may still be taken."""
         self._caps = [
-            ("category", _groups(categories), list(categories), most_of_category),
-            ("creator", _groups(creators), list(creators), most_of_creator),
+            (kind, _groups(names), list(names), most)
+            for kind, names, most in (
+                ("category", categories, most_of_category),
+                ("creator", creators, most_of_creator),
+            )
+            if most
         ]
         self._taken = [np.zeros(group_C.max(initial=-1) + 2, np.int64) for _, group_C, _, _ in self._caps]
 
@@ -30,7 +34,7 @@ class Caps:
         """Count this one, and close its groups where they are full."""
         for (_, group_C, _, most), taken in zip(self._caps, self._taken, strict=True):
             group = group_C[candidate]
-            if most and group >= 0:
+            if group >= 0:
                 taken[group] += 1
                 if taken[group] >= most:
                     self.open_C[group_C == group] = False
@@ -38,7 +42,7 @@ class Caps:
     def reason(self, candidate: int) -> str:
         """Why a candidate is not open."""
         for (kind, group_C, names, most), taken in zip(self._caps, self._taken, strict=True):
-            if most and group_C[candidate] >= 0 and taken[group_C[candidate]] >= most:
+            if group_C[candidate] >= 0 and taken[group_C[candidate]] >= most:
                 return f"{most} of {kind} {names[candidate]} above"
         raise ValueError(f"candidate {candidate} is open: no cap holds it back")
 

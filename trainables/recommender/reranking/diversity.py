@@ -20,6 +20,8 @@ from typing import Protocol
 
 import numpy as np
 
+FIRST_PLACES = 32
+"""Rows a Cholesky factor has room for at first."""
 JITTER = 0.05
 """ε: equal products keep this much of their own, so that a slate may hold more products than there are features."""
 
@@ -74,7 +76,8 @@ class GreedyDeterminant(_Taken):
         super().__init__(features_CD, diversity)
         self.left_C = np.ones(len(features_CD))
         """d²: what of S'_ii the taken ones leave unexplained."""
-        self._factor_kC = np.zeros((0, len(features_CD)))
+        self._factor_kC = np.empty((FIRST_PLACES, len(features_CD)))
+        self._places = 0
 
     def values(self, relevance_C: np.ndarray) -> np.ndarray:
         return (1 - self.diversity) * relevance_C + self.diversity * np.log(np.maximum(self.left_C, 1e-12))
@@ -82,9 +85,13 @@ class GreedyDeterminant(_Taken):
     def add(self, candidate: int) -> None:
         kernel_C = (1 - JITTER) * self.take(candidate)
         kernel_C[candidate] = 1
-        kernel_C -= self._factor_kC[:, candidate] @ self._factor_kC
+        before_kC = self._factor_kC[: self._places]
+        kernel_C -= before_kC[:, candidate] @ before_kC
         row_C = kernel_C / np.sqrt(max(self.left_C[candidate], 1e-12))
-        self._factor_kC = np.vstack([self._factor_kC, row_C])
+        if self._places == len(self._factor_kC):
+            self._factor_kC = np.concatenate([self._factor_kC, np.empty_like(self._factor_kC)])
+        self._factor_kC[self._places] = row_C
+        self._places += 1
         self.left_C = np.maximum(self.left_C - row_C**2, 0)
 
 

@@ -146,7 +146,7 @@ def rerank(candidates: Candidates, k: int, *, rules: Rules, config: RerankConfig
                 within_C = waiting_C
                 why.append("the caps leave nobody else")
             value_C = np.where(within_C, variety.values(relevance_C), -np.inf)
-            chosen = int(trace.first(np.flatnonzero(value_C == value_C.max())))
+            chosen = trace.largest(value_C)
             waiting_C[chosen] = False
             trace.pass_by(chosen, waiting_C, _cause(candidates, chosen, within_C, relevance_C, variety, caps))
         variety.add(chosen)

@@ -21,9 +21,9 @@ class Trace:
         self.rank_C[self._by_score] = np.arange(1, len(scores_C) + 1)
         self._passed: dict[int, str] = {}
 
-    def first(self, candidates: np.ndarray) -> int:
-        """The one of them with the highest score."""
-        return int(candidates[np.argmin(self.rank_C[candidates])])
+    def largest(self, value_C: np.ndarray) -> int:
+        """The candidate of the largest value; of several, the one with the highest score."""
+        return int(self._by_score[value_C[self._by_score].argmax()])
 
     def pass_by(self, chosen: int, waiting_C: np.ndarray, cause: Callable[[int], str]) -> None:
         """`chosen` was taken; those who wait with a higher score are asked for the cause, once each."""
