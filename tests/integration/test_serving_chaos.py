@@ -146,16 +146,19 @@ def slow_clients(base_url: str, number: int, request: bytes) -> Iterator[list[so
 
 
 def test_slow_clients_are_bounded_and_harm_nobody(base_url: str) -> None:
-    """100 clients that drip their bodies are answered 408 after `limits.body_seconds`; 100 that drip their headers,
-    after ten seconds, by HAProxy: they are no request yet and take no place of one. Others are served all the while.
+    """Clients that drip their headers, or a body of which HAProxy has not seen a bufferful, are answered 408 by it
+    after ten seconds: they are no request yet and take no place of one. Those that drip the rest of a larger body are
+    answered 408 after `limits.body_seconds`. Others are served all the while.
     """
     head = b"POST /v1/recommend HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n"
+    large = head + b"content-length: 100000\r\n\r\n{" + b" " * 40_000
     with (
-        slow_clients(base_url, 100, head + b"content-length: 500\r\n\r\n{") as bodies,
+        slow_clients(base_url, 50, large) as large_bodies,
+        slow_clients(base_url, 50, head + b"content-length: 500\r\n\r\n{") as bodies,
         slow_clients(base_url, 100, head) as heads,
         load(base_url) as working,
     ):
-        answers = [connection.recv(12) for connection in (*bodies, *heads)]
+        answers = [connection.recv(12) for connection in (*large_bodies, *bodies, *heads)]
         working.going_on()
     assert set(answers) == {b"HTTP/1.1 408"}
     assert (working.problems, working.broken) == ([], [])
