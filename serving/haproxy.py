@@ -31,6 +31,8 @@ _LEFT_OUT = ("frontend prometheus", "listen stats")
 # A HAProxy that has just begun knows no route yet: nobody is to hear then that there is no such path.
 _LINES_LEFT_OUT = ("log ", "errorfile ", "http-request return status 404")
 _SECTION = re.compile(r"^(?=\S)", re.MULTILINE)
+RETRIES = 20
+"""A replica is given up after its third error; the requests that brought these about need tries left for another."""
 _ANSWERS = {
     408: ("Request Timeout", f"the request did not arrive within {PATIENCE_S} s", "connection: close"),
     503: ("Service Unavailable", "no replica answers; try again", "retry-after: 1"),
@@ -52,6 +54,7 @@ def _tightened_section(section: str, folder: Path) -> str:
         lines = [line.replace(" mode 666 ", " mode 600 ") for line in lines]
     elif kind == "defaults":
         lines += ["    option forwardfor except 127.0.0.0/8", f"    timeout http-request {PATIENCE_S}s"]
+        lines += [f"    retries {RETRIES}"]
         lines += [f"    errorfile {status} {folder / '503.http'}" for status in (502, 503, 504)]
         lines += [f"    errorfile 408 {folder / '408.http'}"]
     elif kind == "frontend http_frontend":

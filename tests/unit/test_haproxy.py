@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,6 +114,8 @@ class Replica(socketserver.ThreadingTCPServer):
     def __init__(self, *, dies: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Conversation)
         self.dies = dies
+        self.hang_up = threading.Event()
+        self.hang_up.set()
         self.met = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -129,6 +132,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             if b"/-/healthz" not in request:
                 self.server.met += 1
                 if self.server.dies:
+                    self.server.hang_up.wait()
                     return
             body = self.rfile.read(length)
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -152,6 +156,29 @@ def test_what_a_dying_replica_left_unanswered_is_asked_of_another(configuration:
                 assert client.recv(1000).startswith(b"HTTP/1.1 200"), "each request is answered"
     assert dying.met, "some were asked of the replica that dies"
     assert living.met == 4
+
+
+def test_a_request_that_finds_out_that_its_replica_is_gone_is_answered_by_the_next(configuration: Path) -> None:
+    """It died with its port: the request meets refused connections until HAProxy has given the replica up."""
+    gone, living = Replica(dies=True), Replica(dies=False)
+    servers = "".join(
+        f"    server {i} 127.0.0.1:{replica.server_address[1]} {more}\n"
+        for i, (replica, more) in enumerate(
+            ((gone, "check observe layer4 error-limit 3 on-error mark-down"), (living, "check backup"))
+        )
+    )
+    text = configuration.read_text().replace("retry-on conn-failure", "retry-on conn-failure empty-response")
+    text = text.replace("    server one 127.0.0.1:30000 check\n", servers)
+    with running(configuration, text.replace("defaults\n", "defaults\n    option redispatch 1\n")) as port:
+        wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/-/healthz").status_code == 200, "the replica is known")
+        gone.hang_up.clear()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(httpx.post, f"http://127.0.0.1:{port}/", content=b"x", timeout=60)
+            wait_for(lambda: gone.met == 1, "the replica works on it")
+            gone.shutdown()
+            gone.server_close()
+            gone.hang_up.set()
+            assert answer.result().status_code == 200
 
 
 def connects(port: int) -> bool:
