@@ -25,8 +25,6 @@ import statistics
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +33,7 @@ from typing import Any
 from benchmarks.serving_load import Load, load
 from benchmarks.serving_peers.rendering import FPS, FRAMES, SIDE
 from benchmarks.serving_process import (
+    answered,
     cpu_seconds,
     machine_cpu_seconds,
     resident_mib,
@@ -173,9 +172,9 @@ def measure(
 
     url = f"http://127.0.0.1:{port}"
     with running(contender.command(port), contender.environment, log) as pid:
-        cold = wait_until(lambda: _answers(f"{url}/v1/clips", known(0)), pid, log)
+        cold = wait_until(lambda: answered(f"{url}/v1/clips", known(0)), pid, log)
         for number in range(8):
-            _answers(f"{url}/v1/clips", known(number))
+            answered(f"{url}/v1/clips", known(number))
         own, machine, began = cpu_seconds(tree(pid) | {os.getpid()}), machine_cpu_seconds(), time.perf_counter()
         loads = {
             str(count): asyncio.run(load(f"{url}/v1/clips", fresh, count, seconds, numbers))
@@ -190,18 +189,6 @@ def measure(
         own = cpu_seconds(members | {os.getpid()}) - own
         others = (machine_cpu_seconds() - machine - own) / (time.perf_counter() - began)
         return Round(loads, others, cold, resident_mib(members))
-
-
-def _answers(url: str, body: dict[str, Any]) -> bool:
-    import json
-
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            answer.read()
-            return answer.status == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def main() -> None:

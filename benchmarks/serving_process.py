@@ -9,6 +9,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -63,6 +66,14 @@ def resident_mib(pids: set[int]) -> float:
             continue
         total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
     return total / 1024
+
+
+def answered(url: str, body: dict[str, Any] | None = None) -> bool:
+    """Whether a GET, or a POST where there is a body, is answered 200."""
+    try:
+        return httpx.request("POST" if body else "GET", url, json=body, timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def wait_until(ready, pid: int, log: Path, seconds: float = 180.0) -> float:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from benchmarks.recommender_scale import synthetic
 from benchmarks.serving_load import Load, load
-from benchmarks.serving_process import running, wait_until
+from benchmarks.serving_process import answered, running, wait_until
 
 NAME, PORT = "large", 18_700
 VIEWERS, EVENTS, IN_MATRIX, K = 20_000, 300_000, 5_000, 20
@@ -77,15 +77,6 @@ def viewer(number: int) -> dict[str, Any]:
 def say(what: str, done: Load, more: str = "") -> None:
     p50, p99 = (1000 * done.quantile(share) for share in (0.5, 0.99))
     print(f"{what:32} {done.rate:7.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  {done.statuses}  {more}", flush=True)
-
-
-def answered(url: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(url, timeout=30).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def prepare(home: str, products: int) -> list[str]:

@@ -6,7 +6,7 @@ are counted on rank 0 from the fifth step on; checkpoint and contact sheet at th
 second, at the same global batch, of two workers over one, each with the product's share of threads. Start-up (command
 to first step) is reported apart; a cluster is up already when a run is submitted, so Ray's own start is no part of it.
 
-    python -m benchmarks.training_ddp [--steps 60] [--rounds 4]
+    python -m benchmarks.training_ddp [--steps 60] [--rounds 4] [--workers 2 1]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="Numbers of workers to compare at.")
     parser.add_argument("--worker", nargs=2, metavar=("ROOT", "RUN"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -136,11 +138,11 @@ def main() -> None:
         settings = Settings.load({"SHOPREEL_HOME": root})
         with ray_session(settings):
             import_sample(Storage(root), DATA, Pseudonymiser.load(settings))
-            compare(root, arguments.steps, arguments.rounds)
+            compare(root, arguments.steps, arguments.rounds, arguments.workers)
 
 
-def compare(root: str, steps: int, rounds: int) -> None:
-    taken: dict[tuple[str, int], list[Run]] = {(name, workers): [] for workers in (2, 1) for name in STARTERS}
+def compare(root: str, steps: int, rounds: int, numbers: Sequence[int]) -> None:
+    taken: dict[tuple[str, int], list[Run]] = {(name, workers): [] for workers in numbers for name in STARTERS}
     for number in range(rounds):
         for (name, workers), runs in taken.items():
             run = f"{name.split()[0].lower()}-{workers}-{number}"
@@ -151,7 +153,7 @@ def compare(root: str, steps: int, rounds: int) -> None:
                 f"load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
-    for workers in (2, 1):
+    for workers in numbers:
         ratios = [
             ours.steps_a_second / peer.steps_a_second
             for ours, peer in zip(taken["Ray Train", workers], taken["torchrun", workers], strict=True)
@@ -161,12 +163,13 @@ def compare(root: str, steps: int, rounds: int) -> None:
             f"{workers} worker(s): Ray Train / torchrun {statistics.median(ratios):.3f} of the steps a second "
             f"({min(ratios):.3f}…{max(ratios):.3f}, wanted: {WANTED}), the same weights: {'yes' if same else 'NO'}"
         )
+    most = max(numbers)
     for name in STARTERS:
-        rates = {w: statistics.median(run.steps_a_second for run in taken[name, w]) for w in (1, 2)}
-        start_up = statistics.median(run.start_up for run in taken[name, 2])
-        waited = max(run.waited for run in taken[name, 2])
+        rates = {w: statistics.median(run.steps_a_second for run in taken[name, w]) for w in numbers}
+        start_up = statistics.median(run.start_up for run in taken[name, most])
+        waited = max(run.waited for run in taken[name, most])
         print(
-            f"{name:9} {rates[1]:.3f} → {rates[2]:.3f} steps/s from 1 to 2 workers: × {rates[2] / rates[1]:.2f}; "
+            f"{name:9} {', '.join(f'{rates[w]:.3f} steps/s with {w} worker(s)' for w in sorted(numbers))}; "
             f"first step after {start_up:.1f} s; waiting for data at most {waited:.2%} of step time"
         )
 
