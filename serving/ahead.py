@@ -34,6 +34,7 @@ class Ahead:
         self._clips = clips
         self._waiting: OrderedDict[str, frozenset[str]] = OrderedDict()  # viewer → products they have in front of them
         self._worker: asyncio.Task | None = None
+        self._rendering: tuple[str, asyncio.Task] | None = None
 
     def expect(self, viewer: str, shown: Collection[str]) -> None:
         """A feed of these products went to this viewer, who will ask again; returns at once."""
@@ -47,18 +48,30 @@ class Ahead:
             with deadlines.lifted():
                 self._worker = asyncio.ensure_future(self._work())
 
+    async def forget(self, viewer: str) -> None:
+        """Nothing is made ahead for this viewer any more once this returns, until they ask for another feed."""
+        self._waiting.pop(viewer, None)
+        if self._rendering is not None and self._rendering[0] == viewer:
+            self._rendering[1].cancel()
+            await asyncio.wait([self._rendering[1]])
+
     async def _work(self) -> None:
         while self._waiting:
             await self._shop.quiet()
             viewer, shown = self._waiting.popitem()  # the last one is the likeliest to be there still
-            try:
-                await self._render(viewer, shown)
-            except (Problem, RenderError) as error:
-                logger.info("clips of a next feed were not rendered ahead: %s", error)
-            except Exception:  # noqa: BLE001 - a task without a caller: the log has it, the next viewer's go on
-                logger.exception("clips of a next feed could not be rendered ahead")
+            task = asyncio.ensure_future(self._render(viewer, shown))
+            self._rendering = (viewer, task)
+            await asyncio.wait([task])
 
     async def _render(self, viewer: str, shown: frozenset[str]) -> None:
+        try:
+            await self._render_next(viewer, shown)
+        except (Problem, RenderError) as error:
+            logger.info("clips of a next feed were not rendered ahead: %s", error)
+        except Exception:  # noqa: BLE001 - a task without a caller: the log has it, the next viewer's go on
+            logger.exception("clips of a next feed could not be rendered ahead")
+
+    async def _render_next(self, viewer: str, shown: frozenset[str]) -> None:
         slate = await self._shop.slate(viewer, len(shown) + self._clips)
         look = styles.blend(slate.look.weights, self._shop.presets)
         following = [item.product.id for item in slate.items if item.product.id not in shown]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cluster.pseudonym import Pseudonymiser
+from serving.ahead import Ahead
 from serving.clip_cache import ClipCache
 from serving.event_store import EventStore
 from serving.messages import ErasureReceipt
@@ -28,6 +29,7 @@ class Eraser:
     def __init__(
         self,
         shop: Shop,
+        ahead: Ahead,
         *,
         events: EventStore,
         cache: ClipCache,
@@ -36,7 +38,7 @@ class Eraser:
         models: Sequence[str] = (),
     ) -> None:
         """`models`: served versions whose statistics were trained on the dataset's log."""
-        self._shop, self._events, self._cache, self._dataset = shop, events, cache, dataset
+        self._shop, self._ahead, self._events, self._cache, self._dataset = shop, ahead, events, cache, dataset
         self._pseudonymiser, self._models = pseudonymiser, models
         self._turn = asyncio.Lock()
 
@@ -46,6 +48,7 @@ class Eraser:
         A Problem 503 where the recommender does not answer, which knows the viewer's look: nothing is erased then.
         """
         async with self._turn:
+            await self._ahead.forget(viewer)
             clips = await self._shop.personal_clips(viewer)
             return await asyncio.to_thread(self._erase, self._pseudonymiser.of(viewer), clips)
 

@@ -212,6 +212,7 @@ class Ingress:
         self._feeds = Feeds(self._shop, Plans(pseudonymiser), ahead, wait_s=args.feed_wait_s)
         self._eraser = Eraser(
             self._shop,
+            ahead,
             events=events,
             cache=cache,
             dataset=dataset,

@@ -152,13 +152,14 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, clips_ahead
         history_events=50,
         metrics=Metrics(),
     )
-    feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), Ahead(shop, clips_ahead), wait_s=60)
+    ahead = Ahead(shop, clips_ahead)
+    feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), ahead, wait_s=60)
     settings = {"access": AccessArgs(), "limits": LimitArgs(), "upload_bytes": MAX_UPLOAD, **door}
     app = build_http(
         shop,
         feeds,
         Jobs(shop, JobStore(database)),
-        Eraser(shop, events=events, cache=cache, dataset=catalogue._dataset, pseudonymiser=Pseudonymiser(KEY)),
+        Eraser(shop, ahead, events=events, cache=cache, dataset=catalogue._dataset, pseudonymiser=Pseudonymiser(KEY)),
         model_cards={"generator": {"reference": "generator/3"}},
         viewers=(DemoViewer(id="mia", label="Mia"),),
         **settings,

@@ -111,3 +111,27 @@ def test_a_generator_at_rest_is_not_woken_and_a_busy_one_is_left_alone(site: Sit
         assert asked == ([] if why == "at rest" else ["p05"]), "one refusal is enough for a viewer"
 
     asyncio.run(scenario())
+
+
+def test_nothing_is_made_ahead_for_a_viewer_who_is_being_erased(site: Site) -> None:
+    """Neither what is under way nor what still waits; others' clips are made."""
+
+    async def scenario() -> None:
+        begun, render = asyncio.Event(), site.generator.render
+
+        async def gated(request: Any) -> bytes:
+            if request.priority == PRIORITY and request.product_id == "p03":
+                begun.set()
+                await asyncio.Event().wait()
+            return await render(request)
+
+        site.generator.render = gated
+        await feed(site)
+        await begun.wait()
+        site.feeds._ahead.expect("y", ("p00", "p01", "p02", "p03"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(site.app), base_url="http://shop") as client:
+            assert (await client.delete("/v1/viewers/x")).status_code == 200
+        await finished(site)
+
+    asyncio.run(scenario())
+    assert ahead(site) == ["p04", "p05"]
