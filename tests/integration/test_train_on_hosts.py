@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from trainables.runs.folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
+NOTICE_S = 12
+"""A host that is announced to go away stays so long; Ray looks for such announcements every five seconds."""
 SETTINGS = (
     "batch_size=4", "frame_size=32", "network.widths=[16,16,16]", "network.blocks=1", "discriminator.width=8",
     "looks.references=1", "looks.variants=0", "looks.crops=1", "checkpoint_every=4", "sheet_every=1000",
@@ -116,8 +119,8 @@ def test_a_run_goes_on_after_its_head_was_killed(site):
 
 
 def test_preemption_is_no_failure(site):
-    """A host is announced to go away (as a cloud does with spot machines) and goes away: the run goes on elsewhere,
-    says so, and none of the failures it may have is used up.
+    """A host is announced to go away (as a cloud does with spot machines) and goes away when its time has come: the run
+    goes on elsewhere, says so, and none of the failures it may have is used up.
     """
     for host in site.workers:
         host.ray(site.head, cpus=1)
@@ -126,8 +129,10 @@ def test_preemption_is_no_failure(site):
     gone = next(host for host in site.workers if host.name in site.used(folder))
     command = ["-m", "ray.scripts.scripts", "drain-node", f"--address={site.head.address}:{PORT}"]
     command += [f"--node-id={node_id(site, gone)}", "--reason=DRAIN_NODE_REASON_PREEMPTION"]
-    command += ["--reason-message=the spot machine is taken back", "--deadline-remaining-seconds=5"]
+    command += ["--reason-message=the spot machine is taken back", f"--deadline-remaining-seconds={NOTICE_S}"]
     assert site.head.start([sys.executable, *command], log="drain").wait(120) == 0, site.head.said("drain")
+    deadline = time.monotonic() + NOTICE_S
+    wait_for(lambda: time.monotonic() > deadline or process.poll() is not None, "the host's time has come")
     gone.kill()
     finished(process, site.head, "r")
     assert_whole(folder)
