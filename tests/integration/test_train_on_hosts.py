@@ -19,8 +19,10 @@ from trainables.runs.folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
-NOTICE_S = 12
-"""A host that is announced to go away stays so long; Ray looks for such announcements every five seconds."""
+NOTICE_S, LONG = 12, 240
+"""A host that is announced to go away stays so long (Ray looks for such announcements every five seconds), and steps
+that take longer.
+"""
 SETTINGS = (
     "batch_size=4", "frame_size=32", "network.widths=[16,16,16]", "network.blocks=1", "discriminator.width=8",
     "looks.references=1", "looks.variants=0", "looks.crops=1", "checkpoint_every=4", "sheet_every=1000",
@@ -124,7 +126,7 @@ def test_preemption_is_no_failure(site):
     """
     for host in site.workers:
         host.ray(site.head, cpus=1)
-    process = site.train(site.head, "r")
+    process = site.train(site.head, "r", steps=LONG)
     folder = site.await_checkpoint("r", process)
     gone = next(host for host in site.workers if host.name in site.used(folder))
     command = ["-m", "ray.scripts.scripts", "drain-node", f"--address={site.head.address}:{PORT}"]
@@ -132,10 +134,11 @@ def test_preemption_is_no_failure(site):
     command += ["--reason-message=the spot machine is taken back", f"--deadline-remaining-seconds={NOTICE_S}"]
     assert site.head.start([sys.executable, *command], log="drain").wait(120) == 0, site.head.said("drain")
     deadline = time.monotonic() + NOTICE_S
-    wait_for(lambda: time.monotonic() > deadline or process.poll() is not None, "the host's time has come")
+    wait_for(lambda: time.monotonic() > deadline, "the host's time has come")
+    assert process.poll() is None, "the run outlasts the notice"
     gone.kill()
     finished(process, site.head, "r")
-    assert_whole(folder)
+    assert_whole(folder, LONG)
     assert site.used(folder) == {"a", "b", "c"} - {gone.name}
     assert folder.interruptions() == {"preemptions": 1, "failures": 0}
     assert "1 preemption and 0 failures" in site.head.said("r")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ import ray
 import ray.data
 import ray.train
 import torch
+import torch.distributed
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
@@ -35,6 +37,8 @@ from trainables.generator.worker import Assignment, work
 from trainables.runs.folder import RunFolder
 
 POLL_SECONDS = 0.5
+CAUSE_KNOWN_S = 60.0
+"""A worker whose peer is gone waits so long for the cluster to find out why; a machine that died takes a while."""
 REPORTS, LEAST_STEPS = 20, 5
 """Times a run reports to Ray Train (and Ray Tune above it), and steps between two reports at the least: each goes
 through the controller, and the workers wait for it."""
@@ -181,6 +185,17 @@ def _worker(settings: dict[str, Any]) -> None:
         if fabric.global_rank == 0:
             folder = RunFolder(Storage(task.storage_root), task.run_name)
             folder.storage.write_json(folder.path("failure.json"), {"message": str(error)})
+    except RuntimeError as error:
+        if _is_broken_connection(error):
+            # A peer is gone. Train is to hear of that first, for it looks there for the cause: a machine that left as
+            # announced is no failure. It ends this worker as soon as it knows.
+            time.sleep(CAUSE_KNOWN_S)
+        raise
+
+
+def _is_broken_connection(error: RuntimeError) -> bool:
+    """Whether a collective failed; gloo says so in the text alone."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 class _Following:
