@@ -20,6 +20,9 @@ class Flights:
 
     _flights: dict[str, _Flight] = field(default_factory=dict)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._flights
+
     async def run(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """Result of `work()`, shared with every concurrent call of the same key."""
         flight = self._flights.get(key)

@@ -74,7 +74,7 @@ class Renders:
     async def made(self, key: str, request: Callable[[], Awaitable[RenderRequest]], *, priority: int = 0) -> Rendered:
         """The render; where it is refused, the original with the reasons. `request` is asked for only where needed.
 
-        Requests of one `priority` share a render; whoever is in a hurry does not join one that is not.
+        A render that is under way is shared with requests of its `priority` and with those in less of a hurry.
         """
         if (found := await self.find(key)) is not None:
             return found
@@ -90,12 +90,17 @@ class Renders:
 
         while True:
             try:
-                return await self._flights.run(f"{priority} {key}", render_and_keep)
+                return await self._flights.run(self._flight(key, priority), render_and_keep)
             except Problem as problem:
                 # The deadline of whoever began this flight is not that of those who joined it. One that this call began
                 # is not begun again: a generator whose clock is ahead would be asked without end.
                 if began or problem.status_code != 504 or deadlines.has_passed():
                     raise
+
+    def _flight(self, key: str, priority: int) -> str:
+        """The most urgent flight of a clip, where there is one that is urgent enough; else its own."""
+        urgent = (f"{rank} {key}" for rank in range(priority))
+        return next((flight for flight in urgent if flight in self._flights), f"{priority} {key}")
 
     async def streamed(self, key: str, request: RenderRequest) -> Rendered | Streamed:
         """The render where it is kept, or its beginning; what was sent is kept as any other render."""

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving import styles
 from serving.ahead import PRIORITY
 from serving.problems import Problem
 from tests.serving_site import Site, make_site
@@ -94,6 +95,28 @@ def test_who_waits_for_a_clip_does_not_wait_behind_its_render_ahead(site: Site) 
         await finished(site)
 
     asyncio.run(scenario())
+
+
+def test_a_render_ahead_joins_the_urgent_one_of_the_same_clip(site: Site) -> None:
+    async def scenario() -> None:
+        begun, opened, render = asyncio.Event(), asyncio.Event(), site.generator.render
+
+        async def gated(request: Any) -> bytes:
+            begun.set()
+            await opened.wait()
+            return await render(request)
+
+        site.generator.render = gated
+        look = styles.blend({"neon": 1.0}, site.shop.presets)
+        urgent = asyncio.ensure_future(site.shop.restyle("p00", look, 1.0))
+        await begun.wait()
+        behind = asyncio.ensure_future(site.shop.restyle("p00", look, 1.0, priority=PRIORITY))
+        await asyncio.wait([behind], timeout=0.2)
+        opened.set()
+        assert (await behind).data == (await urgent).data
+
+    asyncio.run(scenario())
+    assert [request.priority for request in site.generator.requests] == [0]
 
 
 @pytest.mark.parametrize("why", ["at rest", "busy"])
