@@ -72,7 +72,7 @@ class Ahead:
             logger.exception("clips of a next feed could not be rendered ahead")
 
     async def _render_next(self, viewer: str, shown: frozenset[str]) -> None:
-        slate = await self._shop.slate(viewer, len(shown) + self._clips)
+        slate = await self._shop.slate(viewer, len(shown) + self._clips, shown=False)
         look = styles.blend(slate.look.weights, self._shop.presets)
         following = [item.product.id for item in slate.items if item.product.id not in shown]
         for product_id in following[: self._clips]:

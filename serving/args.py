@@ -13,6 +13,7 @@ from cluster.settings import Settings
 from serving.door.settings import AccessArgs, LimitArgs, UploadArgs
 from serving.strict import Strict
 from serving.tracing import TracingArgs
+from trainables.recommender.looks.thompson import BanditConfig
 from trainables.recommender.reranking.rerank import RerankConfig
 from trainables.recommender.reranking.rules import Rules
 
@@ -56,6 +57,26 @@ class GeneratorArgs(Strict):
         return self
 
 
+class LookArgs(Strict):
+    """How the look of a feed is chosen."""
+
+    learned: bool = Field(
+        False,
+        description="Choose among the presets by a bandit that begins with the viewer's taste and learns from what "
+        "viewers take to; false: the look follows from the viewer's taste alone, a mixture of presets.",
+    )
+    hold_s: float = Field(1800.0, gt=0, description="Seconds for which a viewer keeps a look that was chosen.")
+    settle_s: float = Field(600.0, ge=0, description="Seconds until a choice without an event counts as disliked.")
+    memory_days: float = Field(30.0, gt=0, le=3650, description="Days of choices that are learned from, and kept.")
+    bandit: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the bandit, as in BanditConfig: explore, usual_reward, lean, …"
+    )
+
+    def bandit_config(self) -> BanditConfig:
+        """What is believed before the first event; InputError for settings that are not known or out of range."""
+        return from_dict(BanditConfig, self.bandit)
+
+
 class AppArgs(Strict):
     """What one deployment of shopreel serves."""
 
@@ -82,6 +103,7 @@ class AppArgs(Strict):
     rerank: dict[str, Any] = Field(
         default_factory=dict, description="Settings of variety, caps and boosts, as in RerankConfig."
     )
+    looks: LookArgs = Field(default_factory=LookArgs, description="In which look a viewer's clips are shown.")
     history_events: int = Field(
         200, ge=1, le=5000, description="Newest events of a viewer that a recommendation reads."
     )
@@ -122,6 +144,7 @@ class AppArgs(Strict):
             checked = cls.model_validate(args)
             Rules.parse(checked.rules, "serving arguments: rules")
             checked.reranking()
+            checked.looks.bandit_config()
             return checked
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'args'}: {e['msg']}" for e in error.errors())

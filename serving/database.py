@@ -74,17 +74,23 @@ def insert_new(engine: sa.Engine, table: sa.Table, key: str) -> Any:
     return dialect.insert(table).on_conflict_do_nothing(index_elements=[key])
 
 
-def scrub(engine: sa.Engine, text: str) -> None:
-    """See to it that a text whose rows were deleted is gone from the database's files as well.
-
-    SQLite: deleted rows are zeros already (secure_delete); the write-ahead log is emptied, and where a page still holds
-    a copy the whole file is written anew. PostgreSQL: the table is vacuumed; its pages, its log and backups keep bytes
-    until they are used again.
+def vacuum(engine: sa.Engine, table: str) -> None:
+    """PostgreSQL: make room of a table's deleted rows; its pages, its log and backups keep bytes until they are used
+    again. SQLite: nothing, deleted rows are zeros already (secure_delete).
     """
+    if engine.dialect.name != "sqlite":
+        with _translated(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"VACUUM {table}")
+
+
+def scrub(engine: sa.Engine, text: str) -> None:
+    """SQLite: see to it that a text whose rows were deleted is gone from the database's files as well.
+
+    The write-ahead log is emptied, and where a page still holds a copy the whole file is written anew.
+    """
+    if engine.dialect.name != "sqlite":
+        return
     with _translated(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name != "sqlite":
-            connection.exec_driver_sql("VACUUM events")
-            return
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         if _holds(engine.url.database, text.encode()):
             connection.exec_driver_sql("VACUUM")

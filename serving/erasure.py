@@ -12,6 +12,7 @@ from cluster.pseudonym import Pseudonymiser
 from serving.ahead import Ahead
 from serving.clip_cache import ClipCache
 from serving.event_store import EventStore
+from serving.look_choices import LookChoices
 from serving.messages import ErasureReceipt
 from serving.shop import Shop
 from trainables.data.dataset import Dataset
@@ -32,13 +33,15 @@ class Eraser:
         ahead: Ahead,
         *,
         events: EventStore,
+        choices: LookChoices,
         cache: ClipCache,
         dataset: Dataset,
         pseudonymiser: Pseudonymiser,
         models: Sequence[str] = (),
     ) -> None:
         """`models`: served versions whose statistics were trained on the dataset's log."""
-        self._shop, self._ahead, self._events, self._cache, self._dataset = shop, ahead, events, cache, dataset
+        self._shop, self._ahead, self._events, self._choices = shop, ahead, events, choices
+        self._cache, self._dataset = cache, dataset
         self._pseudonymiser, self._models = pseudonymiser, models
         self._turn = asyncio.Lock()
 
@@ -54,7 +57,11 @@ class Eraser:
 
     def _erase(self, name: str, clips: frozenset[str]) -> ErasureReceipt:
         at = datetime.now(UTC)
-        removed = {"clips": self._cache.discard(clips) if clips else 0, "events": self._events.forget(name)}
+        removed = {
+            "clips": self._cache.discard(clips) if clips else 0,
+            "look_choices": self._choices.forget(name),
+            "events": self._events.forget(name),
+        }
         logged = erase_from_dataset(self._dataset, [name])
         removed |= {f"dataset_{table}": rows for table, rows in logged.rows_removed.items()}
         notes = []

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from serving.database import insert_new, now_ms, open_engine, reading, scrub, writing
+from serving.database import insert_new, now_ms, open_engine, reading, scrub, vacuum, writing
 from trainables.data import schemas
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
@@ -111,6 +111,7 @@ class EventStore:
         """Delete the viewer's events and what the files of the database still hold of them; returns how many."""
         with writing(self._engine) as connection:
             gone = connection.execute(_EVENTS.delete().where(_EVENTS.c.viewer_id == viewer_id)).rowcount
+        vacuum(self._engine, "events")
         scrub(self._engine, viewer_id)
         return gone
 
@@ -136,6 +137,19 @@ class EventStore:
         at = pa.array(values.pop("at"), pa.int64()).cast(schemas.EVENTS.field("at").type)
         table = pa.table({name: pa.array(values.get(name, ()), schemas.EVENTS.field(name).type) for name in copied})
         return schemas.conform(table.append_column("at", at), "events", "event store")
+
+    def of_looks(self, since_ms: int) -> pa.Table:
+        """Everybody's events from a moment on that say in which look and in answer to which request the product was
+        shown: request_id, event_type, watch_seconds, duration_seconds, style.
+        """
+        names = ("request_id", "event_type", "watch_seconds", "duration_seconds", "style")
+        query = sa.select(*(_EVENTS.c[name] for name in names)).where(
+            _EVENTS.c.stored_at_ms >= since_ms, _EVENTS.c.request_id.is_not(None), _EVENTS.c.style.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        schema = pa.schema([schemas.EVENTS.field(name) for name in names])
+        return pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
 
     def count(self, viewer_id: str | None = None) -> int:
         """Stored events, of one viewer or of all."""

@@ -31,6 +31,8 @@ from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
+from serving.look_choices import LookChoices
+from serving.looks import LearnedLooks
 from serving.messages import Models, ShadowReport
 from serving.metrics import Metrics
 from serving.plans import Plans
@@ -194,6 +196,11 @@ class Ingress:
         versions_served = Versions(storage, models, load)
         served.compare_with(lambda: (versions_served.rollout.shadow, versions_served.rollout.shadow_share))
         metrics.watch("shopreel_model_share", "Share of viewers by version.", "version", versions_served.shares)
+        choices = LookChoices(args.event_store_url)
+        presets, looks = preset_codes(), None
+        if args.looks.learned:
+            looks = LearnedLooks(choices, events, tuple(presets), args.looks)
+            looks.start(args.trend_refresh_s)
         self._shop = Shop(
             catalogue=Catalogue(dataset),
             events=events,
@@ -203,9 +210,10 @@ class Ingress:
             recommender=RecommenderOnServe(recommender),
             generator=served,
             versions=versions_served,
-            presets=preset_codes(),
+            presets=presets,
             history_events=args.history_events,
             metrics=metrics,
+            looks=looks,
             rendering="labelled" if args.visible_label else "",
         )
         ahead = Ahead(self._shop, args.render_ahead)
@@ -214,6 +222,7 @@ class Ingress:
             self._shop,
             ahead,
             events=events,
+            choices=choices,
             cache=cache,
             dataset=dataset,
             pseudonymiser=pseudonymiser,

@@ -8,8 +8,7 @@ at its end; requests never wait for it.
 
 from __future__ import annotations
 
-import logging
-import threading
+import math
 import time
 from dataclasses import replace
 
@@ -17,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.event_store import EventStore
+from serving.repeated import Repeated
 from trainables.data.dataset import Dataset
 from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import TrainingData, end_of, read_training_data, rebuild, recount
 
-logger = logging.getLogger("ray.serve")
 _State = tuple[tuple[str, ...], int, int]
 
 
@@ -35,8 +34,7 @@ class LiveModel:
         self._recounted: _State | None = None
         self._rebuilt: _State | None = None
         self._erasures = 0  # those the statistics know of; a model at rest may be older than any
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._refreshes: Repeated | None = None
         self.recommender = Recommender(model)
         """Answers for the newest statistics; take it once a request."""
         self.recommender.warm()
@@ -68,26 +66,23 @@ class LiveModel:
 
     def start(self, trend_s: float, rebuild_s: float) -> None:
         """Refresh in the background, at once and then at these intervals (seconds)."""
-        self._thread = threading.Thread(target=self._keep_up, args=(trend_s, rebuild_s), daemon=True, name="live-model")
-        self._thread.start()
+        due = -math.inf
+
+        def refresh() -> None:
+            nonlocal due
+            if (now := time.monotonic()) < due:
+                self.follow_trends()
+                return
+            due = now + rebuild_s  # also where it fails: the next rounds follow the trends at least
+            self.rebuild()
+
+        self._refreshes = Repeated("live-model", refresh, trend_s)
+        self._refreshes.start()
 
     def stop(self) -> None:
         """End the background refresh; returns when it has ended."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _keep_up(self, trend_s: float, rebuild_s: float) -> None:
-        rebuilt, due = -rebuild_s, 0.0
-        while not self._stop.wait(due):
-            started = time.monotonic()
-            whole = started - rebuilt >= rebuild_s
-            try:
-                self.rebuild() if whole else self.follow_trends()
-            except Exception:  # noqa: BLE001 - a thread without a caller: said in the log, served as before, tried again
-                logger.exception("the recommender's statistics could not be refreshed; the last ones go on serving")
-            rebuilt = started if whole else rebuilt
-            due = max(0.0, trend_s - (time.monotonic() - started))
+        if self._refreshes is not None:
+            self._refreshes.stop()
 
     def _state(self) -> _State:
         """What there is to count, told without reading it."""

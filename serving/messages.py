@@ -210,6 +210,9 @@ class LookOut(BaseModel):
     style: str = Field(description="Nearest preset.")
     weights: dict[str, float] = Field(description="Shares of presets.")
     text: str
+    propensity: float | None = Field(
+        None, description="Chance this look had where looks are learned; null: it follows from the viewer's taste."
+    )
 
 
 class ClipOut(BaseModel):

@@ -75,6 +75,9 @@ class Metrics:
         self.ahead = Counter(
             "shopreel_clips_ahead", "Clips of a next feed, made ahead or already kept.", ("outcome",), registry=registry
         )
+        self.looks = Counter(
+            "shopreel_looks_chosen", "Looks chosen for slates, where looks are learned.", ("style",), registry=registry
+        )
         self.feeds = Counter("shopreel_feeds", "Feeds answered.", ("degraded",), registry=registry)
 
     def rendered(self, served: Served, model: str) -> None:

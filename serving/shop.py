@@ -39,6 +39,7 @@ from serving.versions import Versions
 from trainables.generator.provenance import read_provenance
 
 if TYPE_CHECKING:
+    from serving.looks import LearnedLooks
     from trainables.recommender.recommender import Reason as PastProduct
     from trainables.recommender.recommender import Recommendation
 
@@ -71,9 +72,12 @@ class Shop:
         presets: Mapping[str, np.ndarray],
         history_events: int,
         metrics: Metrics,
+        looks: LearnedLooks | None = None,
         rendering: str = "",
     ) -> None:
-        """`rendering` tells apart clips of one model that are finished in another way."""
+        """`looks` chooses the look of a slate; None: it follows from the viewer's taste. `rendering` tells apart clips
+        of one model that are finished in another way.
+        """
         self.metrics = metrics
         self.catalogue = catalogue
         self.presets = presets
@@ -85,23 +89,34 @@ class Shop:
         self._generator = generator
         self.shadow_report = generator.report
         self._history_events = history_events
+        self._looks = looks
         self._rendering = rendering
         self._renders = Renders(cache, generator, metrics)
 
-    async def slate(self, viewer: str, k: int) -> Slate:
-        """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular."""
+    async def slate(self, viewer: str, k: int, *, shown: bool = True) -> Slate:
+        """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular.
+
+        `shown`: whether it goes to the viewer, whose answer to the look is then waited for.
+        """
         started = time.perf_counter()
         pseudonym = self._pseudonymiser.of(viewer)
         history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
         answer = await self._recommender.recommend(history, k, int(time.time() * 1000))
-        look = styles.personal(answer.weights, self.presets)
+        request_id = uuid.uuid4().hex
+        look, propensity = styles.personal(answer.weights, self.presets), None
+        if self._looks is not None:
+            choice = self._looks.choose(pseudonym, answer.weights)
+            look, propensity = styles.blend({choice.style: 1.0}, self.presets), choice.propensity
+            if shown:
+                await asyncio.to_thread(self._looks.keep, request_id, pseudonym, answer.weights, choice)
+                self.metrics.looks.labels(choice.style).inc()
         return Slate(
-            request_id=uuid.uuid4().hex,
+            request_id=request_id,
             items=[
                 self._recommended(item, answer.moves[place] if answer.moves else ())
                 for place, item in enumerate(answer.recommendations)
             ],
-            look=LookOut(style=look.name, weights=look.weights, text=look.describe()),
+            look=LookOut(style=look.name, weights=look.weights, text=look.describe(), propensity=propensity),
             models=self.versions.models_for(pseudonym),
             latency_ms={"recommend": _milliseconds_since(started)},
         )
@@ -237,7 +252,7 @@ class Shop:
     async def check_ready(self) -> None:
         """Pass where a feed can be answered with rendered clips; a Problem 503 says what is missing."""
         try:
-            await self.slate(PROBE_VIEWER, 1)
+            await self.slate(PROBE_VIEWER, 1, shown=False)
             await self._generator.ready()
         except Problem as problem:
             if problem.status_code != 429:  # saturated is alive

@@ -26,6 +26,8 @@ from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
 from serving.jobs import Jobs
+from serving.look_choices import LookChoices
+from serving.looks import LearnedLooks
 from serving.messages import Models, ShadowReport
 from serving.metrics import Metrics
 from serving.plans import Plans
@@ -134,7 +136,14 @@ def site(catalogue: Catalogue, storage: Storage, tmp_path: Any) -> Site:
     return make_site(catalogue, storage, f"sqlite:///{tmp_path}/events.db")
 
 
-def make_site(catalogue: Catalogue, storage: Storage, database: str, clips_ahead: int = 0, **door: Any) -> Site:
+def make_site(
+    catalogue: Catalogue,
+    storage: Storage,
+    database: str,
+    clips_ahead: int = 0,
+    looks: LearnedLooks | None = None,
+    **door: Any,
+) -> Site:
     """A site whose door has settings of its own: access, limits, upload_bytes, ring."""
     events = EventStore(database)
     cache = ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7)
@@ -151,6 +160,7 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, clips_ahead
         presets=PRESETS,
         history_events=50,
         metrics=Metrics(),
+        looks=looks,
     )
     ahead = Ahead(shop, clips_ahead)
     feeds = Feeds(shop, Plans(Pseudonymiser(KEY)), ahead, wait_s=60)
@@ -159,7 +169,15 @@ def make_site(catalogue: Catalogue, storage: Storage, database: str, clips_ahead
         shop,
         feeds,
         Jobs(shop, JobStore(database)),
-        Eraser(shop, ahead, events=events, cache=cache, dataset=catalogue._dataset, pseudonymiser=Pseudonymiser(KEY)),
+        Eraser(
+            shop,
+            ahead,
+            events=events,
+            choices=LookChoices(database),
+            cache=cache,
+            dataset=catalogue._dataset,
+            pseudonymiser=Pseudonymiser(KEY),
+        ),
         model_cards={"generator": {"reference": "generator/3"}},
         viewers=(DemoViewer(id="mia", label="Mia"),),
         **settings,

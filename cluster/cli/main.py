@@ -12,6 +12,7 @@ from cluster.cli import (
     data,
     erase,
     evaluate,
+    evaluate_looks,
     evaluate_recommender,
     explain,
     export,
@@ -53,6 +54,7 @@ app.add_typer(train, name="train")
 app.add_typer(tune.app, name="tune", help="Sweep settings with Ray Tune.")
 app.add_typer(clips.app, name="clips", help="Restyle, repair, enhance and generate clips in folders.")
 evaluate.app.command("recommender")(evaluate_recommender.command)
+evaluate.app.command("looks")(evaluate_looks.command)
 app.add_typer(evaluate.app, name="evaluate", help="Measure a model on data it never saw.")
 app.add_typer(models.app, name="models", help="List, show, promote and roll back registered models.")
 app.add_typer(features.app, name="features", help="Multimodal features of products.")

@@ -84,6 +84,7 @@ CLIPS = (
         ),
     ),
     _panel("Made ahead of feeds", "cps", "sum by (outcome) (rate(shopreel_clips_ahead_total{%s}[5m]))", "outcome"),
+    _panel("Looks chosen", "cps", "sum by (style) (rate(shopreel_looks_chosen_total{%s}[5m]))", "style"),
     _panel("Bytes in the cache", "bytes", "sum by (tier) (shopreel_clip_cache_bytes{%s})", "tier"),
     _panel("Replicas", "short", "max by (deployment) (shopreel_replicas{%s})", "deployment"),
 )

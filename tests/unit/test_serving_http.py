@@ -41,7 +41,8 @@ def test_feed_names_product_score_source_look_and_clip(site: Site) -> None:
         "poster_url": "/v1/products/p00/poster.jpg",
     }
     assert (first["source"], first["why"], first["reasons"]) == ("popular", "popular right now", [])
-    assert feed["look"] == {"style": "minimal", "weights": {"minimal": 1.0}, "text": "minimal"}
+    look = {"style": "minimal", "weights": {"minimal": 1.0}, "text": "minimal", "propensity": None}
+    assert feed["look"] == look
     assert feed["models"] == {"generator": "generator/3", "recommender": "recommender/2"}
     clip = first["clip"]
     assert (clip["style"], clip["model_version"], clip["restyled"], clip["cached"]) == (
