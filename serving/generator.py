@@ -24,6 +24,7 @@ from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.render_queue import RenderQueue, Served
 from serving.stream_render import AbandonedError, StreamedRender
+from trainables.allocator import keep_freed_memory
 from trainables.data.dataset import Dataset
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import encode_mp4
@@ -64,6 +65,7 @@ class GeneratorReplica:
 
         inner_port.keep_inside()
         tracing.start(args.tracing, "generator")
+        keep_freed_memory()
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
         self._dataset = Dataset.open(Storage(settings.storage_root), args.data)

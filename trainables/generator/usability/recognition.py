@@ -5,6 +5,7 @@ Dims: N frames, F feature channels, H height, W width, 3 RGB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,15 +27,19 @@ def _features() -> FrozenFeatures:
 
 
 @torch.inference_mode()
-def feature_agreement(frames_NHW3: np.ndarray, source_NHW3: np.ndarray) -> np.ndarray:
-    """(N,) correlation of the features of two rows of frames, each channel brought to mean 0 and deviation 1 over its
-    frame first, so that palette and contrast do not count. 1 for the same picture.
+def normalised_features(frames_NHW3: np.ndarray) -> list[Tensor]:
+    """Features of uint8 pictures of one shape, a map (N, F, h, w) a level, each channel brought to mean 0 and deviation
+    1 over its frame, so that palette and contrast do not count.
 
-    Features: EfficientNet-Lite0 at 1/8 and 1/16; uint8 pictures of one shape.
+    Features: EfficientNet-Lite0 at 1/8 and 1/16.
     """
-    together = np.concatenate([frames_NHW3, source_NHW3])
-    levels = _features()(_tensor(together))[LEVELS]
-    return np.mean([_correlation(*_normalised(level).chunk(2)) for level in levels], 0)
+    return [_normalised(level) for level in _features()(_tensor(frames_NHW3))[LEVELS]]
+
+
+@torch.inference_mode()
+def feature_agreement(first: Sequence[Tensor], second: Sequence[Tensor]) -> np.ndarray:
+    """(N,) correlation of the `normalised_features` of two rows of frames; 1 for the same picture."""
+    return np.mean([_correlation(*levels) for levels in zip(first, second, strict=True)], 0)
 
 
 def _tensor(frames_NHW3: np.ndarray) -> Tensor:

@@ -1,0 +1,26 @@
+"""What the C library does with memory that was freed."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt(3)."""
+MMAP_BYTES = 32 * 1024**2
+"""The most glibc takes: what is larger has pages of its own."""
+KEPT_BYTES = 256 * 1024**2
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 256 MiB of what it freed, for the next clip.
+
+    By default glibc gives the maps of one clip back to the system and asks for them again for the next, page by page
+    and zeroed: a fifth of the time of a render. Does nothing where the C library is another.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(_MMAP_THRESHOLD, MMAP_BYTES)
+        library.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
