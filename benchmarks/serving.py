@@ -34,6 +34,7 @@ from benchmarks.serving_load import Load, load
 from benchmarks.serving_peers.rendering import FPS, FRAMES, SIDE
 from benchmarks.serving_process import (
     answered,
+    cores_used,
     cpu_seconds,
     machine_cpu_seconds,
     resident_mib,
@@ -48,6 +49,8 @@ PORT = 18_400
 CONNECTIONS = (1, 8, 32)
 OVERLOAD = 150
 MOST_OF_OTHERS = 0.15
+SETTLED = 0.2
+"""Cores below which a server has ended what it does once after its start."""
 FLAGS = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 DATA = "bench"
 STYLES = tuple(sorted(PRESETS))
@@ -175,6 +178,7 @@ def measure(
         cold = wait_until(lambda: answered(f"{url}/v1/clips", known(0)), pid, log)
         for number in range(8):
             answered(f"{url}/v1/clips", known(number))
+        wait_until(lambda: cores_used(pid) < SETTLED, pid, log)
         own, machine, began = cpu_seconds(tree(pid) | {os.getpid()}), machine_cpu_seconds(), time.perf_counter()
         loads = {
             str(count): asyncio.run(load(f"{url}/v1/clips", fresh, count, seconds, numbers))

@@ -50,6 +50,13 @@ def cpu_seconds(pids: set[int]) -> float:
     return sum(int(fields[11]) + int(fields[12]) for fields in map(_stat, pids) if fields) / TICKS
 
 
+def cores_used(pid: int, seconds: float = 1.0) -> float:
+    """By a process and all that came from it, over the next `seconds`."""
+    before = cpu_seconds(tree(pid))
+    time.sleep(seconds)
+    return (cpu_seconds(tree(pid)) - before) / seconds
+
+
 def machine_cpu_seconds() -> float:
     """Busy time of all cores so far."""
     user, nice, system, _idle, _wait, *rest = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])

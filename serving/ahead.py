@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Collection
 
@@ -79,5 +80,7 @@ class Ahead:
             await self._shop.quiet()
             if self._shop.at_rest():
                 return
-            made = await self._shop.restyle(product_id, look, 1.0, model=slate.models.generator, priority=PRIORITY)
+            made = await self._shop.restyle(
+                product_id, look, 1.0, model=slate.models.generator, priority=PRIORITY, patience_s=math.inf
+            )
             self._shop.metrics.ahead.labels("kept" if made.cached else "made").inc()

@@ -113,6 +113,12 @@ class AppArgs(Strict):
     feed_wait_s: float = Field(
         20.0, ge=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."
     )
+    clip_wait_s: float = Field(
+        4.0,
+        gt=0,
+        description="Seconds for which the render of a single clip may be expected to wait for its turn; where the wait "
+        "would be longer it is refused (429). Feeds wait up to feed_wait_s.",
+    )
     render_ahead: int = Field(
         2, ge=0, le=24, description="Clips of a viewer's likely next feed that idle generators render ahead; 0: none."
     )

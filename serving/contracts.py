@@ -5,6 +5,7 @@ Dims: T frames, H height, W width, S numbers of a style code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -41,6 +42,8 @@ class RenderRequest:
     """Seconds since 1970; a render that has not begun by then is not begun."""
     priority: int = 0
     """0 for what someone waits for, higher for work in the background."""
+    patience_s: float = math.inf
+    """Longest time it may be expected to wait for its turn; where it would be longer, it is refused at once."""
 
 
 @dataclass(frozen=True)

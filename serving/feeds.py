@@ -124,7 +124,7 @@ class Feeds:
     async def _clip(self, product_id: str, look: _Look) -> ClipOut:
         """The clip in the look, or the original and why; whatever happens to the generator, there is an answer."""
         try:
-            shown = await self._shop.restyle(product_id, look.style, 1.0, model=look.model)
+            shown = await self._shop.restyle(product_id, look.style, 1.0, model=look.model, patience_s=self._wait_s)
         except Problem as problem:
             return self._original(product_id, reason=problem.detail)
         except RenderError as error:

@@ -18,6 +18,7 @@ from cluster.pseudonym import Pseudonymiser
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving import deadlines, inner_port, tracing
+from serving.admission import Admission
 from serving.ahead import Ahead
 from serving.args import AppArgs
 from serving.calls import call, stream
@@ -83,18 +84,20 @@ class GeneratorOnServe:
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._answered_at = -math.inf
+        self._admission = Admission()
         self._shadow = Shadow(self._served)
         self._challenger: Callable[[], tuple[str | None, float]] = lambda: (None, 0.0)
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
         with self._counted(request) as outcome:
-            served = await self._served(request)
+            with self._admission.place(request.patience_s):
+                served = await self._served(request)
             self._made(served, request, outcome)
             self._shadow.consider(request, served, *self._challenger())
             return served.outcome
 
     async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
-        with self._counted(request) as outcome:
+        with self._counted(request) as outcome, self._admission.place(request.patience_s):
             messages = stream(self._handle, "stream", self._dated(request), timeout_s=self._timeout_s)
             async with contextlib.aclosing(messages):
                 async for message in messages:
@@ -212,6 +215,7 @@ class Ingress:
             versions=versions_served,
             presets=presets,
             history_events=args.history_events,
+            clip_wait_s=args.clip_wait_s,
             metrics=metrics,
             looks=looks,
             rendering="labelled" if args.visible_label else "",

@@ -72,11 +72,12 @@ class Shop:
         presets: Mapping[str, np.ndarray],
         history_events: int,
         metrics: Metrics,
+        clip_wait_s: float,
         looks: LearnedLooks | None = None,
         rendering: str = "",
     ) -> None:
-        """`looks` chooses the look of a slate; None: it follows from the viewer's taste. `rendering` tells apart clips
-        of one model that are finished in another way.
+        """`clip_wait_s`: patience of whoever asks for a single clip. `looks` chooses the look of a slate; None: it
+        follows from the viewer's taste. `rendering` tells apart clips of one model that are finished in another way.
         """
         self.metrics = metrics
         self.catalogue = catalogue
@@ -89,6 +90,7 @@ class Shop:
         self._generator = generator
         self.shadow_report = generator.report
         self._history_events = history_events
+        self._clip_wait_s = clip_wait_s
         self._looks = looks
         self._rendering = rendering
         self._renders = Renders(cache, generator, metrics)
@@ -153,13 +155,21 @@ class Shop:
         return Similar(product_id=product_id, items=items)
 
     async def restyle(
-        self, product_id: str, style: Style, strength: float, *, model: str | None = None, priority: int = 0
+        self,
+        product_id: str,
+        style: Style,
+        strength: float,
+        *,
+        model: str | None = None,
+        priority: int = 0,
+        patience_s: float | None = None,
     ) -> Rendered:
         """A product's clip in a style, from the cache where it is there; the original where the render is not fit.
 
-        `model`: version to render with; None for the one that is served.
+        `model`: version to render with; None for the one that is served. `patience_s`: longest expected wait, seconds;
+        None for that of a single clip. A Problem 429 where it would be longer.
         """
-        key, request = self._asked(product_id, style, strength, model, priority)
+        key, request = self._asked(product_id, style, strength, model, priority, patience_s)
 
         async def asked() -> RenderRequest:
             return request
@@ -194,6 +204,7 @@ class Shop:
                 upload=upload,
                 look=style.describe(),
                 model=model,
+                patience_s=self._clip_wait_s,
             )
 
         return await self._renders.made(key, asked)
@@ -283,7 +294,13 @@ class Shop:
         )
 
     def _asked(
-        self, product_id: str, style: Style, strength: float, model: str | None = None, priority: int = 0
+        self,
+        product_id: str,
+        style: Style,
+        strength: float,
+        model: str | None = None,
+        priority: int = 0,
+        patience_s: float | None = None,
     ) -> tuple[str, RenderRequest]:
         """Id of a product's clip in a style, and how to ask for it."""
         model = model or self.versions.models.generator
@@ -295,6 +312,7 @@ class Shop:
             look=style.describe(),
             model=model,
             priority=priority,
+            patience_s=self._clip_wait_s if patience_s is None else patience_s,
         )
 
     def _renderer(self, model: str) -> str:

@@ -159,6 +159,7 @@ def make_site(
         versions=Versions(storage, Models(generator="generator/3", recommender="recommender/2"), generator.load),
         presets=PRESETS,
         history_events=50,
+        clip_wait_s=4.0,
         metrics=Metrics(),
         looks=looks,
     )
