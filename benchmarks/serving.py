@@ -33,6 +33,7 @@ from typing import Any
 from benchmarks.serving_load import Load, load
 from benchmarks.serving_peers.rendering import FPS, FRAMES, SIDE
 from benchmarks.serving_process import (
+    SETTLED,
     answered,
     cores_used,
     cpu_seconds,
@@ -49,8 +50,6 @@ PORT = 18_400
 CONNECTIONS = (1, 8, 32)
 OVERLOAD = 150
 MOST_OF_OTHERS = 0.15
-SETTLED = 0.2
-"""Cores below which a server has ended what it does once after its start."""
 FLAGS = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 DATA = "bench"
 STYLES = tuple(sorted(PRESETS))

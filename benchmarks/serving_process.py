@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 
 TICKS = os.sysconf("SC_CLK_TCK")
+SETTLED = 0.2
+"""Cores below which a server has ended what it does once after its start."""
 
 
 @contextmanager

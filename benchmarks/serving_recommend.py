@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from benchmarks.recommender_scale import synthetic
 from benchmarks.serving_load import Load, load
-from benchmarks.serving_process import answered, running, wait_until
+from benchmarks.serving_process import SETTLED, answered, cores_used, running, wait_until
 
 NAME, PORT = "large", 18_700
 VIEWERS, EVENTS, IN_MATRIX, K = 20_000, 300_000, 5_000, 20
@@ -56,6 +56,7 @@ def main() -> None:
             url = f"http://127.0.0.1:{PORT}"
             cold = wait_until(lambda: answered(f"{url}/readyz"), pid, Path(home) / "serve.log", 600)
             print(f"{arguments.products:,} products: ready after {cold:.0f} s")
+            wait_until(lambda: cores_used(pid) < SETTLED, pid, Path(home) / "serve.log", 600)
             asyncio.run(load(f"{url}/v1/recommend", viewer, 8, 5, numbers))
             for count in CONNECTIONS:
                 done = asyncio.run(load(f"{url}/v1/recommend", viewer, count, arguments.seconds, numbers))

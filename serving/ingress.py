@@ -55,6 +55,11 @@ PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
 """Messages between deployments are instances of importable classes: Serve's default, which can carry any, asks Python
 about every one of their parts and takes milliseconds for a slate.
 """
+BALANCED = {"_by_reference": True}
+"""Renders go as actor calls. Of a call over gRPC, Serve's router hears how long a replica's queue was at its start only
+with the answer, and takes it for the queue's length now: with renders of a tenth of a second it then sends the next ones
+to one replica while another has none (a fifth of the time, with eight clients and two replicas).
+"""
 PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
 """What became of a render, by the status it ended with."""
 
@@ -79,7 +84,7 @@ class GeneratorOnServe:
         self, handle: DeploymentHandle, timeout_s: float, metrics: Metrics, *, may_sleep: bool = False
     ) -> None:
         """`may_sleep`: at rest no replica runs, and asking whether one is ready would wake it."""
-        self._handle = handle.options(**PLAIN)
+        self._handle = handle.options(**BALANCED)
         self._may_sleep = may_sleep
         self._timeout_s = timeout_s
         self._metrics = metrics
