@@ -116,8 +116,8 @@ class AppArgs(Strict):
     clip_wait_s: float = Field(
         4.0,
         gt=0,
-        description="Seconds for which the render of a single clip may be expected to wait for its turn; where it would "
-        "wait longer it is refused (429). Feeds wait up to feed_wait_s.",
+        description="Seconds for which the render of a single clip may be expected to wait for its turn; one that "
+        "would wait longer is refused (429). Feeds wait up to feed_wait_s.",
     )
     render_ahead: int = Field(
         2, ge=0, le=24, description="Clips of a viewer's likely next feed that idle generators render ahead; 0: none."

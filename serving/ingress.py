@@ -56,9 +56,9 @@ PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
 about every one of their parts and takes milliseconds for a slate.
 """
 BALANCED = {"_by_reference": True}
-"""Renders go as actor calls. Of a call over gRPC, Serve's router hears how long a replica's queue was at its start only
-with the answer, and takes it for the queue's length now: with renders of a tenth of a second it then sends the next ones
-to one replica while another has none (a fifth of the time, with eight clients and two replicas).
+"""Renders go as actor calls. Of a call over gRPC, Serve's router hears only with the answer how long a replica's queue
+was at the start, and takes it for the queue's length now: with renders of a tenth of a second it then sends the next
+ones to one replica while another has none (a fifth of the time, with eight clients and two replicas).
 """
 PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
 """What became of a render, by the status it ended with."""
