@@ -68,6 +68,28 @@ def test_the_bound_follows_faster_and_slower_renders() -> None:
     assert len(queue.places) == pytest.approx(80, abs=4)
 
 
+def test_a_replica_that_dies_holds_things_up_once_and_no_more_than_that() -> None:
+    queue = Queue()
+    warm(queue, 0.1)
+    for _ in range(10):
+        queue.ask()
+    queue.now += 30
+    queue.come_back(10, 0.1)
+    queue.ask_until_refused()
+    assert len(queue.places) == pytest.approx(40, abs=1.5)
+
+
+def test_clips_of_a_batch_come_back_together() -> None:
+    queue = Queue()
+    for _ in range(8):
+        for _ in range(4):
+            queue.ask()
+        queue.come_back(1, 0.4)
+        queue.come_back(3, 0.0)
+    queue.ask_until_refused()
+    assert 40 <= len(queue.places) <= 56  # ten a second, less the one slow batch that might have been a mishap
+
+
 def test_a_pause_is_no_slowness() -> None:
     queue = Queue()
     warm(queue, 0.1)
