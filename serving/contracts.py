@@ -74,6 +74,10 @@ class RenderError(ShopreelError):
     """This one clip could not be rendered; its neighbours in the batch were."""
 
 
+class NotCountedError(ShopreelError):
+    """The first count of what was asked for is under way."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the recommender says about one viewer."""
@@ -93,6 +97,13 @@ class RecommenderClient(Protocol):
 
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity; NotFoundError for one the model does not know."""
+
+    async def hosts(
+        self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
+    ) -> list[Recommendation]:
+        """Best `k` creators for this history among the `live` ones (None: all). NotFoundError where no product has a
+        creator, NotCountedError while they are counted for the first time.
+        """
 
 
 class GeneratorClient(Protocol):

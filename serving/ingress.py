@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from ray import serve
@@ -47,6 +47,9 @@ from serving.versions import Versions
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
+if TYPE_CHECKING:
+    from trainables.recommender.recommender import Recommendation
+
 RECOMMEND_TIMEOUT_S = 30.0
 """Time enough for another replica to come up where the only one died; a caller in a hurry sets a deadline."""
 READY_TIMEOUT_S = 10.0
@@ -75,6 +78,9 @@ class RecommenderOnServe:
 
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         return await call(self._handle, "similar", product_id, k, timeout_s=RECOMMEND_TIMEOUT_S)
+
+    async def hosts(self, *args: Any) -> list[Recommendation]:
+        return await call(self._handle, "hosts", *args, timeout_s=RECOMMEND_TIMEOUT_S)
 
 
 class GeneratorOnServe:

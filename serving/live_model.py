@@ -44,21 +44,21 @@ class LiveModel:
 
         Where a viewer was erased, everything is counted anew.
         """
-        if (state := self._state()) in (self._recounted, self._rebuilt):
+        if (state := self.state()) in (self._recounted, self._rebuilt):
             return
         if state[-1] != self._erasures:
             self.rebuild()
             return
-        everything = self._everything()
+        everything = self.everything()
         if (end_ms := end_of(everything.events)) > self.recommender.model.trained_until_ms:
             self._swap(recount(self.recommender.model, everything.events, end_ms))
         self._recounted = state
 
     def rebuild(self) -> None:
         """Count everything anew where there are new events, products that joined the dataset included."""
-        if (state := self._state()) == self._rebuilt:
+        if (state := self.state()) == self._rebuilt:
             return
-        everything = self._everything()
+        everything = self.everything()
         end_ms = end_of(everything.events)
         if end_ms > self.recommender.model.trained_until_ms or state[-1] != self._erasures:
             self._swap(rebuild(self.recommender.model, everything, end_ms))
@@ -84,12 +84,13 @@ class LiveModel:
         if self._refreshes is not None:
             self._refreshes.stop()
 
-    def _state(self) -> _State:
+    def state(self) -> _State:
         """What there is to count, told without reading it."""
         files = tuple(self._dataset.files("events") + self._dataset.files("products"))
         return files, self._events.last_sequence(), self._events.erasures()
 
-    def _everything(self) -> TrainingData:
+    def everything(self) -> TrainingData:
+        """The dataset, with the events of the store behind those of its log."""
         logged = read_training_data(self._dataset)
         end_ms = end_of(logged.events)
         live = self._events.since(end_ms)

@@ -14,6 +14,7 @@ MAX_FEED = 24
 MAX_RECOMMEND = 200
 MAX_EVENTS = 100
 MAX_JOB = 500
+MAX_LIVE = 10_000
 FUTURE_SLACK = timedelta(minutes=5)
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -67,6 +68,22 @@ class RecommendRequest(_Body):
     viewer: ViewerId
     consent: Consent = None
     k: int = Field(8, ge=1, le=MAX_RECOMMEND, strict=True, description="Products in the slate.")
+
+
+class HostsRequest(_Body):
+    """Who is watching, and which hosts are live."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"viewer": "mia", "k": 5, "live": ["acme", "studio-9"]}]}
+    )
+    viewer: ViewerId
+    consent: Consent = None
+    k: int = Field(8, ge=1, le=MAX_RECOMMEND, strict=True, description="Hosts to show.")
+    live: list[Annotated[str, Field(min_length=1, max_length=256)]] | None = Field(
+        None,
+        max_length=MAX_LIVE,
+        description="Names of creators, as in the catalogue, who are live now: only these are shown. Left out: all.",
+    )
 
 
 class ClipRequest(_Body):
@@ -384,6 +401,28 @@ class Similar(BaseModel):
 
     product_id: str
     items: list[SimilarItem]
+
+
+class HostReason(BaseModel):
+    """A creator the viewer knows, and what that says for a host."""
+
+    host: str
+    share: float = Field(description="Part of the score, 0…1.")
+
+
+class HostItem(BaseModel):
+    """A creator or live host."""
+
+    host: str = Field(description="Name of the creator, as in the catalogue.")
+    score: float
+    source: str = Field(description="history, content, popular or fresh.")
+    reasons: list[HostReason] = Field(description="Up to 3 creators that speak for this one, strongest first.")
+
+
+class Hosts(BaseModel):
+    """Creators for a viewer, best first; one the viewer knows keeps their place."""
+
+    items: list[HostItem]
 
 
 class ProblemDocument(BaseModel):

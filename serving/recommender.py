@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import InputError
 from cluster.registry import ModelVersion, Registry
@@ -17,6 +17,9 @@ from serving.event_store import EventStore
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
 
+if TYPE_CHECKING:
+    from trainables.recommender.recommender import Recommendation
+
 
 class RecommenderReplica:
     """Holds one model version, kept up to date; the arithmetic runs in a thread, so that a large catalogue never stalls
@@ -25,6 +28,7 @@ class RecommenderReplica:
     """
 
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
+        from serving.live_hosts import LiveHosts
         from serving.live_model import LiveModel
         from serving.slates import SlateMaker
         from trainables.recommender.bundle import load_model
@@ -42,6 +46,7 @@ class RecommenderReplica:
             )
         self._live = LiveModel(model, dataset, EventStore(args.event_store_url))
         self._live.start(args.trend_refresh_s, args.rebuild_s)
+        self._hosts = LiveHosts(self._live, args.rebuild_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recommend")
         self._slates = SlateMaker(
             dataset.arrow("products"), shown, Rules.parse(args.rules, "serving arguments: rules"), args.reranking()
@@ -56,6 +61,13 @@ class RecommenderReplica:
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity."""
         return await self._in_thread(self._live.recommender.similar, product_id, k)
+
+    @tracing.traced("recommender.hosts")
+    async def hosts(
+        self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
+    ) -> list[Recommendation]:
+        """Best `k` creators among the `live` ones (None: all)."""
+        return await self._in_thread(self._hosts.slate, history, k, now_ms, live)
 
     async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)

@@ -49,6 +49,8 @@ from serving.messages import (
     ClipRequest,
     EventBatch,
     EventsStored,
+    Hosts,
+    HostsRequest,
     RecommendRequest,
     Similar,
     Slate,
@@ -135,6 +137,15 @@ def _add_slates(app: FastAPI, shop: Shop, consent: Consent) -> None:
     async def recommend(request: RecommendRequest) -> Slate:
         """Products for a viewer, without clips."""
         return await shop.slate(consent.viewer(request), request.k)
+
+    @app.post("/v1/hosts", tags=["slates"], responses=responses(400, 404, 503))
+    async def hosts(request: HostsRequest) -> Hosts:
+        """Creators for a viewer, or the best of the hosts who are live now.
+
+        The first request of a server makes it count its creators: 503 with Retry-After until that is done, 404 in a
+        shop whose products do not say who made them.
+        """
+        return await shop.hosts(consent.viewer(request), request.k, request.live)
 
     @app.post("/v1/events", tags=["slates"], status_code=202, responses=responses(400, 507))
     async def events(batch: EventBatch, request: Request) -> EventsStored:

@@ -18,11 +18,14 @@ from cluster.pseudonym import Pseudonymiser
 from serving import clip_cache, styles
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import GeneratorClient, RecommenderClient, RenderRequest
+from serving.contracts import GeneratorClient, NotCountedError, RecommenderClient, RenderRequest
 from serving.event_store import EventStore, StoredEvent
 from serving.messages import (
     ClipProvenance,
     EventIn,
+    HostItem,
+    HostReason,
+    Hosts,
     LookOut,
     Reason,
     Recommended,
@@ -47,6 +50,7 @@ logger = logging.getLogger("ray.serve")
 
 PROBE_VIEWER = "readiness-probe"
 MAX_REASONS = 3
+COUNTING_RETRY_S = 2
 SOURCE_TEXTS = {
     "history": "picked from what you watched",
     "content": "looks like what you watched",
@@ -153,6 +157,17 @@ class Shop:
             if other in self.catalogue
         ]
         return Similar(product_id=product_id, items=items)
+
+    async def hosts(self, viewer: str, k: int, live: Sequence[str] | None) -> Hosts:
+        """Creators for a viewer among those who are live (None: all)."""
+        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        try:
+            ranked = await self._recommender.hosts(history, k, int(time.time() * 1000), live)
+        except NotFoundError as error:
+            raise Problem(404, str(error)) from error
+        except NotCountedError as error:
+            raise Problem(503, str(error), headers={"retry-after": str(COUNTING_RETRY_S)}) from error
+        return Hosts(items=[_host(item) for item in ranked])
 
     async def restyle(
         self,
@@ -337,6 +352,12 @@ class Shop:
         return Reason(
             product_id=reason.product_id, title=title, share=reason.share / score, text=f"because you watched {title}"
         )
+
+
+def _host(item: Recommendation) -> HostItem:
+    shares = [(reason.product_id, reason.share / item.score) for reason in item.reasons if reason.share > 0]
+    reasons = [HostReason(host=name, share=share) for name, share in shares[:MAX_REASONS]] if item.score > 0 else []
+    return HostItem(host=item.product_id, score=item.score, source=item.source, reasons=reasons)
 
 
 def _milliseconds_since(started: float) -> float:

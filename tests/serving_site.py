@@ -51,6 +51,7 @@ class FakeRecommender:
 
     def __init__(self) -> None:
         self.histories: list[list[str]] = []
+        self.hosts_failure: Exception | None = None
 
     async def recommend(self, history: Any, k: int, now_ms: int) -> Answer:
         seen = [event.product_id for event in history]
@@ -60,6 +61,13 @@ class FakeRecommender:
         source = "history" if seen else "popular"
         items = [SimpleNamespace(product_id=p, score=0.5, source=source, reasons=reasons) for p in slate]
         return Answer(items, {"neon": 0.7, "ink": 0.3} if seen else {"minimal": 1.0})
+
+    async def hosts(self, history: Any, k: int, now_ms: int, live: list[str] | None) -> list[SimpleNamespace]:
+        if self.hosts_failure is not None:
+            raise self.hosts_failure
+        names = [name for name in ("acme", "brio", "cara") if live is None or name in live]
+        known = [SimpleNamespace(product_id="acme", share=0.25), SimpleNamespace(product_id="brio", share=-0.1)]
+        return [SimpleNamespace(product_id=n, score=0.5, source="history", reasons=known) for n in names][:k]
 
     async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
         if product_id == PRODUCTS[-1]:

@@ -16,7 +16,18 @@ from serving.client.errors import (
 from serving.client.shop import ShopClient
 from serving.client.types import Clip, ClipStream, Status
 from serving.client.wire import RetryConfig
-from serving.messages import ClipNews, ClipRequest, ErasureReceipt, EventIn, EventsStored, Feed, JobOut, Similar, Slate
+from serving.messages import (
+    ClipNews,
+    ClipRequest,
+    ErasureReceipt,
+    EventIn,
+    EventsStored,
+    Feed,
+    Hosts,
+    JobOut,
+    Similar,
+    Slate,
+)
 
 __all__ = [
     "AccessError",
@@ -39,6 +50,7 @@ __all__ = [
     "RetryConfig",
     "ServerError",
     "ShopClient",
+    "Hosts",
     "Similar",
     "Slate",
     "Status",

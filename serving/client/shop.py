@@ -23,6 +23,7 @@ from serving.messages import (
     EventIn,
     EventsStored,
     Feed,
+    Hosts,
     JobOut,
     Similar,
     Slate,
@@ -101,6 +102,13 @@ class ShopClient:
         """The slate without clips."""
         body = {"viewer": viewer, "k": k, "consent": consent}
         return Slate.model_validate_json(self._wire.send("POST", "/v1/recommend", json=body).content)
+
+    def hosts(
+        self, viewer: str, k: int = 8, *, live: Sequence[str] | None = None, consent: bool | None = None
+    ) -> Hosts:
+        """Creators for a viewer, among the `live` ones where they are named."""
+        body = {"viewer": viewer, "k": k, "consent": consent, "live": None if live is None else list(live)}
+        return Hosts.model_validate_json(self._wire.send("POST", "/v1/hosts", json=body).content)
 
     def similar(self, product_id: str, k: int = 8) -> Similar:
         """Products most like one product."""

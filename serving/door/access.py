@@ -10,7 +10,7 @@ Scope = Literal["read", "render", "write-events", "admin"]
 PUBLIC = re.compile(r"/|/docs|/openapi\.json|/storefront/.*|/healthz|/readyz|/v1/session")
 """Pages without data, their description, and what a load balancer asks."""
 _SCOPES: tuple[tuple[re.Pattern[str], Scope], ...] = (
-    (re.compile(r"POST /v1/(feed|recommend)"), "read"),
+    (re.compile(r"POST /v1/(feed|recommend|hosts)"), "read"),
     (re.compile(r"POST /v1/events"), "write-events"),
     (re.compile(r"(POST|DELETE) /v1/(clips|jobs)(/.*)?"), "render"),
     (re.compile(r"(GET|HEAD) .*"), "read"),
