@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.errors import StorageError
+from cluster.errors import InputError, StorageError
 from cluster.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def command(
     url, now = Settings.load().event_store_url, now_ms()
     since = now - int(days * DAY_MS)
     chosen = LookChoices(url).between(since, now - int(settle_minutes * 60_000))
+    if not chosen:
+        raise InputError(
+            f"the event store knows no look that was chosen in the last {days:g} days; "
+            "serve with --set looks.learned=true, and set SHOPREEL_EVENT_STORE as the server has it"
+        )
     bandit = LookBandit(tuple(preset_codes()), BanditConfig())
     known = outcomes(chosen, EventStore(url).of_looks(since), bandit)
     found = compare(known, bandit.styles)

@@ -210,6 +210,7 @@ def test_the_command_estimates_what_other_looks_would_have_brought(
     command = ["looks", "--out", str(out), "--settle-minutes", "0"]
     nothing = CliRunner().invoke(evaluate.app, command)
     assert isinstance(nothing.exception, InputError)
+    assert "looks.learned=true" in str(nothing.exception)
     simulated(database, 900)
     result = CliRunner().invoke(evaluate.app, command, catch_exceptions=False)
     assert result.exit_code == 0
