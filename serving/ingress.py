@@ -101,18 +101,20 @@ class GeneratorOnServe:
 
     async def render(self, request: RenderRequest) -> bytes | Refusal:
         with self._counted(request) as outcome:
-            with self._admission.place(request.patience_s):
+            with self._admission.place(request.patience_s) as came_back:
                 served = await self._served(request)
+                came_back(served)
             self._made(served, request, outcome)
             self._shadow.consider(request, served, *self._challenger())
             return served.outcome
 
     async def stream(self, request: RenderRequest) -> AsyncGenerator[StreamStart | bytes | StreamEnd]:
-        with self._counted(request) as outcome, self._admission.place(request.patience_s):
+        with self._counted(request) as outcome, self._admission.place(request.patience_s) as came_back:
             messages = stream(self._handle, "stream", self._dated(request), timeout_s=self._timeout_s)
             async with contextlib.aclosing(messages):
                 async for message in messages:
                     if isinstance(message, Served):
+                        came_back(message)
                         self._made(message, request, outcome)
                         yield StreamEnd(message.outcome)
                     else:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 
 from serving.admission import Admission
 from serving.problems import Problem
+from serving.render_queue import Served
 
 
 class Queue:
-    """Renders come back `between_s` seconds apart, in order."""
+    """Renders come back `between_s` seconds apart, in order, from so many replicas."""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int = 1) -> None:
         self.now = 0.0
+        self.replicas = replicas
         self.admission = Admission(lambda: self.now)
-        self.inside = contextlib.ExitStack()
-        self.places: list[contextlib.ExitStack] = []
+        self.places: list[tuple[contextlib.ExitStack, Callable[[float], None]]] = []
 
     def ask(self, patience_s: float = 4.0) -> None:
         place = contextlib.ExitStack()
-        place.enter_context(self.admission.place(patience_s))
-        self.places.append(place)
+        came_back = place.enter_context(self.admission.place(patience_s))
+        self.places.append((place, came_back))
 
     def ask_until_refused(self) -> Problem:
         while True:
@@ -34,14 +36,20 @@ class Queue:
     def come_back(self, count: int, between_s: float) -> None:
         for _ in range(count):
             self.now += between_s
-            self.places.pop(0).close()
+            waited = len(self.places) > self.replicas
+            place, came_back = self.places.pop(0)
+            took_s = between_s * min(self.replicas, len(self.places) + 1)
+            came_back(Served(b"", took_s=took_s, waited_s=took_s if waited else 0.0, batch=1))
+            place.close()
 
 
 def warm(queue: Queue, between_s: float, count: int = 60) -> None:
-    """Renders one after the other, so that the time between two is known."""
+    """One more under way than there are replicas, so that the time between two is known."""
     for _ in range(count):
-        queue.ask()
+        while len(queue.places) <= queue.replicas:
+            queue.ask()
         queue.come_back(1, between_s)
+    queue.come_back(len(queue.places), between_s)
 
 
 @pytest.mark.parametrize("between_s", [0.02, 0.1, 1.0])
@@ -49,11 +57,27 @@ def test_as_many_are_admitted_as_come_back_in_time(between_s: float) -> None:
     queue = Queue()
     warm(queue, between_s)
     problem = queue.ask_until_refused()
-    assert len(queue.places) == pytest.approx(4.0 / between_s, abs=1.5)
+    assert len(queue.places) == pytest.approx(4.0 / between_s + 1, abs=1.5)
     assert problem.status_code == 429
     assert 4 <= int(problem.headers["retry-after"]) <= 6
     queue.come_back(2, between_s)
     queue.ask()
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_a_render_that_finds_a_replica_free_is_never_refused(replicas: int) -> None:
+    """Each takes ten seconds, longer than anybody is ready to wait."""
+    queue = Queue(replicas)
+    for _ in range(30):  # one after the other, as if there were one replica
+        queue.ask()
+        queue.come_back(1, 10.0)
+    while len(queue.places) < replicas:
+        queue.ask()
+    warm(queue, 10.0 / replicas)
+    while len(queue.places) < replicas:
+        queue.ask()
+    queue.ask_until_refused()
+    assert len(queue.places) <= 2 * replicas
 
 
 def test_the_bound_follows_faster_and_slower_renders() -> None:
@@ -76,18 +100,22 @@ def test_a_replica_that_dies_holds_things_up_once_and_no_more_than_that() -> Non
     queue.now += 30
     queue.come_back(10, 0.1)
     queue.ask_until_refused()
-    assert len(queue.places) == pytest.approx(40, abs=1.5)
+    assert len(queue.places) == pytest.approx(41, abs=1.5)
 
 
 def test_clips_of_a_batch_come_back_together() -> None:
     queue = Queue()
+    batch_of_four = Served(b"", took_s=0.4, waited_s=0.4, batch=4)
     for _ in range(8):
-        for _ in range(4):
+        while len(queue.places) < 8:
             queue.ask()
-        queue.come_back(1, 0.4)
-        queue.come_back(3, 0.0)
+        queue.now += 0.4
+        for _ in range(4):
+            place, came_back = queue.places.pop(0)
+            came_back(batch_of_four)
+            place.close()
     queue.ask_until_refused()
-    assert 40 <= len(queue.places) <= 56  # ten a second, less the one slow batch that might have been a mishap
+    assert 44 <= len(queue.places) <= 56  # ten a second, less the one slow batch that might have been a mishap
 
 
 def test_a_pause_is_no_slowness() -> None:
@@ -98,7 +126,7 @@ def test_a_pause_is_no_slowness() -> None:
         queue.ask()
         queue.come_back(1, 0.1)
     queue.ask_until_refused()
-    assert len(queue.places) == pytest.approx(40, abs=1.5)
+    assert len(queue.places) == pytest.approx(41, abs=1.5)
 
 
 def test_patience_is_the_askers_own_and_nothing_is_refused_before_anything_is_known() -> None:
@@ -121,4 +149,4 @@ def test_what_failed_or_was_given_up_leaves_its_place_and_says_nothing_of_the_sp
         raise ValueError("broken")
     assert queue.admission.expected_wait_s == 0
     queue.ask_until_refused()
-    assert len(queue.places) == pytest.approx(40, abs=1.5)
+    assert len(queue.places) == pytest.approx(41, abs=1.5)
