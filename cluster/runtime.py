@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,9 +66,30 @@ def haproxy_environment() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # they are those of /metrics
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        **_ports_of_replicas(),
         # A replica that is to end takes requests so long yet; HAProxy on the same machine knows within a second.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
     }
+
+
+def _ports_of_replicas() -> dict[str, str]:
+    """A hundred ports for HTTP replicas behind HAProxy that nobody listens on now, at random.
+
+    Every Ray begins at 30000 by default and learns by trying that a port is taken; until then its HAProxy sends
+    requests there, to whatever listens: with two servers on one machine, to the replica of the other.
+    """
+    blocks = list(range(20_000, 30_000, 100))
+    random.shuffle(blocks)
+    first = next((block for block in blocks if not any(map(_is_listened_on, range(block, block + 8)))), blocks[0])
+    return {
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 99),
+    }
+
+
+def _is_listened_on(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def export_environment(ray_address: str | None = None) -> None:

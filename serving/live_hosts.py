@@ -38,6 +38,15 @@ class LiveHosts:
         self._of: object = None
         self._starting = threading.Lock()
         self._counting: Repeated | None = None
+        self._known = threading.Event()
+
+    def begin(self, patience_s: float) -> None:
+        """Begin to count where nobody asked before; returns when the first count is done, or patience at its end."""
+        with self._starting:
+            if self._counting is None:
+                self._counting = Repeated("live-hosts", self.count, self._refresh_s)
+                self._counting.start()
+        self._known.wait(patience_s)
 
     def slate(
         self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Collection[str] | None
@@ -46,10 +55,6 @@ class LiveHosts:
 
         NotCountedError where the first count is still under way, NotFoundError where no product has a creator.
         """
-        with self._starting:
-            if self._counting is None:
-                self._counting = Repeated("live-hosts", self.count, self._refresh_s)
-                self._counting.start()
         if self._without_creators:
             raise NotFoundError(NO_CREATORS)
         if (counted := self._counted) is None:
@@ -66,7 +71,9 @@ class LiveHosts:
             told = of_creators(data)
         except InputError:
             self._without_creators, self._of = True, state
+            self._known.set()
             return
         model = rebuild(self._live.recommender.model, told, end_of(told.events))
         self._counted = _Counted(Recommender(model), creators(data.products))
         self._without_creators, self._of = False, state
+        self._known.set()

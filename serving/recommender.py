@@ -20,6 +20,9 @@ from trainables.recommender.history import HistoryEvent
 if TYPE_CHECKING:
     from trainables.recommender.recommender import Recommendation
 
+FIRST_COUNT_S = 20.0
+"""Longest a request waits for the first count of hosts."""
+
 
 class RecommenderReplica:
     """Holds one model version, kept up to date; the arithmetic runs in a thread, so that a large catalogue never stalls
@@ -67,6 +70,7 @@ class RecommenderReplica:
         self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
     ) -> list[Recommendation]:
         """Best `k` creators among the `live` ones (None: all)."""
+        await asyncio.to_thread(self._hosts.begin, FIRST_COUNT_S)
         return await self._in_thread(self._hosts.slate, history, k, now_ms, live)
 
     async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:

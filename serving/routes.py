@@ -142,8 +142,8 @@ def _add_slates(app: FastAPI, shop: Shop, consent: Consent) -> None:
     async def hosts(request: HostsRequest) -> Hosts:
         """Creators for a viewer, or the best of the hosts who are live now.
 
-        The first request of a server makes it count its creators: 503 with Retry-After until that is done, 404 in a
-        shop whose products do not say who made them.
+        The first request of a server makes it count its creators and waits for that; 503 with Retry-After where it
+        takes longer than 20 seconds. 404 in a shop whose products do not say who made them.
         """
         return await shop.hosts(consent.viewer(request), request.k, request.live)
 

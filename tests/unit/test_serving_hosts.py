@@ -74,7 +74,7 @@ def test_hosts_are_counted_from_the_first_request_on_and_follow_the_events(stora
     hosts, store, end_ms = hosts_of(with_creators(make_tiny_shop(storage), storage), tmp_path)
     with pytest.raises(NotCountedError):
         hosts.slate([], 2, end_ms, None)
-    wait_for(lambda: hosts._counted is not None, "the first count")
+    hosts.begin(patience_s=60)
     odd = [HistoryEvent("p03", "like", end_ms), HistoryEvent("p05", "like", end_ms)]
     first, *_ = hosts.slate(odd, 2, end_ms, None)
     assert first.product_id == "host1"
@@ -88,6 +88,6 @@ def test_hosts_are_counted_from_the_first_request_on_and_follow_the_events(stora
 
 def test_a_shop_that_knows_no_creators_says_so(storage: Storage, tmp_path: Path) -> None:
     hosts, _, end_ms = hosts_of(make_tiny_shop(storage), tmp_path)
-    hosts.count()
+    hosts.begin(patience_s=60)
     with pytest.raises(NotFoundError, match="says who made it"):
         hosts.slate([], 2, end_ms, None)

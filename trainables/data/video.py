@@ -23,6 +23,7 @@ from trainables.data import trim
 from trainables.data.audio import Audio, read_audio
 from trainables.data.frame_reader import FrameReader, duration
 from trainables.data.frame_scaler import INTERPOLATION, Scaler
+from trainables.data.x264 import repeatable
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,ivf"
 """Demuxers that may open a file from outside; playlists and other formats that name further files are left out."""
@@ -205,6 +206,7 @@ def add_h264(
         "profile": profile,
         "bf": "0",
         "threads": "1",
+        **repeatable(),
         **options,
     }
     context = stream.codec_context

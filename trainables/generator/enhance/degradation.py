@@ -14,6 +14,8 @@ import av
 import cv2
 import numpy as np
 
+from trainables.data.x264 import repeatable
+
 PRESETS = ("veryfast", "fast", "medium")
 """Of x264: how hard it looks for a good prediction; phones and shops differ."""
 _SHRINKS = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
@@ -102,7 +104,8 @@ def h264(frames_THWC: np.ndarray, crf: int, preset: str = "medium") -> np.ndarra
     """The clip after x264 and back, same shape; even sides."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=12, options={"crf": str(crf), "preset": preset, "threads": "1"})
+        options = {"crf": str(crf), "preset": preset, "threads": "1", **repeatable()}
+        stream = container.add_stream("libx264", rate=12, options=options)
         stream.height, stream.width = frames_THWC.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for frame in frames_THWC:
