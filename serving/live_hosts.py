@@ -40,6 +40,11 @@ class LiveHosts:
         self._counting: Repeated | None = None
         self._known = threading.Event()
 
+    @property
+    def known(self) -> bool:
+        """Whether the first count is done."""
+        return self._known.is_set()
+
     def begin(self, patience_s: float) -> None:
         """Begin to count where nobody asked before; returns when the first count is done, or patience at its end."""
         with self._starting:

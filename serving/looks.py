@@ -17,10 +17,9 @@ from serving.database import now_ms
 from serving.event_store import EventStore
 from serving.look_choices import LookChoices
 from serving.repeated import Repeated
+from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.looks.outcomes import outcomes
 from trainables.recommender.looks.thompson import Choice, LookBandit
-
-DAY_MS = 86_400_000
 
 
 class LearnedLooks:

@@ -70,7 +70,8 @@ class RecommenderReplica:
         self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
     ) -> list[Recommendation]:
         """Best `k` creators among the `live` ones (None: all)."""
-        await asyncio.to_thread(self._hosts.begin, FIRST_COUNT_S)
+        if not self._hosts.known:
+            await asyncio.to_thread(self._hosts.begin, FIRST_COUNT_S)
         return await self._in_thread(self._hosts.slate, history, k, now_ms, live)
 
     async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from trainables.recommender.looks.offpolicy import Estimate
     from trainables.recommender.looks.policies import PolicyEstimate
 
-DAY_MS = 86_400_000
-
 
 def command(
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
@@ -41,6 +39,7 @@ def command(
     from serving.event_store import EventStore
     from serving.look_choices import LookChoices
     from trainables.generator.restyle.presets import preset_codes
+    from trainables.recommender.feedback import DAY_MS
     from trainables.recommender.looks.outcomes import outcomes
     from trainables.recommender.looks.policies import compare
     from trainables.recommender.looks.thompson import BanditConfig, LookBandit
