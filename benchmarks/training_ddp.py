@@ -85,7 +85,11 @@ def by_torchrun(root: str, name: str, steps: int, workers: int) -> None:
     task = ["-m", "benchmarks.training_ddp", "--worker", root, name, "--steps", str(steps)]
     threads = max(1, (os.cpu_count() or 1) // workers)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    subprocess.run(command + task, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    ended = subprocess.run(
+        command + task, check=False, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if ended.returncode:
+        sys.exit(f"torchrun ended with {ended.returncode}:\n{ended.stderr}")
 
 
 def torchrun_worker(root: str, name: str, steps: int) -> None:
