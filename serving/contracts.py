@@ -74,6 +74,10 @@ class RenderError(ShopreelError):
     """This one clip could not be rendered; its neighbours in the batch were."""
 
 
+class LoadError(ShopreelError):
+    """A model version cannot be loaded; the text names no path."""
+
+
 class NotCountedError(ShopreelError):
     """The first count of what was asked for is under way."""
 
@@ -85,21 +89,25 @@ class Answer:
     recommendations: list[Recommendation]
     weights: dict[str, float]
     """The viewer's look as shares of presets."""
+    model: str
+    """Version that says so, as recommender/2."""
     moves: Sequence[tuple[str, ...]] = ()
     """Why each product stands where it does, where that is not its score alone; empty or one entry a product."""
 
 
 class RecommenderClient(Protocol):
-    """The recommender as the shop calls it."""
+    """The recommender as the shop calls it. `model` is the version asked for; a replica that does not have it yet loads
+    it and meanwhile answers with one it has.
+    """
 
-    async def recommend(self, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
+    async def recommend(self, model: str, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
         """Best `k` products for this history, and the look to show them in."""
 
-    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+    async def similar(self, model: str, product_id: str, k: int) -> list[tuple[str, float]]:
         """Products most like one product, with their similarity; NotFoundError for one the model does not know."""
 
     async def hosts(
-        self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
+        self, model: str, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
     ) -> list[Recommendation]:
         """Best `k` creators for this history among the `live` ones (None: all). NotFoundError where no product has a
         creator, NotCountedError while they are counted for the first time.

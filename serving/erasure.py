@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cluster.pseudonym import Pseudonymiser
@@ -37,12 +36,10 @@ class Eraser:
         cache: ClipCache,
         dataset: Dataset,
         pseudonymiser: Pseudonymiser,
-        models: Sequence[str] = (),
     ) -> None:
-        """`models`: served versions whose statistics were trained on the dataset's log."""
         self._shop, self._ahead, self._events, self._choices = shop, ahead, events, choices
         self._cache, self._dataset = cache, dataset
-        self._pseudonymiser, self._models = pseudonymiser, models
+        self._pseudonymiser = pseudonymiser
         self._turn = asyncio.Lock()
 
     async def erase(self, viewer: str) -> ErasureReceipt:
@@ -69,7 +66,7 @@ class Eraser:
             notes.append("the files the dataset was imported from may still name the viewer: do not import them again")
             notes += [
                 f"{model} was trained before: `shopreel erase viewer --model {model}` renews it"
-                for model in self._models
+                for model in sorted(self._shop.versions.of("recommender").shares())
             ]
         notes += [LEFT_IN_POSTGRESQL] if self._events.kind == "postgresql" else []
         receipt = ErasureReceipt(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ from serving.routes import build_http
 from serving.shadow import Shadow
 from serving.shop import Shop
 from serving.uploads.decoder import UploadDecoder
-from serving.versions import Versions
+from serving.versions import Kind, Load, Versions
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 RECOMMEND_TIMEOUT_S = 30.0
 """Time enough for another replica to come up where the only one died; a caller in a hurry sets a deadline."""
+LOAD_TIMEOUT_S = 120.0
+"""A recommender counts the whole log anew before it answers."""
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
 PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
@@ -76,11 +78,15 @@ class RecommenderOnServe:
     async def recommend(self, *args: Any) -> Answer:
         return await call(self._handle, "recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
 
-    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
-        return await call(self._handle, "similar", product_id, k, timeout_s=RECOMMEND_TIMEOUT_S)
+    async def similar(self, *args: Any) -> list[tuple[str, float]]:
+        return await call(self._handle, "similar", *args, timeout_s=RECOMMEND_TIMEOUT_S)
 
     async def hosts(self, *args: Any) -> list[Recommendation]:
         return await call(self._handle, "hosts", *args, timeout_s=RECOMMEND_TIMEOUT_S)
+
+    async def load(self, model: str) -> None:
+        """Have a version at hand; LoadError says why it cannot be loaded."""
+        await call(self._handle, "load", model, timeout_s=LOAD_TIMEOUT_S)
 
 
 class GeneratorOnServe:
@@ -204,13 +210,20 @@ class Ingress:
         served = GeneratorOnServe(generator, args.render_timeout_s, metrics, may_sleep=asleep)
         registry = Registry(settings)
 
-        async def load(reference: str) -> str:
-            version = await asyncio.to_thread(registry.resolve, reference, "generator")
-            await served.load(version.reference)
-            return version.reference
+        slates = RecommenderOnServe(recommender)
 
-        versions_served = Versions(storage, models, load)
-        served.compare_with(lambda: (versions_served.rollout.shadow, versions_served.rollout.shadow_share))
+        def loading(kind: Kind, bring: Callable[[str], Awaitable[None]]) -> Load:
+            async def load(reference: str) -> str:
+                version = await asyncio.to_thread(registry.resolve, reference, kind)
+                await bring(version.reference)
+                return version.reference
+
+            return load
+
+        loads = {"generator": loading("generator", served.load), "recommender": loading("recommender", slates.load)}
+        versions_served = Versions(storage, models, loads)
+        generators = versions_served.of("generator")
+        served.compare_with(lambda: (generators.rollout.shadow, generators.rollout.shadow_share))
         metrics.watch("shopreel_model_share", "Share of viewers by version.", "version", versions_served.shares)
         choices = LookChoices(args.event_store_url)
         presets, looks = preset_codes(), None
@@ -223,7 +236,7 @@ class Ingress:
             cache=cache,
             uploads=UploadDecoder(args.uploads),
             pseudonymiser=pseudonymiser,
-            recommender=RecommenderOnServe(recommender),
+            recommender=slates,
             generator=served,
             versions=versions_served,
             presets=presets,
@@ -243,7 +256,6 @@ class Ingress:
             cache=cache,
             dataset=dataset,
             pseudonymiser=pseudonymiser,
-            models=[versions["recommender"].reference],
         )
         self._jobs = Jobs(self._shop, JobStore(args.event_store_url))
 

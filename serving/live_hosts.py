@@ -53,6 +53,12 @@ class LiveHosts:
                 self._counting.start()
         self._known.wait(patience_s)
 
+    def stop(self) -> None:
+        """End the counting; returns when it has ended."""
+        with self._starting:
+            if self._counting is not None:
+                self._counting.stop()
+
     def slate(
         self, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Collection[str] | None
     ) -> list[Recommendation]:

@@ -278,13 +278,16 @@ class Models(BaseModel):
 
 
 class RolloutRequest(_Body):
-    """Which version of the generator to serve."""
+    """Which version of a model to serve."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"reference": "generator@challenger", "share": 0.1}]}
     )
     reference: str = Field(
-        min_length=1, max_length=200, pattern=r"^generator[@/][\w.-]+$", description="NAME@ALIAS or NAME/VERSION."
+        min_length=1,
+        max_length=200,
+        pattern=r"^(generator|recommender)[@/][\w.-]+$",
+        description="NAME@ALIAS or NAME/VERSION.",
     )
     share: float = Field(
         1.0, gt=0, le=1, allow_inf_nan=False, description="Of viewers that get it; below 1 it is on trial."
@@ -295,10 +298,10 @@ class RolloutRequest(_Body):
 
 
 class RolloutOut(BaseModel):
-    """Versions of the generator that are served."""
+    """Versions of one model that are served."""
 
     deployed: str = Field(description="Version the deployment began with.")
-    generator: str
+    serving: str = Field(description="Version for everyone, but those on trial.")
     canary: str | None = Field(description="Version on trial; null where there is none.")
     share: float = Field(description="Of viewers that get the version on trial.")
     shadow: str | None = Field(description="Version whose renders are compared and never shown.")

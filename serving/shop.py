@@ -107,7 +107,8 @@ class Shop:
         started = time.perf_counter()
         pseudonym = self._pseudonymiser.of(viewer)
         history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
-        answer = await self._recommender.recommend(history, k, int(time.time() * 1000))
+        models = self.versions.models_for(pseudonym)
+        answer = await self._recommender.recommend(models.recommender, history, k, int(time.time() * 1000))
         request_id = uuid.uuid4().hex
         look, propensity = styles.personal(answer.weights, self.presets), None
         if self._looks is not None:
@@ -123,21 +124,23 @@ class Shop:
                 for place, item in enumerate(answer.recommendations)
             ],
             look=LookOut(style=look.name, weights=look.weights, text=look.describe(), propensity=propensity),
-            models=self.versions.models_for(pseudonym),
+            models=models.model_copy(update={"recommender": answer.model}),
             latency_ms={"recommend": _milliseconds_since(started)},
         )
 
     async def personal_clips(self, viewer: str) -> frozenset[str]:
         """Ids of the clips in a look that is mixed for this viewer; none for a viewer nothing is known of."""
-        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        pseudonym = self._pseudonymiser.of(viewer)
+        history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
         if not history:
             return frozenset()
-        answer = await self._recommender.recommend(history, 1, int(time.time() * 1000))
+        recommender = self.versions.models_for(pseudonym).recommender
+        answer = await self._recommender.recommend(recommender, history, 1, int(time.time() * 1000))
         look = styles.personal(answer.weights, self.presets)
         if len(look.weights) == 1:
             return frozenset()
-        rollout = self.versions.rollout
-        served = {rollout.deployed, rollout.generator, rollout.canary, *rollout.before} - {None}
+        rollout = self.versions.of("generator").rollout
+        served = {rollout.deployed, rollout.serving, rollout.canary, *rollout.before} - {None}
         return frozenset(
             clip_cache.clip_id(source, look.code_S, 1.0, self._renderer(model))
             for source in self.catalogue.sources()
@@ -148,7 +151,7 @@ class Shop:
         """Products most like one product."""
         _ = self.catalogue[product_id]
         try:
-            ranked = await self._recommender.similar(product_id, k)
+            ranked = await self._recommender.similar(self.versions.models.recommender, product_id, k)
         except NotFoundError as error:
             raise Problem(404, f"product {product_id!r} is newer than the recommender; train it again") from error
         items = [
@@ -160,9 +163,11 @@ class Shop:
 
     async def hosts(self, viewer: str, k: int, live: Sequence[str] | None) -> Hosts:
         """Creators for a viewer among those who are live (None: all)."""
-        history = await asyncio.to_thread(self._events.history, self._pseudonymiser.of(viewer), self._history_events)
+        pseudonym = self._pseudonymiser.of(viewer)
+        history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
+        recommender = self.versions.models_for(pseudonym).recommender
         try:
-            ranked = await self._recommender.hosts(history, k, int(time.time() * 1000), live)
+            ranked = await self._recommender.hosts(recommender, history, k, int(time.time() * 1000), live)
         except NotFoundError as error:
             raise Problem(404, str(error)) from error
         except NotCountedError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 
 from serving.answers import responses
 from serving.messages import RolloutOut, RolloutRequest, ShadowReport
-from serving.versions import Rollout, Versions
+from serving.problems import Problem
+from serving.versions import Kind, Rollout, Versions
 
 
 def add(app: FastAPI, versions: Versions, model_cards: dict[str, Any], report: Callable[[], ShadowReport]) -> None:
@@ -21,20 +22,26 @@ def add(app: FastAPI, versions: Versions, model_cards: dict[str, Any], report: C
     @app.get("/v1/models", tags=["operation"])
     async def models() -> dict[str, Any]:
         """Model versions the deployment began with, their metrics and lineage, and what is served now."""
-        return {**model_cards, "serving": {**versions.models.model_dump(), "rollout": asdict(versions.rollout)}}
+        rollouts = {kind: asdict(versions.of(kind).rollout) for kind in get_args(Kind)}
+        return {**model_cards, "serving": {**versions.models.model_dump(), "rollout": rollouts}}
 
-    @app.put("/v1/models/generator", tags=["operation"], responses=responses(400, 503, 507))
-    async def roll(request: RolloutRequest) -> RolloutOut:
-        """Serve another version of the generator, to everyone or to a share of viewers, without a restart.
+    @app.put("/v1/models/{kind}", tags=["operation"], responses=responses(400, 503, 507))
+    async def roll(kind: Kind, request: RolloutRequest) -> RolloutOut:
+        """Serve another version of the generator or the recommender, to everyone or to a share of viewers, without a
+        restart.
 
         It is loaded first; where that fails the answer says why and nothing changes. An alias is resolved once, now.
         """
-        return _shown(await versions.roll(request.reference, request.share, shadow=request.shadow))
+        if not request.reference.startswith(kind):
+            raise Problem.field("reference", f"{request.reference} is no {kind}; put it to another address")
+        if request.shadow and kind != "generator":
+            raise Problem.field("shadow", "only renders are compared; for recommenders: shopreel evaluate recommender")
+        return _shown(await versions.of(kind).roll(request.reference, request.share, shadow=request.shadow))
 
-    @app.delete("/v1/models/generator", tags=["operation"], responses=responses(409, 507))
-    async def back() -> RolloutOut:
+    @app.delete("/v1/models/{kind}", tags=["operation"], responses=responses(409, 507))
+    async def back(kind: Kind) -> RolloutOut:
         """End a comparison, or else a trial; where there is neither, go back to the version before."""
-        return _shown(await versions.back())
+        return _shown(await versions.of(kind).back())
 
     @app.get("/v1/models/generator/shadow", tags=["operation"])
     async def compared() -> ShadowReport:

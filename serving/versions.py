@@ -1,5 +1,5 @@
-"""Which version of the generator answers whom: rolled forward, tried on a share of viewers, rolled back, while requests
-go on. Every answer is of one version.
+"""Which version of each model answers whom: rolled forward, tried on a share of viewers, rolled back, while requests go
+on. Every answer is of one version of a model.
 
 What is wanted is written under the storage root, so that every ingress replica follows within a second and one that is
 started anew goes on with it. A deployment of another version begins a new record.
@@ -11,9 +11,9 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from cluster.errors import NotFoundError, ShopreelError, StorageError
 from cluster.storage import Storage
@@ -22,17 +22,21 @@ from serving.problems import Problem
 
 logger = logging.getLogger("ray.serve")
 
-RECORD = "serving/rollout.json"
+Kind = Literal["generator", "recommender"]
+RECORDS: dict[Kind, str] = {"generator": "serving/rollout.json", "recommender": "serving/rollout-recommender.json"}
 LOOK_S = 1.0
+
+Load = Callable[[str], Awaitable[str]]
+"""Brings a version to the replicas, or raises ShopreelError or Problem with the reason; returns its full reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """What is served, and what was before."""
+    """What is served of one model, and what was before."""
 
     deployed: str
     """Version the deployment began with."""
-    generator: str
+    serving: str
     canary: str | None = None
     share: float = 0.0
     """Of viewers that get the canary, 0…1; the same ones every time."""
@@ -46,19 +50,16 @@ class Rollout:
     def version_for(self, viewer: str) -> str:
         """Version for a viewer's pseudonym."""
         if self.canary is None:
-            return self.generator
+            return self.serving
         place = int.from_bytes(hashlib.sha256(f"{self.canary} {viewer}".encode()).digest()[:8]) / 2**64
-        return self.canary if place < self.share else self.generator
+        return self.canary if place < self.share else self.serving
 
 
-class Versions:
-    """The versions one ingress replica answers with."""
+class Track:
+    """The versions of one model that one ingress replica answers with."""
 
-    def __init__(self, storage: Storage, deployed: Models, load: Callable[[str], Awaitable[str]]) -> None:
-        """`load`: bring a version to the generator, or raise ShopreelError or Problem with the reason; returns its
-        reference, resolved.
-        """
-        self._storage, self._deployed, self._load = storage, deployed, load
+    def __init__(self, storage: Storage, record: str, deployed: str, load: Load) -> None:
+        self._storage, self._record, self._deployed, self._load = storage, record, deployed, load
         self._looked_at, self._looking = time.monotonic(), False
         self._tasks: set[asyncio.Task] = set()
         self._rollout = self._read()
@@ -73,20 +74,11 @@ class Versions:
             task.add_done_callback(self._tasks.discard)
         return self._rollout
 
-    @property
-    def models(self) -> Models:
-        """Versions for who is no viewer."""
-        return self._deployed.model_copy(update={"generator": self.rollout.generator})
-
-    def models_for(self, viewer: str) -> Models:
-        """Versions for a viewer's pseudonym; the same every time."""
-        return self._deployed.model_copy(update={"generator": self.rollout.version_for(viewer)})
-
     def shares(self) -> dict[str, float]:
         """Share of viewers by version."""
         rollout = self._rollout
-        shares = {rollout.generator: 1.0 - (rollout.share if rollout.canary else 0.0), self._deployed.recommender: 1.0}
-        return {**shares, **({rollout.canary: rollout.share} if rollout.canary else {})}
+        on_trial = {rollout.canary: rollout.share} if rollout.canary else {}
+        return {rollout.serving: 1.0 - sum(on_trial.values()), **on_trial}
 
     async def roll(self, reference: str, share: float, *, shadow: bool = False) -> Rollout:
         """Serve a version to all viewers, try it on a share of them, or compare it on a share of renders. A Problem 422
@@ -106,8 +98,8 @@ class Versions:
             return await self._write(replace(now, shadow=version, shadow_share=share))
         if share < 1:
             return await self._write(replace(now, canary=version, share=share))
-        before = now.before if version == now.generator else (*now.before, now.generator)
-        return await self._write(replace(now, generator=version, canary=None, share=0.0, before=before))
+        before = now.before if version == now.serving else (*now.before, now.serving)
+        return await self._write(replace(now, serving=version, canary=None, share=0.0, before=before))
 
     async def back(self) -> Rollout:
         """End a comparison, or else a trial, or else go back one version; a Problem 409 where there is none before."""
@@ -117,29 +109,57 @@ class Versions:
         if now.canary is not None:
             return await self._write(replace(now, canary=None, share=0.0))
         if not now.before:
-            raise Problem(409, f"there is no version before {now.generator} to go back to")
-        return await self._write(replace(now, generator=now.before[-1], before=now.before[:-1]))
+            raise Problem(409, f"there is no version before {now.serving} to go back to")
+        return await self._write(replace(now, serving=now.before[-1], before=now.before[:-1]))
 
     async def _look(self) -> Rollout:
         try:
             self._rollout = await asyncio.to_thread(self._read)
         except ShopreelError:
-            logger.exception("the record of what to serve cannot be read; %s goes on", self._rollout.generator)
+            logger.exception("the record of what to serve cannot be read; %s goes on", self._rollout.serving)
         finally:
             self._looked_at, self._looking = time.monotonic(), False
         return self._rollout
 
     async def _write(self, rollout: Rollout) -> Rollout:
-        await asyncio.to_thread(self._storage.write_json, RECORD, asdict(rollout))
+        await asyncio.to_thread(self._storage.write_json, self._record, asdict(rollout))
         logger.warning("serving %s", rollout)
         self._rollout = rollout
         return rollout
 
     def _read(self) -> Rollout:
         try:
-            said: dict[str, Any] = self._storage.read_json(RECORD)
+            said: dict[str, Any] = self._storage.read_json(self._record)
         except NotFoundError:
             said = {}
-        if said.get("deployed") != self._deployed.generator:
-            return Rollout(deployed=self._deployed.generator, generator=self._deployed.generator)
+        if said.get("deployed") != self._deployed:
+            return Rollout(deployed=self._deployed, serving=self._deployed)
+        if "generator" in said:  # as it was written when only generators were rolled
+            said["serving"] = said.pop("generator")
         return Rollout(**{**said, "before": tuple(said["before"])})
+
+
+class Versions:
+    """The versions of all models that one ingress replica answers with."""
+
+    def __init__(self, storage: Storage, deployed: Models, loads: Mapping[Kind, Load]) -> None:
+        self._tracks = {
+            kind: Track(storage, record, getattr(deployed, kind), loads[kind]) for kind, record in RECORDS.items()
+        }
+
+    def of(self, kind: Kind) -> Track:
+        """Those of one model."""
+        return self._tracks[kind]
+
+    @property
+    def models(self) -> Models:
+        """Versions for who is no viewer."""
+        return Models(**{kind: track.rollout.serving for kind, track in self._tracks.items()})
+
+    def models_for(self, viewer: str) -> Models:
+        """Versions for a viewer's pseudonym; the same every time."""
+        return Models(**{kind: track.rollout.version_for(viewer) for kind, track in self._tracks.items()})
+
+    def shares(self) -> dict[str, float]:
+        """Share of viewers by version."""
+        return {version: share for track in self._tracks.values() for version, share in track.shares().items()}

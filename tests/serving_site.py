@@ -52,24 +52,32 @@ class FakeRecommender:
     def __init__(self) -> None:
         self.histories: list[list[str]] = []
         self.hosts_failure: Exception | None = None
+        self.load_failure: Exception | None = None
 
-    async def recommend(self, history: Any, k: int, now_ms: int) -> Answer:
+    async def recommend(self, model: str, history: Any, k: int, now_ms: int) -> Answer:
         seen = [event.product_id for event in history]
         self.histories.append(seen)
         reasons = [SimpleNamespace(product_id=product_id, share=0.25) for product_id in seen]
         slate = [p for p in PRODUCTS if p not in seen][:k]
         source = "history" if seen else "popular"
         items = [SimpleNamespace(product_id=p, score=0.5, source=source, reasons=reasons) for p in slate]
-        return Answer(items, {"neon": 0.7, "ink": 0.3} if seen else {"minimal": 1.0})
+        return Answer(items, {"neon": 0.7, "ink": 0.3} if seen else {"minimal": 1.0}, model)
 
-    async def hosts(self, history: Any, k: int, now_ms: int, live: list[str] | None) -> list[SimpleNamespace]:
+    async def hosts(
+        self, model: str, history: Any, k: int, now_ms: int, live: list[str] | None
+    ) -> list[SimpleNamespace]:
         if self.hosts_failure is not None:
             raise self.hosts_failure
         names = [name for name in ("acme", "brio", "cara") if live is None or name in live]
         known = [SimpleNamespace(product_id="acme", share=0.25), SimpleNamespace(product_id="brio", share=-0.1)]
         return [SimpleNamespace(product_id=n, score=0.5, source="history", reasons=known) for n in names][:k]
 
-    async def similar(self, product_id: str, k: int) -> list[tuple[str, float]]:
+    async def load(self, reference: str) -> str:
+        if self.load_failure is not None:
+            raise self.load_failure
+        return reference
+
+    async def similar(self, model: str, product_id: str, k: int) -> list[tuple[str, float]]:
         if product_id == PRODUCTS[-1]:
             raise NotFoundError("new")
         return [(p, 0.5) for p in PRODUCTS if p != product_id][:k]
@@ -164,7 +172,11 @@ def make_site(
         pseudonymiser=Pseudonymiser(KEY),
         recommender=recommender,
         generator=generator,
-        versions=Versions(storage, Models(generator="generator/3", recommender="recommender/2"), generator.load),
+        versions=Versions(
+            storage,
+            Models(generator="generator/3", recommender="recommender/2"),
+            {"generator": generator.load, "recommender": recommender.load},
+        ),
         presets=PRESETS,
         history_events=50,
         clip_wait_s=4.0,

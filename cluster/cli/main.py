@@ -65,7 +65,7 @@ app.add_typer(export.app, name="export", help="Take numbers out of a dataset tha
 app.add_typer(erase.app, name="erase", help="Take a viewer out of datasets and models.")
 app.command("serve")(serve.command)
 app.command("status")(status.command)
-app.add_typer(rollout.app, name="rollout", help="Serve another version of the generator, without a restart.")
+app.add_typer(rollout.app, name="rollout", help="Serve another version of a model, without a restart.")
 app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of the HTTP side.")
 app.add_typer(manifests.app, name="manifests", help="What runs shopreel on a cluster: Kubernetes, ray up.")
 app.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(

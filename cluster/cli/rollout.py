@@ -1,8 +1,8 @@
-"""`shopreel rollout`: another version of the generator, while the server goes on answering."""
+"""`shopreel rollout`: another version of a model, while the server goes on answering."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("to")
 def to(
-    reference: Annotated[str, typer.Argument(help="generator@champion, generator@challenger or generator/3.")],
+    reference: Annotated[str, typer.Argument(help="generator@challenger, recommender@champion, generator/3.")],
     share: Annotated[float, typer.Option(help="Of viewers that get it, above 0; below 1 it is on trial.")] = 1.0,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Show it to nobody: compare that share of renders, see `rollout report`.")
@@ -33,23 +33,29 @@ def to(
     Examples:
       shopreel rollout to generator@challenger --share 0.1
       shopreel rollout to generator@challenger --shadow --share 0.2
-      shopreel rollout to generator/4
+      shopreel rollout to recommender/4
     """
+    kind = "recommender" if reference.startswith("recommender") else "generator"
     wanted = {"reference": reference, "share": share, "shadow": shadow}
     with connect(url, key) as client:
-        _show(ask(client, "PUT", "/v1/models/generator", json=wanted))
+        _show(ask(client, "PUT", f"/v1/models/{kind}", json=wanted))
 
 
 @app.command("back")
-def back(url: Url = LOCAL, key: Key = None) -> None:
+def back(
+    model: Annotated[Literal["generator", "recommender"], typer.Argument(help="Of which model.")] = "generator",
+    url: Url = LOCAL,
+    key: Key = None,
+) -> None:
     """End a comparison, or else a trial; where there is neither, go back to the version served before.
 
     \b
     Examples:
       shopreel rollout back
+      shopreel rollout back recommender
     """
     with connect(url, key) as client:
-        _show(ask(client, "DELETE", "/v1/models/generator"))
+        _show(ask(client, "DELETE", f"/v1/models/{model}"))
 
 
 @app.command("report")
@@ -86,4 +92,4 @@ def _show(answer: Any) -> None:
         raise ShopreelError(said["detail"])
     trial = f", {said['canary']} on trial for {said['share']:.0%} of viewers" if said["canary"] else ""
     shadow = f", {said['shadow']} in the shadow of {said['shadow_share']:.0%} of renders" if said["shadow"] else ""
-    Console().print(f"[green]serving {said['generator']}[/]{trial}{shadow}", highlight=False, soft_wrap=True)
+    Console().print(f"[green]serving {said['serving']}[/]{trial}{shadow}", highlight=False, soft_wrap=True)

@@ -64,14 +64,16 @@ def _page(client: httpx.Client, now: Reading, before: Reading | None) -> tuple[b
     ready = health.status_code == 200
     since = before or Reading("", now.at_s)
     state = Text("ready", "bold green") if ready else Text(f"not ready: {health.json().get('detail', '')}", "bold red")
-    rollout = serving["rollout"]
-    trial = f" ({rollout['canary']} on trial for {rollout['share']:.0%})" if rollout["canary"] else ""
-    versions = f"{serving['generator']}{trial} · {serving['recommender']}"
+    versions = " · ".join(f"{serving[kind]}{_trial(rollout)}" for kind, rollout in serving["rollout"].items())
     return ready, Group(
         Text.assemble((str(client.base_url), "bold"), "  ", state, "  ", (versions, "cyan")),
         _facts(now, since),
         _routes(now, since, rates=before is not None),
     )
+
+
+def _trial(rollout: dict[str, Any]) -> str:
+    return f" ({rollout['canary']} on trial for {rollout['share']:.0%})" if rollout["canary"] else ""
 
 
 def _facts(now: Reading, since: Reading) -> Table:

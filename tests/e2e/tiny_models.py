@@ -29,8 +29,12 @@ def make_shop(settings: Settings) -> None:
     ensure_experiment(settings)
     registry = Registry(settings)
     registry.promote(register_generator(settings), PASSED)
-    trained = run_training(settings, NAME, "tiny-recommender", RecommenderTrainConfig(), use_ray=False)
-    registry.promote(trained.version, PASSED)
+    registry.promote(register_recommender(settings), PASSED)
+
+
+def register_recommender(settings: Settings, run: str = "tiny-recommender") -> ModelVersion:
+    """A recommender trained on the shop's log as a new version."""
+    return run_training(settings, NAME, run, RecommenderTrainConfig(), use_ray=False).version
 
 
 def register_generator(settings: Settings, seed: int = 0, network: NetworkConfig = TINY) -> ModelVersion:

@@ -26,7 +26,7 @@ from serving.args import AppArgs
 from serving.event_store import EventStore
 from serving.problems import MEDIA_TYPE
 from serving.run import APP_NAME, serve_app
-from tests.e2e.tiny_models import make_shop, register_generator
+from tests.e2e.tiny_models import make_shop, register_generator, register_recommender
 from tests.e2e.tiny_shop import FRAMES, NAME, PRODUCTS, SIDE, clip_frames
 from tests.serving_processes import REPLICA, kill, pids
 from tests.waiting import free_port, wait_for
@@ -323,10 +323,10 @@ def test_rolling_to_another_version_fails_no_request(
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask, number) for number in range(2)]
         wait_for(lambda: {"generator/1"} in seen, "feeds of the version deployed")
-        assert client.put("/v1/models/generator", json={"reference": version}).json()["generator"] == version
+        assert client.put("/v1/models/generator", json={"reference": version}).json()["serving"] == version
         wait_for(lambda: {version} in seen, "feeds of the new version")
         refused = client.put("/v1/models/generator", json={"reference": "generator/99"})
-        assert client.delete("/v1/models/generator").json()["generator"] == "generator/1"
+        assert client.delete("/v1/models/generator").json()["serving"] == "generator/1"
         wait_for(lambda: seen[-1] == {"generator/1"}, "feeds of the version before")
         stop.set()
         for future in asking:
@@ -334,6 +334,39 @@ def test_rolling_to_another_version_fails_no_request(
     assert all(len(versions) == 1 for versions in seen)
     assert refused.status_code == 422
     assert "versions: 1, 2" in refused.json()["detail"]
+
+
+def test_rolling_the_recommender_fails_no_request(client: httpx.Client, base_url: str, settings: Settings) -> None:
+    """Slates go on while the recommender changes, its replicas are the same; each names the version that made it. The
+    new version knows the events that came while the one before was served.
+    """
+    client.post("/v1/events", json={"viewer": "roller", "product_id": "p01", "event_type": "like"})
+    version = register_recommender(settings, "another-recommender").reference
+    before = pids(REPLICA.format("recommender"))
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def ask(number: int) -> None:
+        with httpx.Client(base_url=base_url, timeout=PATIENCE_S) as own:
+            while not stop.is_set():
+                answer = own.post("/v1/recommend", json={"viewer": f"roll-{number}", "k": 3})
+                assert answer.status_code == 200
+                seen.append(answer.json()["models"]["recommender"])
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask, number) for number in range(2)]
+        wait_for(lambda: "recommender/1" in seen, "slates of the version deployed")
+        assert client.put("/v1/models/recommender", json={"reference": version}).json()["serving"] == version
+        wait_for(lambda: version in seen, "slates of the new version")
+        slate = client.post("/v1/recommend", json={"viewer": "roller", "k": 3}).json()
+        assert "p01" in {reason["product_id"] for item in slate["items"] for reason in item["reasons"]}
+        assert client.delete("/v1/models/recommender").json()["serving"] == "recommender/1"
+        wait_for(lambda: seen[-1] == "recommender/1", "slates of the version before")
+        stop.set()
+        for future in asking:
+            future.result()
+    assert set(seen) == {"recommender/1", version}
+    assert pids(REPLICA.format("recommender")) == before
 
 
 def test_killed_generator_costs_no_request(client: httpx.Client, base_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Another version of the generator comes to answer while requests go on: roll forward, trial, roll back."""
+"""Another version of a model comes to answer while requests go on: roll forward, trial, roll back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.storage import Storage
 from serving import versions
-from serving.contracts import RenderError, RenderRequest
+from serving.contracts import LoadError, RenderError, RenderRequest
 from serving.generator import VERSIONS_HELD, GeneratorReplica
 from serving.messages import Models
 from serving.versions import Rollout, Versions
@@ -22,6 +22,13 @@ from tests.serving_site import Site
 from trainables.data.style_code import CODE_DIM
 
 DEPLOYED = Models(generator="generator/3", recommender="recommender/2")
+
+
+async def at_once(reference: str) -> str:
+    return reference
+
+
+LOADS = {"generator": at_once, "recommender": at_once}
 
 
 def roll(site: Site, reference: str, **fields: float) -> dict:
@@ -44,7 +51,7 @@ def test_rolled_version_answers_from_the_next_request_on_and_back(site: Site) ->
     clip = site("POST", "/v1/clips", json={"product_id": "p00", "style": "neon"})
     assert clip.headers["x-model-version"] == "generator/4"
     assert site("GET", "/v1/models").json()["serving"]["generator"] == "generator/4"
-    assert site("DELETE", "/v1/models/generator").json()["generator"] == "generator/3"
+    assert site("DELETE", "/v1/models/generator").json()["serving"] == "generator/3"
     assert served_by(site) == "generator/3"
     again = site("DELETE", "/v1/models/generator")
     assert (again.status_code, "generator/3" in again.json()["detail"]) == (409, True)
@@ -76,7 +83,7 @@ def test_trial_is_for_a_share_of_viewers_and_always_the_same(site: Site) -> None
     assert versions == [shop.versions.models_for(viewer).generator for viewer in viewers]
     assert {served_by(site, viewer) for viewer in ("a", "a", "a")} in ({"generator/3"}, {"generator/4"})
     assert shop.versions.models.generator == "generator/3"
-    wider = Rollout(deployed="generator/3", generator="generator/3", canary="generator/4", share=0.6)
+    wider = Rollout(deployed="generator/3", serving="generator/3", canary="generator/4", share=0.6)
     on_trial = [viewer for viewer, version in zip(viewers, versions, strict=True) if version == "generator/4"]
     assert {wider.version_for(viewer) for viewer in on_trial} == {"generator/4"}
     assert site("DELETE", "/v1/models/generator").json()["canary"] is None
@@ -89,7 +96,7 @@ def test_feed_in_the_making_keeps_its_version(site: Site) -> None:
     async def scenario() -> set[str]:
         feed = await site.feeds.feed("x", 2)
         plan = site.feeds.plan(site.feeds._plans.sign(_plan_of(feed)))
-        await site.shop.versions.roll("generator/4", 1.0)
+        await site.shop.versions.of("generator").roll("generator/4", 1.0)
         return {news.clip.model_version async for news in site.feeds.follow(plan)}
 
     assert asyncio.run(scenario()) == {"generator/3"}
@@ -105,21 +112,27 @@ def _plan_of(feed: object) -> object:
 def test_other_replicas_and_restarts_follow_until_another_version_is_deployed(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def load(reference: str) -> str:
-        return reference
-
     async def scenario() -> None:
-        one, other = (Versions(storage, DEPLOYED, load) for _ in range(2))
-        await one.roll("generator/4", 1.0)
+        one, other = (Versions(storage, DEPLOYED, LOADS) for _ in range(2))
+        await one.of("generator").roll("generator/4", 1.0)
+        await one.of("recommender").roll("recommender/1", 1.0)
         monkeypatch.setattr(versions, "LOOK_S", 0.0)
+        rolled = Models(generator="generator/4", recommender="recommender/1")
         async with asyncio.timeout(60):
-            while other.models.generator != "generator/4":
+            while other.models != rolled:
                 await asyncio.sleep(0.01)
-        assert Versions(storage, DEPLOYED, load).models.generator == "generator/4"
+        assert Versions(storage, DEPLOYED, LOADS).models == rolled
         later = Models(generator="generator/5", recommender="recommender/2")
-        assert Versions(storage, later, load).models.generator == "generator/5"
+        deployed = Models(generator="generator/5", recommender="recommender/1")
+        assert Versions(storage, later, LOADS).models == deployed
 
     asyncio.run(scenario())
+
+
+def test_record_from_before_recommenders_could_be_rolled_goes_on(storage: Storage) -> None:
+    written = {"deployed": "generator/3", "generator": "generator/4", "canary": None, "share": 0.0, "before": []}
+    storage.write_json("serving/rollout.json", written)
+    assert Versions(storage, DEPLOYED, LOADS).models.generator == "generator/4"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +140,38 @@ def test_other_replicas_and_restarts_follow_until_another_version_is_deployed(
 )
 def test_wrong_rollout_is_named(site: Site, body: dict) -> None:
     assert site("PUT", "/v1/models/generator", json=body).status_code == 422
+
+
+def test_recommender_is_rolled_on_its_own(site: Site) -> None:
+    """Slates name the version that made them; the generator's versions are not touched."""
+
+    def models() -> dict:
+        return site("POST", "/v1/recommend", json={"viewer": "x", "k": 2}).json()["models"]
+
+    rolled = site("PUT", "/v1/models/recommender", json={"reference": "recommender/3"}).json()
+    assert (rolled["serving"], rolled["before"]) == ("recommender/3", ["recommender/2"])
+    assert models() == {"generator": "generator/3", "recommender": "recommender/3"}
+    site.recommender.load_failure = LoadError("recommender/9 cannot be loaded (InputError)")
+    refused = site("PUT", "/v1/models/recommender", json={"reference": "recommender/9"})
+    assert (refused.status_code, "cannot be loaded" in refused.json()["detail"]) == (422, True)
+    assert models()["recommender"] == "recommender/3"
+    assert site("DELETE", "/v1/models/recommender").json()["serving"] == "recommender/2"
+    assert models()["recommender"] == "recommender/2"
+
+
+def test_recommender_on_trial_answers_a_share_of_viewers(site: Site) -> None:
+    site("PUT", "/v1/models/recommender", json={"reference": "recommender/3", "share": 0.5})
+    pseudonyms = [f"v{n:020x}" for n in range(500)]
+    on_trial = [site.shop.versions.models_for(viewer).recommender == "recommender/3" for viewer in pseudonyms]
+    assert 0.4 < sum(on_trial) / len(on_trial) < 0.6
+    shares = site.shop.versions.shares()
+    assert shares == {"generator/3": 1.0, "recommender/2": 0.5, "recommender/3": 0.5}
+
+
+def test_recommender_has_no_shadow(site: Site) -> None:
+    body = {"reference": "recommender/3", "shadow": True}
+    refused = site("PUT", "/v1/models/recommender", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "shadow")
 
 
 class Registry:
