@@ -135,6 +135,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="Numbers of workers to compare at.")
     parser.add_argument("--worker", nargs=2, metavar=("ROOT", "RUN"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.steps < WARM_UP + 2:
+        parser.error(f"--steps is {arguments.steps}; the first {WARM_UP} are not counted, take {WARM_UP + 2} or more")
     if arguments.worker:
         torchrun_worker(*arguments.worker, arguments.steps)
         return

@@ -34,7 +34,7 @@ class LiveHosts:
     def __init__(self, live: LiveModel, refresh_s: float) -> None:
         self._live, self._refresh_s = live, refresh_s
         self._counted: _Counted | None = None
-        self._without_creators = False
+        """None before the first count, and in a shop that does not say who made its products."""
         self._of: object = None
         self._starting = threading.Lock()
         self._counting: Repeated | None = None
@@ -66,10 +66,10 @@ class LiveHosts:
 
         NotCountedError where the first count is still under way, NotFoundError where no product has a creator.
         """
-        if self._without_creators:
-            raise NotFoundError(NO_CREATORS)
-        if (counted := self._counted) is None:
+        if not self.known:
             raise NotCountedError("hosts are being counted for the first time; ask again")
+        if (counted := self._counted) is None:
+            raise NotFoundError(NO_CREATORS)
         shown = counted.recommender.products if live is None else live
         return live_slate(counted.recommender, history_of_creators(history, counted.creator_of), k, now_ms, shown)
 
@@ -81,10 +81,9 @@ class LiveHosts:
         try:
             told = of_creators(data)
         except InputError:
-            self._without_creators, self._of = True, state
-            self._known.set()
-            return
-        model = rebuild(self._live.recommender.model, told, end_of(told.events))
-        self._counted = _Counted(Recommender(model), creators(data.products))
-        self._without_creators, self._of = False, state
+            self._counted = None
+        else:
+            model = rebuild(self._live.recommender.model, told, end_of(told.events))
+            self._counted = _Counted(Recommender(model), creators(data.products))
+        self._of = state
         self._known.set()

@@ -73,6 +73,8 @@ def test_killed_proxy_costs_a_client_that_asks_again_nothing(base_url: str, sett
     the next one listens on the same port; `ShopClient` asks again and sees no error; replicas live on; acknowledged
     events are stored.
     """
+    # One that the autoscaler is about to end would be missed below.
+    wait_for(lambda: len(pids(REPLICA.format("generator"))) == 1, "the generator has come to rest")
     replicas = {name: pids(REPLICA.format(name)) for name in ("ingress", "recommender", "generator")}
     with load(base_url, retry=PATIENT) as working:
         kill(title)
