@@ -1,10 +1,11 @@
 """DDP through Ray Train against plain `torchrun`: the same loop, data, batch and threads, rounds alternating.
 
 Both call `trainables.generator.worker.work` with `DDPStrategy` (gloo on CPUs), so what differs is who starts the
-workers, who deals out the shards and who listens to the steps; the weights at the end are compared too. Steps a second
-are counted on rank 0 after the first thirty; checkpoint and contact sheet at the end are left out. Scaling is steps a
-second, at the same global batch, of two workers over one, each with the product's share of threads. Start-up (command
-to first step) is reported apart; a cluster is up already when a run is submitted, so Ray's own start is no part of it.
+workers, who deals out the shards and who listens to the steps; the weights at the end are compared too. No Ray runs
+beside torchrun. Steps a second are counted on rank 0 after the first thirty; checkpoint and contact sheet at the end
+are left out. Scaling is steps a second, at the same global batch, of two workers over one, each with the product's
+share of threads. Start-up (command to first step) is reported apart; a cluster is up already when a run is submitted,
+so Ray's own start is no part of it.
 
     python -m benchmarks.training_ddp [--steps 300] [--rounds 4] [--workers 2 1]
 """
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +77,10 @@ def assignment(root: str, name: str, steps: int) -> Assignment:
     )  # fmt: skip
 
 
+def settings_of(root: str) -> Settings:
+    return Settings.load({"SHOPREEL_HOME": root})
+
+
 def products(root: str) -> list[str]:
     return split_products(Dataset.open(Storage(root), DATA).clip_products())[0]
 
@@ -115,8 +121,9 @@ STARTERS = {"torchrun": by_torchrun, "Ray Train": by_ray_train}
 
 
 def measured(starter: str, root: str, name: str, steps: int, workers: int) -> Run:
-    began = time.time()
-    STARTERS[starter](root, name, steps, workers)
+    with ray_session(settings_of(root)) if starter == "Ray Train" else nullcontext():
+        began = time.time()
+        STARTERS[starter](root, name, steps, workers)
     lines = [json.loads(line) for line in Path(f"{root}/{name}.clock").read_text().splitlines()]
     at, waited, seconds = ({step: line[place] for step, *line in lines} for place in range(3))
     counted = [step for step in at if step > WARM_UP]
@@ -141,10 +148,10 @@ def main() -> None:
         torchrun_worker(*arguments.worker, arguments.steps)
         return
     with tempfile.TemporaryDirectory() as root:
-        settings = Settings.load({"SHOPREEL_HOME": root})
+        settings = settings_of(root)
         with ray_session(settings):
             import_sample(Storage(root), DATA, Pseudonymiser.load(settings))
-            compare(root, arguments.steps, arguments.rounds, arguments.workers)
+        compare(root, arguments.steps, arguments.rounds, arguments.workers)
 
 
 def compare(root: str, steps: int, rounds: int, numbers: Sequence[int]) -> None:

@@ -23,6 +23,8 @@ RAY_ENVIRONMENT = {
     # The default provisions 32 actors to read Parquet footers.
     "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray's own figures, which every process of it gathers; shopreel's are at /metrics.
+    "RAY_enable_metrics_collection": "0",
     # Workers otherwise run at nice 15 and starve beside anything else on the machine.
     "RAY_worker_niceness": "0",
     # Replicas never block their event loop (torch, storage and SQL run in threads), so they need no second loop for
@@ -44,8 +46,8 @@ RAY_ENVIRONMENT = {
 """Set before Ray starts; a cluster that is started elsewhere should carry the same (see the manifests)."""
 
 
-ONE_MACHINE = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE")
-"""Of these, what would cut the nodes of a cluster off from each other."""
+ONE_MACHINE = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE", "RAY_enable_metrics_collection")
+"""Of these, what would cut the nodes of a cluster off from each other, or from whoever watches it."""
 
 CLUSTER_ENVIRONMENT = {name: value for name, value in RAY_ENVIRONMENT.items() if name not in ONE_MACHINE} | {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"
@@ -128,6 +130,8 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
             # Ray reserves 30 % of memory by default; clips are small and pass through in blocks.
             object_store_memory=512 * 1024**2,
         )
+        # Looks for new lines all the time, to hand them to this process, which asked for none.
+        ray._private.worker._global_node.kill_log_monitor(check_alive=False)
     try:
         yield
     finally:

@@ -1,9 +1,10 @@
 """The training loop on Ray Train: DDP workers, gloo on CPUs, nccl and bf16 on GPUs, resumed by run name.
 
-Each worker gets a shard of the Ray dataset of product ids, cut by rank; it reads those clips by key. Ray Data's own
-`streaming_split` hands blocks to whoever asks first, so shards would differ from start to start and no run could be
-continued bit for bit. Checkpoints go to the run's folder at once, by rank 0, and not through `ray.train.report`, whose
-registration waits for the controller's next poll: a worker killed right after a checkpoint still resumes from it.
+Each worker takes the product ids of its rank and reads those clips by key. Ray Data's `streaming_split` hands blocks to
+whoever asks first, so shards would differ from start to start and no run could be continued bit for bit; and for a list
+of names its three actors would wake up a hundred times a second beside the workers. Checkpoints go to the run's folder
+at once, by rank 0, and not through `ray.train.report`, whose registration waits for the controller's next poll: a
+worker killed right after a checkpoint still resumes from it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-import ray.data
 import ray.train
 import torch
 import torch.distributed
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
-from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution import context as context_module
 
@@ -45,20 +45,6 @@ through the controller, and the workers wait for it."""
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[int, dict[str, float]], None]
-
-
-class RankShards(DataConfig):
-    """Every worker's shard depends on its rank alone."""
-
-    def configure(
-        self, datasets: dict[str, Any], world_size: int, worker_handles: Any, worker_node_ids: Any, **_: Any
-    ) -> list[dict[str, Any]]:
-        """`products`: rows {"product_id"} in a fixed order, dealt out rank by rank."""
-        rows = [row["product_id"] for row in datasets["products"].take_all()]
-        parts = [
-            ray.data.from_items([{"product_id": p} for p in shard(rows, r, world_size)]) for r in range(world_size)
-        ]
-        return [{"products": part.iterator()} for part in parts]
 
 
 class RayEnvironment(LightningEnvironment):
@@ -112,10 +98,9 @@ def train_on_ray(
         raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
     folder = RunFolder(Storage(task.storage_root), task.run_name)
     folder.storage.delete(folder.path("failure.json"))
-    ray.data.DataContext.get_current().enable_progress_bars = False
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"task": task},
+        train_loop_config={"task": task, "product_ids": list(product_ids)},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
         run_config=RunConfig(
             name=task.run_name,
@@ -125,8 +110,6 @@ def train_on_ray(
             callbacks=[CountInterruptions(folder), *callbacks],
             worker_runtime_env={"env_vars": {name: os.environ[name] for name in RAY_ENVIRONMENT if name in os.environ}},
         ),
-        datasets={"products": ray.data.from_items([{"product_id": product_id} for product_id in product_ids])},
-        dataset_config=RankShards(),
     )
     before = folder.interruptions()
     with _Following(folder, on_step):
@@ -171,7 +154,7 @@ def _worker(settings: dict[str, Any]) -> None:
         precision="bf16-mixed" if on_gpu else "32-true",
     )
     fabric.launch()
-    product_ids = [row["product_id"] for row in ray.train.get_dataset_shard("products").iter_rows()]
+    product_ids = shard(settings["product_ids"], context.get_world_rank(), context.get_world_size())
     every = report_interval(task.config.steps)
 
     def on_step(step: int, metrics: dict[str, float]) -> None:
