@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from trainables.generator.repair.candidates import NAMES, find_candidates, mix
+from trainables.generator.repair.flow import along_parabola
 from trainables.generator.repair.motion import ClipMotion
 from trainables.generator.repair.registration import align, apply_homography, grid, to_pixels
 
@@ -49,6 +50,60 @@ def test_a_lost_frame_lies_on_the_curved_path_of_the_camera():
     motion = ClipMotion(clip, mask)
     x, _ = apply_homography(motion.camera(4, 5), *grid(64, 64))
     assert np.mean(x - grid(64, 64)[0]) * 32 == pytest.approx(-(2 + 0.3 * 9), abs=0.15)
+
+
+def test_a_parabola_through_two_steps_gives_the_third():
+    """x = 2 u + 0.3 u² at u = −1 and 2; at u = 1 it is 2.3."""
+    assert along_parabola(np.array(-1.7), -1, np.array(5.2), 2, 1) == pytest.approx(2.3)
+
+
+def turning(degrees: float, frames: int = 9, size: int = 64) -> np.ndarray:
+    """A texture that turns about its middle."""
+    scene = texture()
+    centre = (scene.shape[1] / 2, scene.shape[0] / 2)
+    clip = []
+    for t in range(frames):
+        move = cv2.getRotationMatrix2D(centre, degrees * t, 1.0)
+        move[:, 2] -= (scene.shape[0] - size) / 2
+        clip.append(cv2.warpAffine(scene, move, (size, size), flags=cv2.INTER_CUBIC))
+    return np.stack(clip)
+
+
+def test_a_frame_lost_from_a_turn_is_found_along_the_arc():
+    """15 degrees a frame: 16 pixels from the middle the straight way between its neighbours is off by half a pixel."""
+    clip = turning(15)
+    mask = np.zeros(clip.shape[:3], bool)
+    mask[4] = True
+    motion = ClipMotion(np.where(mask[..., None], 0, clip).astype(np.uint8), mask)
+    y, x = np.mgrid[:64, :64] - 31.5
+    angle = np.deg2rad(-15)  # image rows run down
+    true = np.dstack([x * np.cos(angle) - y * np.sin(angle) - x, x * np.sin(angle) + y * np.cos(angle) - y])
+    near = np.hypot(x, y) < 16
+    bent, straight = motion.step_between(3, 5, 4), motion.flow(3, 5) / 2
+    assert np.abs(bent - true)[near].mean() < 0.85 * np.abs(straight - true)[near].mean()
+    found = find_candidates(motion, 4, (slice(0, 64), slice(0, 64)))
+    at = dict(zip(NAMES, found.colour_KhwC, strict=True))
+    for name in ("flow_before", "flow_after"):
+        assert psnr(at[name][near], clip[4][near]) > psnr(at["time"][near], clip[4][near]) + 8, name
+
+
+def test_what_a_hole_hides_goes_on_as_it_is_seen_to_move():
+    """A disc glides over a resting ground, wholly under the hole in one frame: all around the hole rests."""
+    ground, disc = texture(160, 1)[:96, :96], texture(160, 2)
+    y, x = np.mgrid[:96, :96]
+    clip = []
+    for t in range(9):
+        inside = np.hypot(x - 20 - 6 * t, y - 48) < 14
+        shifted = np.roll(disc, 6 * t, axis=1)[:96, :96]
+        clip.append(np.where(inside[..., None], shifted, ground))
+    clip = np.stack(clip)
+    mask = np.zeros(clip.shape[:3], bool)
+    mask[4] = np.hypot(x - 44, y - 48) < 20
+    motion = ClipMotion(np.where(mask[..., None], 0, clip).astype(np.uint8), mask)
+    found = find_candidates(motion, 4, (slice(0, 96), slice(0, 96)))
+    at = dict(zip(NAMES, found.colour_KhwC, strict=True))
+    middle = np.hypot(x - 44, y - 48) < 6
+    assert psnr(at["flow_before"][middle], clip[4][middle]) > psnr(at["time"][middle], clip[4][middle]) + 3
 
 
 @pytest.mark.parametrize("kind", ["hole", "lost"])

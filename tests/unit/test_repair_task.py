@@ -1,6 +1,7 @@
 """Training, bundles and the repairer: the same seed gives the same weights, sound pixels come back untouched."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cluster.errors import InputError
 from tests.generator_tiny import Clips, Recorder, cpu_fabric, differences
 from trainables.bundle import read_bundle, write_bundle
 from trainables.generator.repair.config import RepairTrainConfig
-from trainables.generator.repair.network import NetworkConfig, RepairNetwork
+from trainables.generator.repair.network import FARTHEST, NetworkConfig, RepairNetwork
 from trainables.generator.repair.repairer import Repairer, save_bundle
 from trainables.generator.repair.samples import SampleStore
 from trainables.generator.repair.task import TASK
@@ -162,6 +163,31 @@ def test_the_untrained_network_gives_the_mix_by_confidence():
         mended = network(torch.full((1, 3, 16, 16), -1.0), mask, candidates, confidence)
     assert mended[..., 4:8, 4:8].min() == pytest.approx(0.5, abs=1e-3)
     assert torch.equal(mended[..., 8:, :], torch.full((1, 3, 8, 16), -1.0))
+
+
+def test_a_candidate_is_moved_along_its_shift():
+    """A ramp that lies 3 pixels too far right is put right, everywhere but at the border it is carried on from."""
+    network = RepairNetwork(SMALL)
+    count = len(network.prior.flatten())
+    ramp = torch.linspace(-0.5, 0.5, 32).expand(32, 32)
+    late = ramp - 3 * (ramp[0, 1] - ramp[0, 0])
+    candidates = late.expand(1, count, 3, 32, 32)
+    ones = torch.ones(1, 1, 32, 32)
+    with torch.no_grad():
+        network.shift.bias[0::2] = FARTHEST * math.atanh(3 / FARTHEST)  # x of every candidate
+        mended = network(torch.zeros(1, 3, 32, 32), ones, candidates, ones.expand(1, count, 32, 32))
+    assert torch.allclose(mended[0, :, :, 2:-5], ramp[:, 2:-5].expand(3, 32, 25), atol=1e-4)
+
+
+def test_a_bundle_from_before_candidates_were_moved_mends_as_it_did(repairer, tmp_path):
+    clip = Clips(1)[0]
+    save_bundle(repairer.network, SMALL, tmp_path / "new", {})
+    new = read_bundle(tmp_path / "new", kind="generator")
+    old = {n: v for n, v in new.tensors.items() if not n.startswith(("shift.", "second_look."))}
+    assert len(old) < len(new.tensors)
+    write_bundle(tmp_path / "old", kind="generator", tensors=old, config=new.config, card={})
+    first, second = (Repairer.from_bundle(tmp_path / name).repair(clip, hole(clip)) for name in ("new", "old"))
+    assert np.array_equal(first, second)
 
 
 def test_settings_out_of_range_are_named():

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainables.generator.repair import registration
 from trainables.generator.repair.fill import fill_in_space, spread
-from trainables.generator.repair.flow import between, inside, pixel_grid, sample
+from trainables.generator.repair.flow import inside, origin, pixel_grid, sample
 from trainables.generator.repair.motion import ClipMotion, luma
 
 NAMES = (
@@ -34,6 +34,9 @@ SHOWN_OFTEN = 3
 """Frames that must show a point before the camera's search ends."""
 CLOSE_FRAMES, FAR_FRAMES = 3, 16
 """Of the frames before (and after), so many nearest ones are searched, then every third up to the farthest."""
+
+NEAR = 6.0
+"""Pixels from what is sound at which its motion says half of what is believed."""
 
 Box = tuple[slice, slice]
 
@@ -129,22 +132,31 @@ def _search(way: list[int]) -> list[int]:
 
 
 def _by_flow(motion: ClipMotion, t: int, box: Box) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    height, width = motion.mask_THW.shape[1:]
     earlier, later = motion.neighbours(t)
-    start = pixel_grid(height, width)
     at = [None, None]
     if t in motion.known:
-        at = [start[box] + motion.flow(t, way[0])[box] if way else None for way in (earlier, later)]
+        at = [_in_nearest(motion, t, way)[box] if way else None for way in (earlier, later)]
     elif earlier and later:
         a, b = earlier[0], later[0]
-        both = between(motion.flow(a, b), motion.flow(b, a), (t - a) / (b - a))
-        at = [position[box] for position in both]
+        at = [origin(motion.step_between(*way, t))[box] for way in ((a, b), (b, a))]
     ends = [
         _follow(motion, position, way) if position is not None else None
         for position, way in zip(at, (earlier, later), strict=True)
     ]
     named = {name: end for name, end in zip(("flow_before", "flow_after"), ends, strict=True) if end is not None}
     return _judged(motion, t, box, named, ends)
+
+
+def _in_nearest(motion: ClipMotion, t: int, way: list[int]) -> np.ndarray:
+    """Where the pixels of a known frame lie in the nearest one on a way: as those around the damage say, and deep
+    inside it, where nothing is near, as what is seen there goes on (one frame on: further, its noise would count most).
+    """
+    around = pixel_grid(*motion.mask_THW.shape[1:]) + motion.flow(t, way[0])
+    if len(way) < 3 or abs(way[0] - t) > 1:
+        return around
+    depth = cv2.distanceTransform(motion.mask_THW[t].astype(np.uint8), cv2.DIST_L2, 3)[..., None]
+    inside_share = depth / (depth + NEAR)
+    return around * (1 - inside_share) + origin(motion.step_onward(way, t)) * inside_share
 
 
 def _follow(motion: ClipMotion, at_hw2: np.ndarray, way: list[int]) -> tuple[np.ndarray, np.ndarray]:

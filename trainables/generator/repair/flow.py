@@ -36,13 +36,20 @@ def inside(at_hw2: np.ndarray, height: int, width: int) -> np.ndarray:
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
-def between(to_next_HW2: np.ndarray, from_next_HW2: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where pixels of an unseen frame at `share` (0…1) of the way between two seen ones lie in the first and in the
-    second: positions (H, W, 2) each, by a fixed point of x = p + share·flow(p).
+def origin(step_HW2: np.ndarray) -> np.ndarray:
+    """Where pixels of an unseen frame lie in a seen one: positions (H, W, 2), by a fixed point of x = p − step(x). The
+    step leads from each pixel of the seen frame to its place in the unseen one.
     """
-    start = pixel_grid(*to_next_HW2.shape[:2])
-    ahead, behind = share * to_next_HW2, (1 - share) * from_next_HW2
-    first, second = start - ahead, start - behind
+    start = pixel_grid(*step_HW2.shape[:2])
+    at = start - step_HW2
     for _ in range(FIXED_POINT_STEPS):
-        first, second = start - sample(ahead, first), start - sample(behind, second)
-    return first, second
+        at = start - sample(step_HW2, at)
+    return at
+
+
+def along_parabola(
+    first: np.ndarray, first_time: float, second: np.ndarray, second_time: float, time: float
+) -> np.ndarray:
+    """Step at a time, of what is at rest at time 0 and has taken the two other steps at theirs."""
+    bend = (first / first_time - second / second_time) / (first_time - second_time)
+    return bend * time**2 + (first / first_time - bend * first_time) * time

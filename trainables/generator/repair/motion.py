@@ -13,10 +13,18 @@ import numpy as np
 
 from trainables.generator.repair import registration
 from trainables.generator.repair.fill import fill_in_space, fill_in_time, spread
-from trainables.generator.repair.flow import make_flow, pixel_grid, sample
+from trainables.generator.repair.flow import along_parabola, make_flow, pixel_grid, sample
 
 KNOWN_SHARE = 0.25
 """Frames with a smaller share of sound pixels count as lost: their place in time is all that is known of them."""
+
+
+PAST_BLUR = 2.0
+"""Deviation in pixels that evens out where things came from: its noise would be carried on."""
+
+
+def _even(flow_HW2: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(flow_HW2, (0, 0), PAST_BLUR)
 
 
 def luma(frame_HWC: np.ndarray) -> np.ndarray:
@@ -64,15 +72,47 @@ class ClipMotion:
     def flow(self, a: int, b: int) -> np.ndarray:
         """Dense flow (H, W, 2) from a known frame to its known neighbour, carried on where either is damaged."""
         if (a, b) not in self._flows:
-            raw = self.measure(self.luma[a], self.luma[b])
+            raw = self.measure(self.luma[a], self.luma[b], self._guess(a, b))
             at = pixel_grid(*raw.shape[:2]) + raw
             trusted = (self.sound_THW[a] > 0) & (sample(self.sound_THW[b], at) > 0.99)
             self._flows[a, b] = spread(raw, trusted)
         return self._flows[a, b]
 
-    def measure(self, first_HW: np.ndarray, second_HW: np.ndarray) -> np.ndarray:
-        """Dense flow (H, W, 2) between two pictures in luma, as it is."""
-        return self._dis.calc(np.rint(first_HW).astype(np.uint8), np.rint(second_HW).astype(np.uint8), None)
+    def step_between(self, a: int, b: int, t: int) -> np.ndarray:
+        """Step (H, W, 2) of every pixel of a known frame a to its place in the lost frame t on the way to b, the next
+        known one: along a parabola through its places in b, in a and in the frame on the other side of a (quadratic
+        interpolation, Xu et al. 2019, arXiv 1911.00627); straight where there is none.
+        """
+        ahead, other = self.flow(a, b), self._other_side(a, b)
+        if other is None:
+            return ahead * ((t - a) / (b - a))
+        return along_parabola(_even(self.flow(a, other)), other - a, ahead, b - a, t - a)
+
+    def step_onward(self, way: list[int], t: int) -> np.ndarray:
+        """Step (H, W, 2) of every pixel of the nearest of three known frames on a way from t to its place in t, as the
+        other two let expect: along the parabola through its places in the three.
+        """
+        nearest, second, third = way[:3]
+        to_second = _even(self.flow(nearest, second))
+        to_third = to_second + sample(_even(self.flow(second, third)), pixel_grid(*to_second.shape[:2]) + to_second)
+        return along_parabola(to_second, second - nearest, to_third, third - nearest, t - nearest)
+
+    def measure(self, first_HW: np.ndarray, second_HW: np.ndarray, guess_HW2: np.ndarray | None = None) -> np.ndarray:
+        """Dense flow (H, W, 2) between two pictures in luma, as it is; the search begins at the guess."""
+        guess = None if guess_HW2 is None else np.ascontiguousarray(guess_HW2, np.float32)
+        return self._dis.calc(np.rint(first_HW).astype(np.uint8), np.rint(second_HW).astype(np.uint8), guess)
+
+    def _guess(self, a: int, b: int) -> np.ndarray | None:
+        """Across lost frames things go on as they came: too far for a search that begins at rest."""
+        other = self._other_side(a, b)
+        if abs(b - a) == 1 or other is None or abs(other - a) > 1:
+            return None
+        return self.flow(a, other) * ((b - a) / (other - a))
+
+    def _other_side(self, a: int, b: int) -> int | None:
+        """The known neighbour of a that b is not."""
+        place = self.known.index(a) + (-1 if b > a else 1)
+        return self.known[place] if 0 <= place < len(self.known) else None
 
     def _between_known(self, a: int, b: int) -> np.ndarray:
         first, last = self.known.index(min(a, b)), self.known.index(max(a, b))

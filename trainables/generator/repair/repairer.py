@@ -17,7 +17,7 @@ from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.repair.candidates import Box, find_candidates
 from trainables.generator.repair.detect import detect_damage
 from trainables.generator.repair.motion import KNOWN_SHARE, ClipMotion
-from trainables.generator.repair.network import MULTIPLE, NetworkConfig, RepairNetwork
+from trainables.generator.repair.network import MULTIPLE, NetworkConfig, RepairNetwork, upgraded
 
 WINDOW = 16
 """Frames mended at once: memory stays bounded in long clips."""
@@ -42,7 +42,7 @@ class Repairer:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Repairer:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        return cls(read_network(folder, "repair", RepairNetwork, NetworkConfig), device)
+        return cls(read_network(folder, "repair", RepairNetwork, NetworkConfig, upgraded), device)
 
     def repair(self, frames_THWC: np.ndarray, mask_THW: np.ndarray | None = None) -> np.ndarray:
         """Mend a clip uint8 (T, H, W, 3) where the mask (T, H, W) is not zero, or where `detect_damage` finds damage

@@ -18,6 +18,9 @@ from trainables.generator.repair.damage import KINDS, damage_mask
 from trainables.generator.repair.motion import ClipMotion
 from trainables.generator.task import ClipSource
 
+SHARES = (0.35, 0.3, 0.2, 0.15)
+"""How often each kind of damage comes up: holes and boxes are the hardest to mend."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -50,7 +53,7 @@ def make_sample(frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.
     frames_THWC = _at_least(np.asarray(frames_THWC), size)
     mask_THW = np.zeros(frames_THWC.shape[:3], bool)
     while not mask_THW.any():
-        mask_THW = damage_mask(str(rng.choice(KINDS[: 2 if len(mask_THW) < 3 else None])), mask_THW.shape, rng)
+        mask_THW = damage_mask(_kind(len(mask_THW), rng), mask_THW.shape, rng)
     motion = ClipMotion(frames_THWC, mask_THW)
     frames = min(frames, len(mask_THW))
     hurt = int(rng.choice(np.flatnonzero(mask_THW.any((1, 2)))))
@@ -123,6 +126,13 @@ def augmented(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Tens
         picture(sample.candidates_FKHWC),
         move(sample.confidence_FKHW) / 255,
     )
+
+
+def _kind(frames: int, rng: np.random.Generator) -> str:
+    """A clip of fewer than three frames loses none of them."""
+    kinds = KINDS[: 2 if frames < 3 else None]
+    shares = np.array(SHARES[: len(kinds)])
+    return str(rng.choice(kinds, p=shares / shares.sum()))
 
 
 def _at_least(frames_THWC: np.ndarray, size: int) -> np.ndarray:

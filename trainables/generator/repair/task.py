@@ -24,12 +24,12 @@ from trainables.generator.task import GeneratorTask
 class RepairTask(GeneratorTask):
     name = "repair"
     config_class = RepairTrainConfig
-    model = "damaged clip + mask → mended clip: candidates along camera motion and dense flow, weighed by a small U-Net"
+    model = "damaged clip + mask → mended clip: candidates along camera motion and dense flow, moved and weighed by a small U-Net"
     limits = (
         "Mends what other frames of the clip show. What no frame shows (the middle of a logo over a resting product) "
-        "is filled smoothly, without invented detail. Frames lost from a fast turn are soft. A hole that hides "
-        "most of a plain turning product against a plain backdrop is mended worse than by a linear blend in time. "
-        "Not made for faces."
+        "is filled smoothly, without invented detail. Two or more frames in a row that are lost from a fast turn come "
+        "back with ragged contours, and so does what a hole hides of a turning product for many frames. Not made for "
+        "faces."
     )
     progress_terms = ("hole", "fidelity")
 
