@@ -106,12 +106,15 @@ class Enhancer:
 
 
 def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
-    """Unsharp mask, 0…255, where there is something to see: a flat background stays flat."""
+    """Unsharp mask of lightness, 0…255, where there is something to see: a flat background stays flat. Colour has no
+    detail of its own at this size, only noise.
+    """
     result = np.empty_like(frames_THWC)
     for index, frame in enumerate(frames_THWC):
-        detail = frame - cv2.GaussianBlur(frame, (0, 0), 1.0)
-        contrast = cv2.GaussianBlur(np.square(detail).sum(-1, keepdims=True), (0, 0), 2.0)[..., None]
-        result[index] = frame + contrast / (contrast + FLAT**2) * amount * detail
+        luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
+        contrast = 3 * cv2.GaussianBlur(np.square(detail), (0, 0), 2.0)
+        result[index] = frame + (contrast / (contrast + FLAT**2) * amount * detail)[..., None]
     return result.clip(0, 255)
 
 
