@@ -6,6 +6,7 @@ No request waits for a version to be loaded: until it is there, one that is answ
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -57,7 +58,7 @@ class LiveVersions:
                 self._held.move_to_end(reference)
                 return self._held[reference]
             fallback = next(reversed(self._held.values()))
-            due = time.monotonic() >= self._tried_at.get(reference, 0.0) + RETRY_S
+            due = time.monotonic() >= self._tried_at.get(reference, -math.inf) + RETRY_S
             if due and reference not in self._loading:
                 self._loading.add(reference)
                 threading.Thread(target=self._load_unasked, args=(reference,), daemon=True, name="load-version").start()
