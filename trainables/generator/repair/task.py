@@ -24,7 +24,7 @@ from trainables.generator.task import GeneratorTask
 class RepairTask(GeneratorTask):
     name = "repair"
     config_class = RepairTrainConfig
-    model = "damaged clip + mask → mended clip: candidates along camera motion and dense flow, moved and weighed by a U-Net"
+    model = "damaged clip + mask → mended clip: candidates along camera motion and flow, moved and weighed by a U-Net"
     limits = (
         "Mends what other frames of the clip show. What no frame shows (the middle of a logo over a resting product) "
         "is filled smoothly, without invented detail. Two or more frames in a row that are lost from a fast turn come "
