@@ -34,7 +34,7 @@ TERMS = (
 
 
 SEEDS, STEPS = 8, 2
-FIRST, SECOND = [*[1e-3] * len(TERMS), 3e-2], [5e-2] * (len(TERMS) + 1)
+FIRST, SECOND = [*[1e-3] * len(TERMS), 3e-2], [*[5e-2] * len(TERMS), 1e-1]
 """Relative tolerances of the two steps, a number a column."""
 HEADER = f"# {' '.join(TERMS)} gradient_norm"
 
