@@ -1,10 +1,10 @@
 """Golden losses: a change that must not alter the computation leaves these as they are.
 
 Two steps from each of eight seeds on one CPU thread, judges from the first. Kernels of different processors round
-differently, and training amplifies that: between SSE, AVX2 and AVX-512 of Intel and of AMD the first step's losses agree
-to 0.04 % and its gradient's norm to 2.2 %, the losses after one update of Adam to 2.4 % and that norm to 5.2 %, the losses
-after three to 10 %. So the first step is compared to 0.1 % (the norm to 3 %), the second to 5 % (the norm to 10 %), and
-longer curves would say nothing about another machine.
+differently, and training amplifies that: between SSE, AVX2 and AVX-512 of Intel and of AMD the first step's losses
+agree to 0.04 % and its gradient's norm to 2.2 %, the losses after one update of Adam to 2.4 % and that norm to 5.2 %,
+the losses after three to 10 %. So the first step is compared to 0.1 % (the norm to 3 %), the second to 5 % (the norm to
+10 %), and longer curves would say nothing about another machine.
 After a change that is meant to alter them: `SHOPREEL_WRITE_GOLDEN=1 make test`.
 """
 
