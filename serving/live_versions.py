@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import ShopreelError
-from serving.contracts import LoadError
 from serving.live_hosts import LiveHosts
 from serving.live_model import LiveModel
 
@@ -87,9 +86,3 @@ class LiveVersions:
         for old in gone:
             # It may be in the middle of a count; nobody waits for its end.
             threading.Thread(target=old.stop, daemon=True, name="stop-version").start()
-
-
-def load_error(reference: str, error: Exception) -> LoadError:
-    """What a client is told; paths and addresses are for the log."""
-    logger.error("%s cannot be loaded: %s", reference, error)
-    return LoadError(f"{reference} cannot be loaded ({type(error).__name__})")

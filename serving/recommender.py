@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving import inner_port, tracing
 from serving.args import AppArgs
-from serving.contracts import Answer
+from serving.contracts import Answer, LoadError
 from serving.event_store import EventStore
 from trainables.data.dataset import Dataset
 from trainables.recommender.history import HistoryEvent
@@ -20,6 +21,8 @@ from trainables.recommender.history import HistoryEvent
 if TYPE_CHECKING:
     from serving.live_versions import LiveVersion
     from trainables.recommender.recommender import Recommendation
+
+logger = logging.getLogger("ray.serve")
 
 FIRST_COUNT_S = 20.0
 """Longest a request waits for the first count of hosts."""
@@ -91,14 +94,14 @@ class RecommenderReplica:
 
     def _load_up_to_date(self, reference: str) -> LiveVersion:
         """Events since it was trained are counted before it answers anybody."""
-        from serving.live_versions import load_error
-
         try:
             version = self._version(self._registry.resolve(reference, only="recommender"))
         except StorageError:
             raise
         except (ShopreelError, OSError, ValueError) as error:
-            raise load_error(reference, error) from error
+            logger.exception("%s cannot be loaded", reference)
+            # Its text may name a folder of this machine: the log has it, the client does not.
+            raise LoadError(f"{reference} cannot be loaded ({type(error).__name__})") from error
         version.live.rebuild()
         self._keep_up(version)
         return version

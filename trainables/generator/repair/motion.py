@@ -17,14 +17,8 @@ from trainables.generator.repair.flow import along_parabola, make_flow, pixel_gr
 
 KNOWN_SHARE = 0.25
 """Frames with a smaller share of sound pixels count as lost: their place in time is all that is known of them."""
-
-
 PAST_BLUR = 2.0
 """Deviation in pixels that evens out where things came from: its noise would be carried on."""
-
-
-def _even(flow_HW2: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(flow_HW2, (0, 0), PAST_BLUR)
 
 
 def luma(frame_HWC: np.ndarray) -> np.ndarray:
@@ -127,3 +121,7 @@ class ClipMotion:
             sound = cv2.erode(self.sound_THW[[a, b]].transpose(1, 2, 0), np.ones((3, 3))).transpose(2, 0, 1)
             self._steps[place] = registration.align(self.luma[a], self.luma[b], *sound)
         return self._steps[place]
+
+
+def _even(flow_HW2: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(flow_HW2, (0, 0), PAST_BLUR)
