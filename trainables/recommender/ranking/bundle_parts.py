@@ -51,9 +51,14 @@ def to_tensors(ranker: Ranker) -> dict[str, np.ndarray]:
     }
     if ranker.network is not None:
         network = ranker.network
-        tensors |= {f"network.{name}": value.numpy().copy() for name, value in network.module.state_dict().items()}
+        for number, module in enumerate(network.modules):
+            weights = module.state_dict().items()
+            tensors |= {f"networks.{number}.{name}": value.numpy().copy() for name, value in weights}
         tensors |= {"network_mean": network.mean_D, "network_scale": network.scale_D}
-        config["network"] = {"places": list(network.places), "targets": list(network.module.heads)}
+        if network.vectors_nV is not None:
+            tensors["product_vectors"] = network.vectors_nV
+        targets = list(network.modules[0].heads)
+        config["network"] = {"places": list(network.places), "targets": targets, "count": len(network.modules)}
     tensors["config"] = _bytes(json.dumps(config, sort_keys=True))
     return tensors
 
@@ -97,15 +102,20 @@ def _read(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Ranke
 
 
 def _network(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any] | None, surfaces: int) -> Network | None:
+    """The mixtures; bundles from before there were several have one, without attention."""
     if config is None:
         return None
-    mean_D = tensors["network_mean"]
-    module = MixtureOfExperts(len(mean_D), surfaces, tuple(config["targets"]))
-    module.load_state_dict(
-        {name: torch.from_numpy(value.copy()) for name, value in _group(tensors, "network.").items()}
-    )
+    mean_D, vectors_nV = tensors["network_mean"], tensors.get("product_vectors")
+    directions = 0 if vectors_nV is None else vectors_nV.shape[1]
+    prefixes = [f"networks.{number}." for number in range(config["count"])] if "count" in config else ["network."]
+    modules = []
+    for prefix in prefixes:
+        module = MixtureOfExperts(len(mean_D), surfaces, tuple(config["targets"]), directions)
+        weights = {name: torch.from_numpy(value.copy()) for name, value in _group(tensors, prefix).items()}
+        module.load_state_dict(weights)
+        modules.append(module.eval())
     surface, length = config["places"]
-    return Network(module, mean_D, tensors["network_scale"], (surface, length))
+    return Network(tuple(modules), mean_D, tensors["network_scale"], (surface, length), vectors_nV)
 
 
 def _bytes(text: str) -> np.ndarray:

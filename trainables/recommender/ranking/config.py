@@ -34,8 +34,10 @@ class RankerConfig:
     """Weight of the mean rank beside the median in the watch time, 0…1: more orders better, guesses a little worse."""
     network: bool = True
     """False: boosting alone."""
-    network_epochs: int = 3
-    """Passes of the network over the training rows, ≥ 1."""
+    networks: int = 3
+    """Networks trained from different seeds, ≥ 1; their mean is used."""
+    network_epochs: int = 4
+    """Passes of each network over the training rows, ≥ 1."""
     threads: int = 2
     """Threads of boosting, ≥ 1."""
     seed: int = 0
@@ -44,7 +46,7 @@ class RankerConfig:
     def __post_init__(self) -> None:
         at_least = {
             "least_impressions": 100, "most_impressions": self.least_impressions, "leaves": 2, "most_rounds": 1,
-            "leaf_impressions": 1, "network_epochs": 1, "threads": 1,
+            "leaf_impressions": 1, "networks": 1, "network_epochs": 1, "threads": 1,
         }  # fmt: skip
         for name, least in at_least.items():
             if getattr(self, name) < least:

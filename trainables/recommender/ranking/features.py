@@ -6,13 +6,14 @@ where) as of the impression itself. Dims: N impressions, D features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainables.recommender.feedback import DAY_MS
 from trainables.recommender.ranking.exposures import exposure_features
 from trainables.recommender.ranking.facts import Facts
+from trainables.recommender.ranking.latest import Latest, LatestEvents
 from trainables.recommender.ranking.log import Impressions
 from trainables.recommender.ranking.past import Past
 from trainables.recommender.ranking.units import HOUR_MS, length_bucket
@@ -25,6 +26,36 @@ class FeatureTable:
     names: tuple[str, ...]
     values_ND: np.ndarray
     """float32; NaN where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows as trees and networks see them."""
+
+    table: FeatureTable
+    viewer_N: np.ndarray
+    product_N: np.ndarray
+    """Places among the ranker's products, −1 for one it does not know."""
+    known_ms_N: np.ndarray
+    events: LatestEvents
+    place_n: np.ndarray
+    """Of each code of a product, and of the unknown one at the end, the place among the ranker's products, or −1."""
+
+    def __len__(self) -> int:
+        return len(self.viewer_N)
+
+    def take(self, chosen: np.ndarray) -> Asked:
+        """Some of the rows, by index or mask."""
+        table = FeatureTable(self.table.names, self.table.values_ND[chosen])
+        return replace(
+            self, table=table, viewer_N=self.viewer_N[chosen], product_N=self.product_N[chosen],
+            known_ms_N=self.known_ms_N[chosen],
+        )  # fmt: skip
+
+    def latest(self) -> Latest:
+        """The events before each row, their products as places among the ranker's."""
+        found = self.events.before(self.viewer_N, self.known_ms_N)
+        return replace(found, product_NL=self.place_n[found.product_NL])
 
 
 def features(

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from trainables.recommender.ranking.calibration import Calibration
 from trainables.recommender.ranking.config import RankerConfig
 from trainables.recommender.ranking.facts import FactEncoders, Facts
-from trainables.recommender.ranking.features import FeatureTable, features, known_until
+from trainables.recommender.ranking.features import Asked, features, known_until
+from trainables.recommender.ranking.latest import LatestEvents
 from trainables.recommender.ranking.log import Codes, Impressions, read_log, viewer_codes
 from trainables.recommender.ranking.network import Network
 from trainables.recommender.ranking.past import Past
@@ -57,7 +58,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ranker:
-    """Trees, network, the weights they are blended with and the calibration of the blend."""
+    """Trees, networks, the weights they are blended with and the calibration of the blend."""
 
     config: RankerConfig
     surfaces: tuple[str, ...]
@@ -85,8 +86,10 @@ class Ranker:
         for start in range(0, len(known.rows), ROWS_AT_ONCE):
             part = np.arange(start, min(start + ROWS_AT_ONCE, len(known.rows)))
             chunk = known.rows.take(part)
-            table = features(chunk, known_until(chunk.at_ms_N, known.moments_E), log_past, facts, exposures)
-            for column, values in zip(found, self.predict(table, chunk, place_n), strict=True):
+            known_ms = known_until(chunk.at_ms_N, known.moments_E)
+            table = features(chunk, known_ms, log_past, facts, exposures)
+            asked = Asked(table, chunk.viewer_N, place_n[chunk.product_N], known_ms, known.events, place_n)
+            for column, values in zip(found, self._said(asked, chunk.surface_N), strict=True):
                 column[part] = values
             on_rows(int(part[-1]) + 1)
         return Scores(*found)
@@ -96,15 +99,13 @@ class Ranker:
         found = pc.index_in(product_ids, value_set=pa.array(self.product_ids, pa.string()))
         return np.append(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), -1)
 
-    def predict(
-        self, table: FeatureTable, rows: Impressions, place_n: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Chance of a click, of a long view, and watch seconds, from a table of features."""
-        raw = blend(raw_scores(self.trees, self.network, table), self.network_share)
+    def _said(self, asked: Asked, surface_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chance of a click, of a long view, and watch seconds."""
+        raw = blend(raw_scores(self.trees, self.network, asked), self.network_share)
         chances = []
         for name in CHANCES:
-            intercept_N = np.append(self.intercepts[name], 0.0)[place_n[rows.product_N]]
-            chances.append(self.calibrations[name](raw[name] + intercept_N, rows.surface_N))
+            intercept_N = np.append(self.intercepts[name], 0.0)[asked.product_N]
+            chances.append(self.calibrations[name](raw[name] + intercept_N, surface_N))
         return chances[0], chances[1], self.rank_map.watch_seconds(raw["watch"], raw["rank"])
 
 
@@ -140,6 +141,7 @@ class Known:
     rows: Impressions
     moments_E: np.ndarray
     """Times of the log's impressions and watches, ascending."""
+    events: LatestEvents
 
 
 def open_log(
@@ -156,7 +158,8 @@ def open_log(
         rows.at_ms.astype(np.int64), np.nan_to_num(rows.seconds.astype(float)),
     )  # fmt: skip
     moments_E = np.sort(np.concatenate([log.impressions.at_ms_N, log.watches.at_ms_W]))
-    return Known(coded, moments_E), facts, Past(log, facts, config.half_life_days), _once(log.impressions, coded)
+    known = Known(coded, moments_E, LatestEvents(log))
+    return known, facts, Past(log, facts, config.half_life_days), _once(log.impressions, coded)
 
 
 def _once(*parts: Impressions) -> Impressions:
@@ -173,11 +176,12 @@ def _once(*parts: Impressions) -> Impressions:
 
 
 def raw_scores(
-    trees: dict[str, lightgbm.Booster], network: Network | None, table: FeatureTable
+    trees: dict[str, lightgbm.Booster], network: Network | None, asked: Asked
 ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Target → what the trees and what the network say: logits, and log(1 + seconds)."""
-    by_network = network.predict(table.values_ND) if network is not None else {}
-    return {name: (trees[name].predict(table.values_ND, raw_score=True), by_network.get(name)) for name in trees}
+    """Target → what the trees and what the networks say: logits, log(1 + seconds) and rank."""
+    by_network = network.predict(asked) if network is not None else {}
+    values_ND = asked.table.values_ND
+    return {name: (trees[name].predict(values_ND, raw_score=True), by_network.get(name)) for name in trees}
 
 
 def blend(

@@ -18,16 +18,18 @@ from trainables.recommender.ranking.boosting import fit_trees, rounds_of
 from trainables.recommender.ranking.calibration import Calibration, sigmoid
 from trainables.recommender.ranking.config import RankerConfig
 from trainables.recommender.ranking.facts import FactEncoders
-from trainables.recommender.ranking.features import FeatureTable, features, lagged
+from trainables.recommender.ranking.features import Asked, features, lagged
+from trainables.recommender.ranking.latest import LatestEvents
 from trainables.recommender.ranking.log import Codes, Impressions, Outcomes, common_surfaces, read_log, viewer_codes
 from trainables.recommender.ranking.network import Network, fit_network
 from trainables.recommender.ranking.past import Past
 from trainables.recommender.ranking.ranker import CHANCES, TARGETS, Ranker, RankMap, blend, raw_scores
+from trainables.recommender.ranking.vectors import product_vectors
 from trainables.recommender.train import TrainingData, events_before
 
 Progress = Callable[[str, int, int], None]
 OBJECTIVES = {"click": "binary", "long_view": "binary", "watch": "l1", "rank": "l2"}
-SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SHRINKAGES = (10.0, 20.0, 40.0, 80.0, np.inf)
 """Impressions' worth of variance of a product's intercept; ∞ is none."""
 LEAST_OF_A_SURFACE = 100
@@ -58,7 +60,7 @@ def train_ranker(
     _check(rows, outcomes, config)
     encoders = FactEncoders.learn(data)
     facts = encoders.facts(data, codes)
-    stages = 2 + 2 * (len(TARGETS) + (config.network_epochs if config.network else 0))
+    stages = 2 + 2 * (len(TARGETS) + (config.networks * config.network_epochs if config.network else 0))
     done = iter(range(1, stages + 1))
 
     def step(*_: object) -> None:
@@ -67,14 +69,17 @@ def train_ranker(
     on_progress("ranker", 0, stages)
     known_ms = lagged(rows.at_ms_N, config.longest_lag_days, np.random.default_rng(config.seed))
     table = features(rows, known_ms, Past(log, facts, config.half_life_days), facts, log.impressions)
+    place_n = np.append(np.arange(len(product_ids)), -1)
+    asked = Asked(table, rows.viewer_N, rows.product_N, known_ms, LatestEvents(log), place_n)
+    vectors = product_vectors(log, int(rows.at_ms_N.min()), len(product_ids)) if config.network else None
     step()
     targets = _targets(outcomes)
     early = rows.at_ms_N < np.quantile(rows.at_ms_N, 1 - config.validation_share)
     newest = ~early
-    trees, network = _fit(table, targets, rows, early, len(surfaces), config, None, step, watch=newest)
-    raw = raw_scores(trees, network, _take(table, newest))
+    trees, network = _fit(asked, targets, early, len(surfaces), vectors, config, None, step, watch=newest)
+    raw = raw_scores(trees, network, asked.take(newest))
     share = _shares(raw, targets, newest)
-    raw_early = blend(raw_scores(trees, network, _take(table, early)), share)
+    raw_early = blend(raw_scores(trees, network, asked.take(early)), share)
     raw_newest = blend(raw, share)
     shrinkage, calibrations = {}, {}
     for name in CHANCES:
@@ -95,8 +100,8 @@ def train_ranker(
     rounds = {name: rounds_of(trees[name]) for name in TARGETS}
     step()
     everything = np.ones(len(rows), bool)
-    trees, network = _fit(table, targets, rows, everything, len(surfaces), config, rounds, step)
-    raw_all = blend(raw_scores(trees, network, table), share)
+    trees, network = _fit(asked, targets, everything, len(surfaces), vectors, config, rounds, step)
+    raw_all = blend(raw_scores(trees, network, asked), share)
     intercepts, final = {}, {}
     for name in CHANCES:
         intercepts[name] = _intercepts(raw_all[name], targets[name], rows.product_N, len(product_ids), shrinkage[name])
@@ -157,41 +162,39 @@ def _targets(outcomes: Outcomes) -> dict[str, np.ndarray]:
 
 
 def _fit(
-    table: FeatureTable,
+    asked: Asked,
     targets: dict[str, np.ndarray],
-    rows: Impressions,
     chosen: np.ndarray,
     surfaces: int,
+    vectors_nV: np.ndarray | None,
     config: RankerConfig,
     rounds: dict[str, int] | None,
     step: Callable[..., None],
     watch: np.ndarray | None = None,
 ) -> tuple[dict[str, lightgbm.Booster], Network | None]:
-    part = _take(table, chosen)
-    newest = None if watch is None else _take(table, watch)
+    part = asked.take(chosen)
+    newest = None if watch is None else asked.take(watch).table
     trees = {}
     for name in TARGETS:
+        target_N = targets[name][chosen]
         held_out = None if newest is None else (newest, targets[name][watch])
         most = rounds[name] if rounds else config.most_rounds
-        trees[name] = fit_trees(OBJECTIVES[name], part, targets[name][chosen], config, rounds=most, watch=held_out)
+        trees[name] = fit_trees(OBJECTIVES[name], part.table, target_N, config, rounds=most, watch=held_out)
         step()
     if not config.network:
         return trees, None
-    places = (table.names.index("surface"), table.names.index("length"))
-    wanted = {name: targets[name][chosen] for name in (*CHANCES, "watch")}
+    names = part.table.names
+    places = (names.index("surface"), names.index("length"))
+    wanted = {name: targets[name][chosen] for name in TARGETS}
     if targets["purchase"].any():
         wanted["purchase"] = targets["purchase"][chosen]
-    return trees, fit_network(part.values_ND, wanted, places, surfaces + 1, config, step)
-
-
-def _take(table: FeatureTable, chosen: np.ndarray) -> FeatureTable:
-    return FeatureTable(table.names, table.values_ND[chosen])
+    return trees, fit_network(part, wanted, places, surfaces + 1, vectors_nV, config, step)
 
 
 def _shares(
     raw: dict[str, tuple[np.ndarray, np.ndarray | None]], targets: dict[str, np.ndarray], newest: np.ndarray
 ) -> dict[str, float]:
-    """Weight of the network per target with the least loss on the newest rows."""
+    """Weight of the networks per target with the least loss on the newest rows."""
     shares = {}
     for name, (_, by_network) in raw.items():
         losses = []
@@ -199,6 +202,8 @@ def _shares(
             said = blend({name: raw[name]}, {name: share})[name]
             if name in CHANCES:
                 losses.append((measures.log_loss(targets[name][newest], sigmoid(said)), share))
+            elif name == "rank":
+                losses.append((float(np.square(said - targets[name][newest]).mean()), share))
             else:
                 losses.append((float(np.abs(np.expm1(said) - np.expm1(targets[name][newest])).mean()), share))
         shares[name] = min(losses)[1]
