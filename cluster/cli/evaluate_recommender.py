@@ -29,6 +29,7 @@ def command(
     data: Annotated[str | None, typer.Option(help="Dataset to evaluate on, see `shopreel data list`.")] = None,
     wheel: Annotated[Path | None, typer.Option(help="Or MovieLens-100k out of a wheel of recbole.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of protocols that draw; the others need one.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="A, M, loo: seeds are counted from this one.")] = 0,
     days: Annotated[float, typer.Option(min=0.01, help="kuairand: days tested at the end of the log.")] = 3.0,
     model: Annotated[str | None, typer.Option(help="kuairand: judge the settings of recommender@ALIAS or /N.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default SQLite under SHOPREEL_HOME.")] = None,
@@ -40,6 +41,7 @@ def command(
     kuairand: the last days of a viewing log. cold: a fifth of the products held out of training.
     Examples:
       shopreel evaluate recommender --protocol A --wheel recbole-1.2.1-py3-none-any.whl --out report-a
+      shopreel evaluate recommender --protocol A --wheel recbole-1.2.1-py3-none-any.whl --first-seed 10 --out report-b
       shopreel evaluate recommender --protocol kuairand --data kuairand --out report
     """
     from cluster.storage import Storage
@@ -52,11 +54,14 @@ def command(
         raise InputError("give either --data NAME or --wheel FILE")
     if model is not None and protocol != "kuairand":
         raise InputError(f"--model goes with --protocol kuairand; protocol {protocol} trains on its own splits")
+    if first_seed and protocol not in RATINGS:
+        raise InputError(f"--first-seed goes with {', '.join(RATINGS)}; protocol {protocol} has seeds of its own")
     settings = Settings.load(tracking_uri=tracking_uri)
     console = Console(stderr=True)
     with console.status("reading …") as status, tempfile.TemporaryDirectory() as scratch:
         dataset = Dataset.open(Storage(settings.storage_root), data) if wheel is None else _movielens(wheel, scratch)
-        result = _run(dataset, protocol, seeds, days, model, settings, lambda step: status.update(f"{step} …"))
+        drawn = range(first_seed, first_seed + seeds)
+        result = _run(dataset, protocol, drawn, days, model, settings, lambda step: status.update(f"{step} …"))
     write_report(result, out)
     Console().print(table(result))
     Console().print(f"→ {out / 'evaluation.json'}, {out / 'report.html'}", highlight=False)
@@ -77,7 +82,7 @@ def _movielens(wheel: Path, folder: str) -> Dataset:
 def _run(
     dataset: Dataset,
     protocol: str,
-    seeds: int,
+    seeds: range,
     days: float,
     model: str | None,
     settings: Settings,
@@ -95,7 +100,7 @@ def _run(
     if protocol == "cold":
         from trainables.recommender.protocols.cold import run_cold
 
-        return run_cold(data, seeds, on_step)
+        return run_cold(data, len(seeds), on_step)
     from trainables.generator.restyle.presets import preset_codes
     from trainables.recommender.protocols.by_time import run_by_time
     from trainables.recommender.settings import RecommenderTrainConfig

@@ -18,7 +18,7 @@ from trainables.recommender.protocols.bootstrap import interval
 from trainables.recommender.protocols.by_time import run_by_time
 from trainables.recommender.protocols.log import Log, log_of_ratings
 from trainables.recommender.protocols.measure import measure
-from trainables.recommender.protocols.ratings import tuned
+from trainables.recommender.protocols.ratings import run_ratings, tuned
 from trainables.recommender.protocols.report import write_report
 from trainables.recommender.protocols.result import Row, summarise
 from trainables.recommender.protocols.splits import SPLITS, Question
@@ -228,3 +228,14 @@ def test_windows_bind_what_is_taken_to_in_one_sitting():
     asked = log.where((viewer > 0) | (product == 2))
     scores = members.ease_on_windows(1.0, 2, 1.0)(asked)(np.array([0]))[0]
     assert set(np.argsort(-scores)[:2].tolist()) == {1, 3}
+
+
+def test_seeds_are_those_asked_for_so_that_figures_can_be_taken_on_fresh_ones():
+    drawn: list[int] = []
+
+    def log_of(seed: int) -> Log:
+        drawn.append(seed)
+        return random_log(seed=seed)
+
+    result = run_ratings("loo", log_of, range(4, 6))
+    assert drawn == [4, 5] and result.seeds == 2

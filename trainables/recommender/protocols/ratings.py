@@ -7,7 +7,7 @@ asked once. Measures are those at 10 of `measure`; intervals are bootstrapped ov
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,12 +25,12 @@ OURS = "shopreel blend"
 def run_ratings(
     protocol: str,
     log_of_seed: Callable[[int], Log],
-    seeds: int,
+    seeds: Sequence[int],
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Result:
     """All methods on a protocol of `splits.SPLITS`; `log_of_seed` draws the order of ties."""
     rows: list[Row] = []
-    for seed in range(seeds):
+    for seed in seeds:
         log = log_of_seed(seed)
         split = SPLITS[protocol](log, seed)
         for method in baselines(seed):
