@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trainables.generator.repair.candidates import NAMES, find_candidates, mix
-from trainables.generator.repair.flow import along_parabola
+from trainables.generator.repair.flow import along_parabola, origin, pixel_grid
 from trainables.generator.repair.motion import ClipMotion
 from trainables.generator.repair.registration import align, apply_homography, grid, to_pixels
 
@@ -139,3 +139,19 @@ def test_what_lies_under_the_mask_is_not_looked_at():
     assert np.array_equal(found[0].confidence_Khw, found[1].confidence_Khw)
     assert np.array_equal(found[0].colour_KhwC[:, outside], found[1].colour_KhwC[:, outside])
     assert np.array_equal(found[0].colour_KhwC[:-2, ~outside], found[1].colour_KhwC[:-2, ~outside])
+
+
+def test_origin_turns_a_step_round_and_says_where_nothing_came():
+    step = np.broadcast_to(np.float32([3, -2]), (24, 32, 2))
+    at, landed = origin(step)
+    inner = slice(0, 20), slice(4, 32)
+    np.testing.assert_allclose(at[inner], (pixel_grid(24, 32) - step)[inner], atol=1e-5)
+    assert landed[inner].all() and not landed[22:].any() and not landed[:, :2].any()
+
+
+def test_origin_where_motions_part_leaves_a_gap_that_its_sides_fill():
+    step = np.zeros((16, 40, 2), np.float32)
+    step[:, :20, 0], step[:, 20:, 0] = -4, 4  # left goes left, right goes right: nothing comes to the eight between
+    at, landed = origin(step)
+    assert not landed[:, 17:23].any() and landed[:, :15].all() and landed[:, 25:].all()
+    assert np.isfinite(at).all() and (np.abs(at[..., 0] - np.arange(40)) <= 4 + 1e-5).all()

@@ -133,18 +133,25 @@ def _search(way: list[int]) -> list[int]:
 
 def _by_flow(motion: ClipMotion, t: int, box: Box) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     earlier, later = motion.neighbours(t)
-    at = [None, None]
+    ends = [None, None]
     if t in motion.known:
-        at = [_in_nearest(motion, t, way)[box] if way else None for way in (earlier, later)]
+        ends = [_follow(motion, _in_nearest(motion, t, way)[box], way) if way else None for way in (earlier, later)]
     elif earlier and later:
-        a, b = earlier[0], later[0]
-        at = [origin(motion.step_between(*way, t))[box] for way in ((a, b), (b, a))]
-    ends = [
-        _follow(motion, position, way) if position is not None else None
-        for position, way in zip(at, (earlier, later), strict=True)
-    ]
+        ends = _sides(motion, t, box, earlier, later)
     named = {name: end for name, end in zip(("flow_before", "flow_after"), ends, strict=True) if end is not None}
     return _judged(motion, t, box, named, ends)
+
+
+def _sides(
+    motion: ClipMotion, t: int, box: Box, earlier: list[int], later: list[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Colours of a lost frame from before and after; what only one side shows is taken from that one."""
+    a, b = earlier[0], later[0]
+    origins = [origin(motion.step_between(*way, t)) for way in ((a, b), (b, a))]
+    shown = [landed[box] for _, landed in origins]
+    neither = ~(shown[0] | shown[1])
+    followed = [_follow(motion, at[box], way) for (at, _), way in zip(origins, (earlier, later), strict=True)]
+    return [(value, have & (landed | neither)) for (value, have), landed in zip(followed, shown, strict=True)]
 
 
 def _in_nearest(motion: ClipMotion, t: int, way: list[int]) -> np.ndarray:
@@ -156,7 +163,8 @@ def _in_nearest(motion: ClipMotion, t: int, way: list[int]) -> np.ndarray:
         return around
     depth = cv2.distanceTransform(motion.mask_THW[t].astype(np.uint8), cv2.DIST_L2, 3)[..., None]
     inside_share = depth / (depth + NEAR)
-    return around * (1 - inside_share) + origin(motion.step_onward(way, t)) * inside_share
+    onward, _ = origin(motion.step_onward(way, t))
+    return around * (1 - inside_share) + onward * inside_share
 
 
 def _follow(motion: ClipMotion, at_hw2: np.ndarray, way: list[int]) -> tuple[np.ndarray, np.ndarray]:

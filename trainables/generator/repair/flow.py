@@ -10,7 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-FIXED_POINT_STEPS = 4
+from trainables.generator.repair.fill import spread
+
+LANDED = 0.25
+"""Pixels that must have come to a place for it to count as seen."""
 
 
 def make_flow() -> cv2.DISOpticalFlow:
@@ -36,15 +39,31 @@ def inside(at_hw2: np.ndarray, height: int, width: int) -> np.ndarray:
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
-def origin(step_HW2: np.ndarray) -> np.ndarray:
-    """Where pixels of an unseen frame lie in a seen one: positions (H, W, 2), by a fixed point of x = p − step(x). The
-    step leads from each pixel of the seen frame to its place in the unseen one.
+def origin(step_HW2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where pixels of an unseen frame lie in a seen one: positions (H, W, 2), and bool (H, W) whether anything of the
+    seen frame came there; where nothing did, what lies around says where it would be. The step leads from each pixel of
+    the seen frame to its place in the unseen one; each is dealt out to the four pixels around that place and the mean
+    is taken (forward splatting: a search for the place that leads to a pixel finds none where motions part).
     """
-    start = pixel_grid(*step_HW2.shape[:2])
-    at = start - step_HW2
-    for _ in range(FIXED_POINT_STEPS):
-        at = start - sample(step_HW2, at)
-    return at
+    height, width = step_HW2.shape[:2]
+    start = pixel_grid(height, width)
+    to = start + step_HW2
+    corner = np.floor(to)
+    total, weight = np.zeros((2, height * width)), np.zeros(height * width)
+    for across in (0, 1):
+        for down in (0, 1):
+            x, y = corner[..., 0] + across, corner[..., 1] + down
+            share = (1 - np.abs(to[..., 0] - x)) * (1 - np.abs(to[..., 1] - y))
+            there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            place, share = (y * width + x)[there].astype(np.int64), share[there]
+            weight += np.bincount(place, share, height * width)
+            for axis in (0, 1):
+                total[axis] += np.bincount(place, share * step_HW2[..., axis][there], height * width)
+    landed = (weight > LANDED).reshape(height, width)
+    if not landed.any():
+        return start - step_HW2, landed
+    mean = (total / np.maximum(weight, LANDED)).T.reshape(height, width, 2).astype(np.float32)
+    return start - spread(mean, landed), landed
 
 
 def along_parabola(
