@@ -38,21 +38,23 @@ class Attention(nn.Module):
         super().__init__()
         self.project = nn.Linear(directions, PROJECTED)
         self.kind = nn.Embedding(KINDS, KIND, padding_idx=NOTHING)
-        self.weigh = nn.Sequential(nn.Linear(4 * PROJECTED + KIND + 2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HEADS))
+        # One layer over event, product and their product, in three parts: the product's is the same for all events.
+        self.of_event = nn.Linear(PROJECTED + KIND + 2, HIDDEN)
+        self.of_product = nn.Linear(PROJECTED, HIDDEN, bias=False)
+        self.of_both = nn.Linear(PROJECTED, HIDDEN, bias=False)
+        self.weigh = nn.Linear(HIDDEN, HEADS)
 
     def forward(self, seen: Seen) -> Tensor:
         there_BL1 = (seen.kind_BL != NOTHING).to(seen.age_BL).unsqueeze(2)
         long_BL = (seen.kind_BL == WATCHED_LONG) | (seen.kind_BL >= SHOWN + 2)
-        likeness_BL = torch.einsum("blv,bv->bl", seen.event_BLV, seen.product_BV)
-        likeness_BL1 = likeness_BL.unsqueeze(2)
+        likeness_BL = torch.bmm(seen.event_BLV, seen.product_BV.unsqueeze(2)).squeeze(2)
         event_BLP, product_BP = self.project(seen.event_BLV), self.project(seen.product_BV)
-        product_BLP = product_BP.unsqueeze(1).expand_as(event_BLP)
-        pair = [product_BLP, event_BLP, product_BLP - event_BLP, product_BLP * event_BLP]
-        said_of_event = [self.kind(seen.kind_BL), likeness_BL1]
-        looked_at = torch.cat([*pair, *said_of_event, seen.age_BL.unsqueeze(2) / AGE_UNIT], 2)
-        weight_BLH = self.weigh(looked_at).sigmoid() * there_BL1
-        values_BLD = torch.cat([event_BLP, *said_of_event], 2)
-        found_BHD = torch.einsum("blh,bld->bhd", weight_BLH, values_BLD) / seen.kind_BL.shape[1] ** 0.5
+        values_BLD = torch.cat([event_BLP, self.kind(seen.kind_BL), likeness_BL.unsqueeze(2)], 2)
+        hidden_BLH = self.of_event(torch.cat([values_BLD, seen.age_BL.unsqueeze(2) / AGE_UNIT], 2))
+        hidden_BLH = hidden_BLH + self.of_product(product_BP).unsqueeze(1)
+        hidden_BLH = hidden_BLH + self.of_both(event_BLP * product_BP.unsqueeze(1))
+        weight_BLH = self.weigh(hidden_BLH.relu()).sigmoid() * there_BL1
+        found_BHD = torch.bmm(weight_BLH.transpose(1, 2), values_BLD) / seen.kind_BL.shape[1] ** 0.5
         # An event that is not there has vector 0, so its likeness is 0.
         affinity = [(likeness_BL * long_BL).sum(1) / 5, likeness_BL.sum(1) / 10, likeness_BL.amax(1)]
         met_BP = found_BHD[:, 0, :PROJECTED] * product_BP
