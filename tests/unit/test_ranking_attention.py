@@ -23,7 +23,7 @@ from trainables.recommender.ranking.train import train_ranker
 from trainables.recommender.ranking.vectors import DIRECTIONS, product_vectors
 from trainables.recommender.train import TrainingData
 
-PRODUCTS, VIEWERS = 60, 240
+PRODUCTS, VIEWERS = 60, 220
 LOG_MS = START_MS + 10 * DAY_MS
 CUT_MS = LOG_MS + 3 * DAY_MS
 CONFIG = RankerConfig(
@@ -33,7 +33,7 @@ CONFIG = RankerConfig(
     learning_rate=0.1,
     threads=1,
     networks=1,
-    network_epochs=16,
+    network_epochs=12,
 )
 
 

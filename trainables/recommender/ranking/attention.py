@@ -30,6 +30,10 @@ class Seen:
     kind_BL: Tensor
     age_BL: Tensor
 
+    def double(self) -> Seen:
+        """The same in double precision."""
+        return Seen(self.product_BV.double(), self.event_BLV.double(), self.kind_BL, self.age_BL.double())
+
 
 class Attention(nn.Module):
     """Latest events → what they say about the product, (B, OUTPUT)."""

@@ -53,7 +53,7 @@ def to_tensors(ranker: Ranker) -> dict[str, np.ndarray]:
         network = ranker.network
         for number, module in enumerate(network.modules):
             weights = module.state_dict().items()
-            tensors |= {f"networks.{number}.{name}": value.numpy().copy() for name, value in weights}
+            tensors |= {f"networks.{number}.{name}": value.float().numpy() for name, value in weights}
         tensors |= {"network_mean": network.mean_D, "network_scale": network.scale_D}
         if network.vectors_nV is not None:
             tensors["product_vectors"] = network.vectors_nV
@@ -113,7 +113,7 @@ def _network(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any] | None
         module = MixtureOfExperts(len(mean_D), surfaces, tuple(config["targets"]), directions)
         weights = {name: torch.from_numpy(value.copy()) for name, value in _group(tensors, prefix).items()}
         module.load_state_dict(weights)
-        modules.append(module.eval())
+        modules.append(module.eval().double())
     surface, length = config["places"]
     return Network(tuple(modules), mean_D, tensors["network_scale"], (surface, length), vectors_nV)
 

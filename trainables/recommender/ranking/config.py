@@ -39,7 +39,7 @@ class RankerConfig:
     network_epochs: int = 4
     """Passes of each network over the training rows, ≥ 1."""
     threads: int = 2
-    """Threads of boosting, ≥ 1."""
+    """Threads of boosting and of the networks' training, ≥ 1."""
     seed: int = 0
     """Of sampling, lags and initial weights."""
 

@@ -10,8 +10,9 @@ Dims: N rows, B batch, D features, E experts, H hidden, Q quantiles, n products,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import lightning
 import numpy as np
@@ -42,6 +43,11 @@ class Inputs:
     surface_B: Tensor
     length_B: Tensor
     seen: Seen | None
+
+    def double(self) -> Inputs:
+        """The same in double precision."""
+        seen = None if self.seen is None else self.seen.double()
+        return replace(self, features_BD=self.features_BD.double(), seen=seen)
 
 
 class MixtureOfExperts(nn.Module):
@@ -84,6 +90,7 @@ class Network:
     """The mixtures with the scaling of their input and the vectors of products."""
 
     modules: tuple[MixtureOfExperts, ...]
+    """In double precision; trained and kept in single."""
     mean_D: np.ndarray
     scale_D: np.ndarray
     places: tuple[int, int]
@@ -116,11 +123,13 @@ class Network:
         found: dict[str, list[np.ndarray]] = {}
         with torch.no_grad():
             for start in range(0, max(len(asked), 1), 4 * BATCH):
-                batch = self.inputs(asked.take(np.arange(start, min(start + 4 * BATCH, len(asked)))))
+                batch = self.inputs(asked.take(np.arange(start, min(start + 4 * BATCH, len(asked))))).double()
                 said = [module(batch) for module in self.modules]
                 for name in said[0]:
                     mean = torch.stack([_point(name, one[name]) for one in said]).mean(0)
-                    found.setdefault(name, []).append(mean.numpy().astype(np.float64))
+                    # A matrix product rounds a row by where it stands in its batch. Computed in double precision and
+                    # kept in single, a row's score is the same whatever stands beside it.
+                    found.setdefault(name, []).append(mean.float().numpy().astype(np.float64))
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
@@ -142,7 +151,7 @@ def fit_network(
     directions = 0 if vectors_nV is None else vectors_nV.shape[1]
     modules = []
     for number in range(config.networks):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _threads(config.threads):
             torch.manual_seed(config.seed + number)
             modules.append(MixtureOfExperts(values_ND.shape[1], surfaces, tuple(targets), directions))
             network = Network((modules[-1],), mean_D, scale_D, places, vectors_nV)
@@ -175,7 +184,17 @@ def _fit(
             optimizer.step()
             schedule.step()
         on_epoch(epoch + 1)
-    module.eval()
+    module.eval().double()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _loss(said: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
