@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
+from cluster.errors import InputError
 from tests.recommender_log import DAY_MS, START_MS, events_table, products_table
 from trainables.metrics import impressions as measures
 from trainables.recommender.ranking.attention import Attention, Seen
@@ -175,3 +176,10 @@ def test_a_bundle_of_one_network_without_attention_still_loads(data) -> None:
     tensors["config"] = np.frombuffer(json.dumps(config).encode(), np.uint8)
     past, rows, _ = last_day(data)
     np.testing.assert_array_equal(from_tensors(tensors).score(past, rows).click_N, ranker.score(past, rows).click_N)
+
+
+def test_vectors_that_do_not_fit_the_catalogue_are_refused_at_the_door(ranker) -> None:
+    tensors = to_tensors(ranker)
+    tensors["product_vectors"] = tensors["product_vectors"][:-1]
+    with pytest.raises(InputError, match=r"product_vectors \(of 59 products, not 60\) is missing or wrong"):
+        from_tensors(tensors)

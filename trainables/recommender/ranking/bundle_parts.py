@@ -86,7 +86,7 @@ def _read(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Ranke
             name: lightgbm.Booster(model_str=text.tobytes().decode())
             for name, text in _group(tensors, "trees.").items()
         },
-        network=_network(tensors, config["network"], len(surfaces) + 1),
+        network=_network(tensors, config["network"], len(surfaces) + 1, len(config["product_ids"])),
         network_share=dict(config["network_share"]),
         intercepts=_group(tensors, "intercepts."),
         product_ids=tuple(config["product_ids"]),
@@ -101,11 +101,15 @@ def _read(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Ranke
     )
 
 
-def _network(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any] | None, surfaces: int) -> Network | None:
+def _network(
+    tensors: Mapping[str, np.ndarray], config: Mapping[str, Any] | None, surfaces: int, products: int
+) -> Network | None:
     """The mixtures; bundles from before there were several have one, without attention."""
     if config is None:
         return None
     mean_D, vectors_nV = tensors["network_mean"], tensors.get("product_vectors")
+    if vectors_nV is not None and len(vectors_nV) != products:
+        raise ValueError(f"product_vectors (of {len(vectors_nV)} products, not {products})")
     directions = 0 if vectors_nV is None else vectors_nV.shape[1]
     prefixes = [f"networks.{number}." for number in range(config["count"])] if "count" in config else ["network."]
     modules = []
