@@ -5,7 +5,7 @@ import torch
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from trainables.bundle import read_bundle, write_bundle
-from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.enhancer import Enhancer, _untinted, save_bundle
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.neighbours import merge_neighbours
 from trainables.generator.enhance.network import EnhanceNetwork
@@ -124,3 +124,16 @@ def test_a_bundle_from_before_the_vivid_network_still_loads(tmp_path):
     new, old = (Enhancer.from_bundle(tmp_path / name) for name in ("new", "old"))
     np.testing.assert_array_equal(old.enhance(CLIP, 2), new.enhance(CLIP, 2))
     assert np.abs(old.enhance(CLIP, 2, "vivid").astype(int) - old.enhance(CLIP, 2)).mean() > 1, "sharpened"
+
+
+def test_a_flat_backdrop_keeps_its_hue_and_texture_is_left_alone():
+    source = np.full((48, 96, 3), 200, np.float32)
+    noise = np.random.default_rng(0).normal(0, 40, (48, 48, 1)).astype(np.float32)
+    source[:, 48:] += noise
+    frame = source + np.float32([-2, 0, 5])
+    mended = _untinted(frame, source, 1.0)
+    flat, busy = mended[:, :32], mended[:, 64:]
+    np.testing.assert_allclose(np.ptp(flat, -1), 0, atol=0.2)
+    np.testing.assert_allclose(flat.mean(-1), frame[:, :32].mean(-1), atol=1e-3)  # its lightness is the network's
+    np.testing.assert_allclose(busy, frame[:, 64:], atol=0.5)
+    np.testing.assert_array_equal(_untinted(frame, source, 0.0), frame)

@@ -32,6 +32,8 @@ SHARPENING = 1.0
 """Of the vivid mode: how much of what a Gaussian of one pixel takes off is put on top."""
 FLAT = 2.0
 """Grey levels of detail at which half of that is done."""
+TINT = 6.0
+"""Deviation in pixels of the surroundings whose hue a flat place keeps in the vivid mode."""
 Mode = Literal["faithful", "vivid"]
 
 
@@ -101,8 +103,31 @@ class Enhancer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             scale_N = torch.full((len(padded),), scale, device=self.device)
             enhanced = self.network(padded, scale_N, vividness)
-        pictures = 127.5 * (enhanced.float().clamp(-1, 1) + 1)
-        return pictures[..., :height, :width].permute(0, 2, 3, 1).cpu().numpy()
+        pictures = _pictures(enhanced.float())[:, :height, :width]
+        if vividness <= 0:
+            return pictures
+        return np.stack(
+            [_untinted(*pair, vividness) for pair in zip(pictures, _pictures(evidence_NCHW[:, :3]), strict=True)]
+        )
+
+
+def _pictures(frames_NCHW: Tensor) -> np.ndarray:
+    """[-1, 1] → (N, H, W, 3), 0…255."""
+    return 127.5 * (frames_NCHW.clamp(-1, 1) + 1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _untinted(frame_HWC: np.ndarray, source_HWC: np.ndarray, amount: float) -> np.ndarray:
+    """Where a frame is flat its hue is the upload's: what the vivid part is trained for hardly minds a tint there, who
+    looks at a white backdrop does.
+    """
+    _, share_HW = _detail(frame_HWC)
+    flat_HW1 = np.square(1 - share_HW)[..., None]
+    tint = frame_HWC - source_HWC
+    tint -= tint.mean(-1, keepdims=True)
+    around = cv2.GaussianBlur(tint * flat_HW1, (0, 0), TINT) / (
+        cv2.GaussianBlur(flat_HW1, (0, 0), TINT)[..., None] + 1e-3
+    )
+    return frame_HWC - amount * flat_HW1 * around
 
 
 def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
@@ -111,11 +136,17 @@ def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
     """
     result = np.empty_like(frames_THWC)
     for index, frame in enumerate(frames_THWC):
-        luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
-        contrast = 3 * cv2.GaussianBlur(np.square(detail), (0, 0), 2.0)
-        result[index] = frame + (contrast / (contrast + FLAT**2) * amount * detail)[..., None]
+        detail, share = _detail(frame)
+        result[index] = frame + (share * amount * detail)[..., None]
     return result.clip(0, 255)
+
+
+def _detail(frame_HWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Detail of lightness (H, W) in grey levels, and how much of it there is around each place, 0 flat … 1."""
+    luma = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
+    contrast = 3 * cv2.GaussianBlur(np.square(detail), (0, 0), 2.0)
+    return detail, contrast / (contrast + FLAT**2)
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
