@@ -7,9 +7,16 @@ import pyarrow as pa
 
 from tests.recommender_log import DAY_MS, START_MS, events_table, products_table
 from trainables.data.schemas import conform
+from trainables.recommender.ranking.config import RankerConfig
+from trainables.recommender.ranking.ranker import Shown
 from trainables.recommender.train import TrainingData
 
 SURFACES = ("tab-0", "tab-1")
+TINY_RANKER = RankerConfig(
+    least_impressions=500, most_rounds=40, leaf_impressions=20, learning_rate=0.1, threads=1, networks=1,
+    network_epochs=2,
+)  # fmt: skip
+"""Trains in seconds."""
 
 
 def impressions_log(viewers: int = 120, days: int = 6, a_day: int = 6, seed: int = 0) -> TrainingData:
@@ -56,3 +63,14 @@ def impressions_log(viewers: int = 120, days: int = 6, a_day: int = 6, seed: int
         }
     )
     return TrainingData(events_table(rows), products, {}, conform(known, "viewers", "test"))
+
+
+def as_shown(shown: pa.Table) -> Shown:
+    """Events of impressions as rows to be scored."""
+    return Shown(
+        viewer_ids=shown["viewer_id"].combine_chunks(),
+        product_ids=shown["product_id"].combine_chunks(),
+        at_ms=shown["at"].cast(pa.int64()).to_numpy(),
+        surfaces=shown["surface"].combine_chunks(),
+        seconds=shown["duration_seconds"].to_numpy().astype(float),
+    )

@@ -5,8 +5,9 @@ import torch
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from trainables.bundle import read_bundle, write_bundle
-from trainables.generator.enhance.enhancer import Enhancer, _untinted, save_bundle
+from trainables.generator.enhance.enhancer import Enhancer, save_bundle
 from trainables.generator.enhance.evidence import evidence
+from trainables.generator.enhance.finish import untinted
 from trainables.generator.enhance.neighbours import merge_neighbours
 from trainables.generator.enhance.network import EnhanceNetwork
 from trainables.generator.enhance.relight import light
@@ -131,9 +132,9 @@ def test_a_flat_backdrop_keeps_its_hue_and_texture_is_left_alone():
     noise = np.random.default_rng(0).normal(0, 40, (48, 48, 1)).astype(np.float32)
     source[:, 48:] += noise
     frame = source + np.float32([-2, 0, 5])
-    mended = _untinted(frame, source, 1.0)
+    mended = untinted(frame, source, 1.0)
     flat, busy = mended[:, :32], mended[:, 64:]
     np.testing.assert_allclose(np.ptp(flat, -1), 0, atol=0.2)
     np.testing.assert_allclose(flat.mean(-1), frame[:, :32].mean(-1), atol=1e-3)  # its lightness is the network's
     np.testing.assert_allclose(busy, frame[:, 64:], atol=0.5)
-    np.testing.assert_array_equal(_untinted(frame, source, 0.0), frame)
+    np.testing.assert_array_equal(untinted(frame, source, 0.0), frame)

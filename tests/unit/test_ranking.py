@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tests.impression_log import impressions_log
+from tests.impression_log import TINY_RANKER, as_shown, impressions_log
 from tests.recommender_log import DAY_MS, START_MS, events_table, products_table
 from trainables.metrics import impressions as measures
 from trainables.recommender.ranking.bundle_parts import from_tensors, to_tensors
@@ -21,15 +21,7 @@ from trainables.recommender.ranking.train import TooFewImpressionsError, train_r
 from trainables.recommender.train import TrainingData
 
 CUT_MS = START_MS + 4 * DAY_MS
-CONFIG = RankerConfig(
-    least_impressions=500,
-    most_rounds=40,
-    leaf_impressions=20,
-    learning_rate=0.1,
-    threads=1,
-    networks=1,
-    network_epochs=2,
-)
+CONFIG = TINY_RANKER
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +47,6 @@ def later(data: TrainingData) -> tuple[Shown, np.ndarray]:
     clicked = data.events.filter(pc.equal(data.events["event_type"], "click"))["request_id"]
     happened = pc.is_in(shown["request_id"], value_set=clicked.combine_chunks()).to_numpy(zero_copy_only=False)
     return as_shown(shown), happened * 1.0
-
-
-def as_shown(shown: pa.Table) -> Shown:
-    return Shown(
-        viewer_ids=shown["viewer_id"].combine_chunks(),
-        product_ids=shown["product_id"].combine_chunks(),
-        at_ms=shown["at"].cast(pa.int64()).to_numpy(),
-        surfaces=shown["surface"].combine_chunks(),
-        seconds=shown["duration_seconds"].to_numpy().astype(float),
-    )
 
 
 def part(rows: Shown, chosen: np.ndarray) -> Shown:

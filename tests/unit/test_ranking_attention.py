@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from cluster.errors import InputError
+from tests.impression_log import TINY_RANKER, as_shown
 from tests.recommender_log import DAY_MS, START_MS, events_table, products_table
 from trainables.metrics import impressions as measures
 from trainables.recommender.ranking.attention import Attention, Seen
 from trainables.recommender.ranking.bundle_parts import from_tensors, to_tensors
-from trainables.recommender.ranking.config import RankerConfig
 from trainables.recommender.ranking.latest import LATEST, LatestEvents
-from trainables.recommender.ranking.log import Codes, read_log, viewer_codes
+from trainables.recommender.ranking.log import Codes, Log, read_log, viewer_codes
 from trainables.recommender.ranking.ranker import Ranker, Shown
 from trainables.recommender.ranking.train import train_ranker
 from trainables.recommender.ranking.vectors import DIRECTIONS, product_vectors
@@ -27,15 +27,7 @@ from trainables.recommender.train import TrainingData
 PRODUCTS, VIEWERS = 60, 220
 LOG_MS = START_MS + 10 * DAY_MS
 CUT_MS = LOG_MS + 3 * DAY_MS
-CONFIG = RankerConfig(
-    least_impressions=500,
-    most_rounds=40,
-    leaf_impressions=20,
-    learning_rate=0.1,
-    threads=1,
-    networks=1,
-    network_epochs=12,
-)
+CONFIG = replace(TINY_RANKER, network_epochs=12)
 
 
 def hidden_tastes(seed: int = 0) -> TrainingData:
@@ -82,18 +74,13 @@ def last_day(data: TrainingData) -> tuple[TrainingData, Shown, np.ndarray]:
     late = pc.greater_equal(data.events["at"].cast(pa.int64()), CUT_MS)
     shown = data.events.filter(pc.and_(late, pc.equal(data.events["event_type"], "impression")))
     clicks = data.events.filter(pc.equal(data.events["event_type"], "click"))["request_id"].combine_chunks()
-    rows = Shown(
-        shown["viewer_id"].combine_chunks(), shown["product_id"].combine_chunks(),
-        shown["at"].cast(pa.int64()).to_numpy(), shown["surface"].combine_chunks(),
-        shown["duration_seconds"].to_numpy().astype(float),
-    )  # fmt: skip
     clicked = pc.is_in(shown["request_id"], value_set=clicks).to_numpy(zero_copy_only=False) * 1.0
-    return replace(data, events=data.events.filter(pc.invert(late))), rows, clicked
+    return replace(data, events=data.events.filter(pc.invert(late))), as_shown(shown), clicked
 
 
-def coded(data: TrainingData) -> tuple[LatestEvents, Codes]:
+def read(data: TrainingData) -> Log:
     codes = Codes(viewer_codes(data.events["viewer_id"]), pa.array(data.products["product_id"]), ("feed",))
-    return LatestEvents(read_log(data.events, codes)), codes
+    return read_log(data.events, codes)
 
 
 def test_attention_finds_a_taste_that_counters_cannot_see(data, ranker) -> None:
@@ -108,13 +95,12 @@ def test_attention_finds_a_taste_that_counters_cannot_see(data, ranker) -> None:
 def test_a_log_without_older_events_trains_no_attention(data) -> None:
     at = data.events["at"].cast(pa.int64())
     young = replace(data, events=data.events.filter(pc.greater_equal(at, LOG_MS)))
-    network = train_ranker(replace(CONFIG, networks=1, network_epochs=1), young, until_ms=CUT_MS).network
+    network = train_ranker(replace(CONFIG, network_epochs=1), young, until_ms=CUT_MS).network
     assert network is not None and network.vectors_nV is None and network.modules[0].attention is None
 
 
 def test_vectors_are_of_what_came_before_and_near_where_viewers_agree(data) -> None:
-    codes = Codes(viewer_codes(data.events["viewer_id"]), pa.array(data.products["product_id"]), ("feed",))
-    log = read_log(data.events, codes)
+    log = read(data)
     vectors = product_vectors(log, LOG_MS, PRODUCTS)
     assert vectors is not None and vectors.shape == (PRODUCTS, DIRECTIONS)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -122,7 +108,7 @@ def test_vectors_are_of_what_came_before_and_near_where_viewers_agree(data) -> N
     same = even[:, None] == even[None]
     assert alike[same & ~np.eye(PRODUCTS, dtype=bool)].mean() > alike[~same].mean() + 0.1
     old = replace(data, events=data.events.filter(pc.less(data.events["at"].cast(pa.int64()), LOG_MS)))
-    alone = product_vectors(read_log(old.events, codes), LOG_MS, PRODUCTS)
+    alone = product_vectors(read(old), LOG_MS, PRODUCTS)
     np.testing.assert_array_equal(alone, vectors)
     assert product_vectors(log, START_MS + 3_600_000, PRODUCTS) is None  # one watch a viewer is too little
 
@@ -135,7 +121,7 @@ def test_latest_events_are_the_newest_first_and_strictly_before(data) -> None:
         {**shown, "product_id": "p02", "event_type": "impression", "at": START_MS + 7_200_000, "request_id": "r"},
         {**shown, "product_id": "p02", "event_type": "click", "at": START_MS + 7_200_500, "request_id": "r"},
     ]
-    events, _ = coded(TrainingData(events_table(rows), products_table(["p00", "p01", "p02"]), {}))
+    events = LatestEvents(read(TrainingData(events_table(rows), products_table(["p00", "p01", "p02"]), {})))
     found = events.before(np.array([0, 0, 5]), START_MS + np.array([7_200_000, 10_800_000, 10_800_000]))
     assert found.product_NL[:, :4].tolist() == [[1, 0, -1, -1], [2, 1, 0, -1], [-1, -1, -1, -1]]
     assert found.kind_NL[:, :4].tolist() == [[2, 1, 0, 0], [4, 2, 1, 0], [0, 0, 0, 0]]
@@ -168,7 +154,7 @@ def test_networks_and_vectors_come_back_from_their_arrays(data) -> None:
 def test_a_bundle_of_one_network_without_attention_still_loads(data) -> None:
     at = data.events["at"].cast(pa.int64())
     young = replace(data, events=data.events.filter(pc.greater_equal(at, LOG_MS)))
-    ranker = train_ranker(replace(CONFIG, networks=1, network_epochs=1), young, until_ms=CUT_MS)
+    ranker = train_ranker(replace(CONFIG, network_epochs=1), young, until_ms=CUT_MS)
     tensors = {name.replace("networks.0.", "network."): value for name, value in to_tensors(ranker).items()}
     config = json.loads(tensors["config"].tobytes())
     del config["network"]["count"]

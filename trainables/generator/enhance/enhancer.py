@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.enhance.evidence import evidence
+from trainables.generator.enhance.finish import sharpened, untinted
 from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig, upgraded
 from trainables.generator.enhance.relight import relight
@@ -30,10 +30,6 @@ AFTERWARDS = 12.0
 """Tolerance of the average along the motion of enhanced frames: little noise is left in them."""
 SHARPENING = 1.0
 """Of the vivid mode: how much of what a Gaussian of one pixel takes off is put on top."""
-FLAT = 2.0
-"""Grey levels of detail at which half of that is done."""
-TINT = 6.0
-"""Deviation in pixels of the surroundings whose hue a flat place keeps in the vivid mode."""
 Mode = Literal["faithful", "vivid"]
 
 
@@ -93,7 +89,7 @@ class Enhancer:
             seen = evidence(frames_THWC[part][batch], merged[inside][batch], weight[inside][batch], scale)
             parts.append(self._frames(seen, scale, vividness))
         enhanced, _ = merge_neighbours(np.concatenate(parts), AFTERWARDS)
-        return settle(_sharpened(enhanced, vividness * SHARPENING) if vividness > 0 else enhanced)
+        return settle(sharpened(enhanced, vividness * SHARPENING) if vividness > 0 else enhanced)
 
     @torch.inference_mode()
     def _frames(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> np.ndarray:
@@ -107,46 +103,13 @@ class Enhancer:
         if vividness <= 0:
             return pictures
         return np.stack(
-            [_untinted(*pair, vividness) for pair in zip(pictures, _pictures(evidence_NCHW[:, :3]), strict=True)]
+            [untinted(*pair, vividness) for pair in zip(pictures, _pictures(evidence_NCHW[:, :3]), strict=True)]
         )
 
 
 def _pictures(frames_NCHW: Tensor) -> np.ndarray:
     """[-1, 1] → (N, H, W, 3), 0…255."""
     return 127.5 * (frames_NCHW.clamp(-1, 1) + 1).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _untinted(frame_HWC: np.ndarray, source_HWC: np.ndarray, amount: float) -> np.ndarray:
-    """Where a frame is flat its hue is the upload's: what the vivid part is trained for hardly minds a tint there, who
-    looks at a white backdrop does.
-    """
-    _, share_HW = _detail(frame_HWC)
-    flat_HW1 = np.square(1 - share_HW)[..., None]
-    tint = frame_HWC - source_HWC
-    tint -= tint.mean(-1, keepdims=True)
-    around = cv2.GaussianBlur(tint * flat_HW1, (0, 0), TINT) / (
-        cv2.GaussianBlur(flat_HW1, (0, 0), TINT)[..., None] + 1e-3
-    )
-    return frame_HWC - amount * flat_HW1 * around
-
-
-def _sharpened(frames_THWC: np.ndarray, amount: float) -> np.ndarray:
-    """Unsharp mask of lightness, 0…255, where there is something to see: a flat background stays flat. Colour has no
-    detail of its own at this size, only noise.
-    """
-    result = np.empty_like(frames_THWC)
-    for index, frame in enumerate(frames_THWC):
-        detail, share = _detail(frame)
-        result[index] = frame + (share * amount * detail)[..., None]
-    return result.clip(0, 255)
-
-
-def _detail(frame_HWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Detail of lightness (H, W) in grey levels, and how much of it there is around each place, 0 flat … 1."""
-    luma = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
-    detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
-    contrast = 3 * cv2.GaussianBlur(np.square(detail), (0, 0), 2.0)
-    return detail, contrast / (contrast + FLAT**2)
 
 
 def save_bundle(network: EnhanceNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
