@@ -18,6 +18,7 @@ from torch import nn
 
 from cluster.errors import ShopreelError
 from cluster.storage import Storage
+from trainables.allocator import keep_freed_memory
 from trainables.data.dataset import Dataset
 from trainables.generator.clips import DatasetClips
 from trainables.generator.config import TrainConfig
@@ -56,6 +57,7 @@ def work(
     on_checkpoint: Callable[[int, dict[str, float]], None] | None = None,
 ) -> TrainResult:
     """Train on a shard of products; rank 0 writes stats, sheets and `workers.json`. Replicas are compared at last."""
+    keep_freed_memory()
     storage = Storage(task.storage_root)
     folder, dataset = RunFolder(storage, task.run_name), Dataset.open(storage, task.data_name)
     me = {"rank": fabric.global_rank, "pid": os.getpid(), "host": socket.gethostname(), "products": list(product_ids)}
