@@ -20,6 +20,8 @@ RAY_ENVIRONMENT = {
     # Keeps every core Ray listener on 127.0.0.1.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # An actor that asks whether a node was announced to go away; with one machine all goes with it.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # The default provisions 32 actors to read Parquet footers.
     "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -46,11 +48,18 @@ RAY_ENVIRONMENT = {
 """Set before Ray starts; a cluster that is started elsewhere should carry the same (see the manifests)."""
 
 
-ONE_MACHINE = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE", "RAY_enable_metrics_collection")
-"""Of these, what would cut the nodes of a cluster off from each other, or from whoever watches it."""
+ONE_MACHINE = (
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    "RAY_AUTH_MODE",
+    "RAY_enable_metrics_collection",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER",
+)
+"""Of these, what would cut the nodes of a cluster off from each other, from whoever watches it, or hide that one of
+them leaves."""
 
 CLUSTER_ENVIRONMENT = {name: value for name, value in RAY_ENVIRONMENT.items() if name not in ONE_MACHINE} | {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "1",
 }
 """The same for processes of a cluster of several machines."""
 

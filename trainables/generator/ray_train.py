@@ -25,6 +25,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.execution import context as context_module
 
 from cluster.errors import InputError, ShopreelError
@@ -77,6 +78,13 @@ class RayEnvironment(LightningEnvironment):
     def teardown(self) -> None: ...
 
 
+class NamesTrainer(TorchTrainer):
+    """Without the actor that deals out shards of Ray datasets, which Ray Train starts even where there are none."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [each for each in super()._create_default_callbacks() if not isinstance(each, DatasetsCallback)]
+
+
 def train_on_ray(
     task: Assignment,
     product_ids: Sequence[str],
@@ -98,7 +106,7 @@ def train_on_ray(
         raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
     folder = RunFolder(Storage(task.storage_root), task.run_name)
     folder.storage.delete(folder.path("failure.json"))
-    trainer = TorchTrainer(
+    trainer = NamesTrainer(
         _worker,
         train_loop_config={"task": task, "product_ids": list(product_ids)},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
