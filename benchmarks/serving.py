@@ -30,9 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving_load import Load, load
-from benchmarks.serving_peers.rendering import FPS, FRAMES, SIDE
-from benchmarks.serving_process import (
+from benchmarks.process_tree import (
     SETTLED,
     answered,
     cores_used,
@@ -43,6 +41,8 @@ from benchmarks.serving_process import (
     tree,
     wait_until,
 )  # fmt: skip
+from benchmarks.serving_load import Load, load
+from benchmarks.serving_peers.rendering import FPS, FRAMES, SIDE
 from trainables.generator.restyle.presets import PRESETS
 
 OURS, BARE, FLAGGED = "shopreel", "Ray Serve", "Ray Serve with flags"

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.process_tree import SETTLED, answered, cores_used, running, wait_until
 from benchmarks.recommender_scale import synthetic
 from benchmarks.serving_load import Load, load
-from benchmarks.serving_process import SETTLED, answered, cores_used, running, wait_until
 
 NAME, PORT = "large", 18_700
 VIEWERS, EVENTS, IN_MATRIX, K = 20_000, 300_000, 5_000, 20

@@ -1,30 +1,33 @@
-"""DDP through Ray Train against plain `torchrun`: the same loop, data, batch and threads, rounds alternating.
+"""DDP through Ray Train against plain `torchrun`: the same loop, data, batch and threads, in slices that alternate.
 
 Both call `trainables.generator.worker.work` with `DDPStrategy` (gloo on CPUs), so what differs is who starts the
-workers, who deals out the shards and who listens to the steps; the weights at the end are compared too. No Ray runs
-beside torchrun. Steps a second are counted on rank 0 after the first thirty; checkpoint and contact sheet at the end
-are left out. Scaling is steps a second, at the same global batch, of two workers over one, each with the product's
-share of threads. Start-up (command to first step) is reported apart; a cluster is up already when a run is submitted,
-so Ray's own start is no part of it.
+workers, who deals out the shards and who listens to the steps; the weights at the end are compared too. A machine is
+not equally fast all the time, so both trainings are under way at once and take turns of a few seconds: while one steps,
+every process of the other, all of Ray's included, is stopped. Each slice of Ray Train is compared with the slices of
+`torchrun` before and after it, by steps a second on rank 0. Start-up (command to first step, measured alone) is
+reported apart; a cluster is up already when a run is submitted, so Ray's own start is no part of it. Scaling is steps a
+second, at the same global batch, of two workers over one, each with the product's share of threads.
 
-    python -m benchmarks.training_ddp [--steps 300] [--rounds 4] [--workers 2 1]
+    python -m benchmarks.training_ddp [--steps 600] [--slice 4] [--workers 2 1]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.process_tree import has_ended, running, tree, wait_until
 from cluster.pseudonym import Pseudonymiser
 from cluster.runtime import ray_session
 from cluster.settings import Settings
@@ -38,9 +41,14 @@ from trainables.generator.worker import Assignment, work
 from trainables.runs.folder import RunFolder
 
 DATA = "bench"
-WARM_UP = 30
-"""Steps that are not counted: while the first ones are taken, Ray Train still starts an actor of its own."""
+WARM_UP = 60
+"""Steps before the first slice: while they are taken, Ray Train still starts an actor of its own."""
+SETTLE_S = 0.7
+"""Start of a slice that is not counted: the step that was under way."""
+LAST_STEPS = 40
+"""Slices end that many steps before the training: the checkpoint at its end is no step."""
 WANTED = 0.97
+PEER, OURS = "torchrun", "Ray Train"
 
 
 @dataclass(frozen=True)
@@ -57,15 +65,56 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one training took."""
+class Contender:
+    """One training: a process that started all others of it, and its clock."""
 
-    steps_a_second: float
-    start_up: float
-    """Seconds from the call to the end of the first step."""
-    waited: float
-    """Share of the steps' time spent waiting for data."""
-    weights: str
+    starter: str
+    name: str
+    root: Path
+    pid: int
+    begun: float
+
+    def clock(self) -> list[list[float]]:
+        """[step, when, seconds waiting for data, seconds] of every step so far."""
+        path = self.root / f"{self.name}.clock"
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def steps(self) -> int:
+        return len(self.clock())
+
+    def await_steps(self, count: int) -> None:
+        """Return when that many are done."""
+        wait_until(lambda: self.steps() >= count, self.pid, self.root / f"{self.name}.log", seconds=3600)
+
+    def await_end(self) -> None:
+        """Go on until the training and all it started have ended."""
+        self.send(signal.SIGCONT)
+        while not has_ended(self.pid):
+            time.sleep(0.2)
+
+    def turn(self, seconds: float) -> tuple[float, float]:
+        """Go on for so long and stop again; when that was."""
+        self.send(signal.SIGCONT)
+        begun = time.time()
+        time.sleep(seconds)
+        self.send(signal.SIGSTOP)
+        return begun, time.time()
+
+    def send(self, number: signal.Signals) -> None:
+        for pid in tree(self.pid):
+            os.kill(pid, number)
+
+    def rate(self, begun: float, ended: float) -> float:
+        """Steps a second in a slice; NaN where it saw fewer than three."""
+        done = [when for _, when, *_ in self.clock() if begun + SETTLE_S < when < ended]
+        return (len(done) - 1) / (done[-1] - done[0]) if len(done) > 2 else math.nan
+
+    def weights(self) -> str:
+        """Checksum of the weights at the end."""
+        return RunFolder(Storage(str(self.root)), self.name).storage.read_json(f"runs/{self.name}/workers.json")[0][
+            "weights"
+        ]
 
 
 def assignment(root: str, name: str, steps: int) -> Assignment:
@@ -90,12 +139,7 @@ def by_torchrun(root: str, name: str, steps: int, workers: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
     task = ["-m", "benchmarks.training_ddp", "--worker", root, name, "--steps", str(steps)]
     threads = max(1, (os.cpu_count() or 1) // workers)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    ended = subprocess.run(
-        command + task, check=False, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    if ended.returncode:
-        sys.exit(f"torchrun ended with {ended.returncode}:\n{ended.stderr}")
+    subprocess.run(command + task, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
 
 
 def torchrun_worker(root: str, name: str, steps: int) -> None:
@@ -113,78 +157,87 @@ def torchrun_worker(root: str, name: str, steps: int) -> None:
 def by_ray_train(root: str, name: str, steps: int, workers: int) -> None:
     from trainables.generator.ray_train import train_on_ray
 
-    # The driver follows the steps, as a person's terminal does.
-    train_on_ray(assignment(root, name, steps), products(root), workers=workers, on_step=lambda step, terms: None)
+    with ray_session(settings_of(root)):
+        (Path(root) / f"{name}.begun").write_text(str(time.time()))
+        # The driver follows the steps, as a person's terminal does.
+        train_on_ray(assignment(root, name, steps), products(root), workers=workers, on_step=lambda step, terms: None)
 
 
-STARTERS = {"torchrun": by_torchrun, "Ray Train": by_ray_train}
-
-
-def measured(starter: str, root: str, name: str, steps: int, workers: int) -> Run:
-    with ray_session(settings_of(root)) if starter == "Ray Train" else nullcontext():
-        began = time.time()
-        STARTERS[starter](root, name, steps, workers)
-    lines = [json.loads(line) for line in Path(f"{root}/{name}.clock").read_text().splitlines()]
-    at, waited, seconds = ({step: line[place] for step, *line in lines} for place in range(3))
-    counted = [step for step in at if step > WARM_UP]
-    return Run(
-        (steps - 1 - WARM_UP) / (at[steps - 1] - at[WARM_UP]),
-        at[1] - began,
-        sum(waited[step] for step in counted) / sum(seconds[step] for step in counted),
-        RunFolder(Storage(root), name).storage.read_json(f"runs/{name}/workers.json")[0]["weights"],
-    )
+STARTERS = {PEER: by_torchrun, OURS: by_ray_train}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="Numbers of workers to compare at.")
+    parser.add_argument("--steps", type=int, default=600, help="of each training")
+    parser.add_argument("--slice", type=float, default=4.0, metavar="SECONDS", help="how long each steps at a time")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="numbers of workers to compare at")
     parser.add_argument("--worker", nargs=2, metavar=("ROOT", "RUN"), help=argparse.SUPPRESS)
+    parser.add_argument("--start", nargs=4, metavar=("STARTER", "ROOT", "RUN", "WORKERS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.steps < WARM_UP + 2:
-        parser.error(f"--steps is {arguments.steps}; the first {WARM_UP} are not counted, take {WARM_UP + 2} or more")
     if arguments.worker:
         torchrun_worker(*arguments.worker, arguments.steps)
         return
+    if arguments.start:
+        starter, root, name, workers = arguments.start
+        STARTERS[starter](root, name, arguments.steps, int(workers))
+        return
+    if arguments.steps < 2 * WARM_UP + LAST_STEPS:
+        parser.error(f"--steps is {arguments.steps}; take {2 * WARM_UP + LAST_STEPS} or more")
     with tempfile.TemporaryDirectory() as root:
         settings = settings_of(root)
         with ray_session(settings):
             import_sample(Storage(root), DATA, Pseudonymiser.load(settings))
-        compare(root, arguments.steps, arguments.rounds, arguments.workers)
+        for workers in arguments.workers:
+            compare(Path(root), arguments.steps, arguments.slice, workers)
 
 
-def compare(root: str, steps: int, rounds: int, numbers: Sequence[int]) -> None:
-    taken: dict[tuple[str, int], list[Run]] = {(name, workers): [] for workers in numbers for name in STARTERS}
-    for number in range(rounds):
-        for (name, workers), runs in taken.items():
-            run = f"{name.split()[0].lower()}-{workers}-{number}"
-            runs.append(measured(name, root, run, steps, workers))
-            print(
-                f"round {number + 1}  {name:9} {workers} worker(s)  {runs[-1].steps_a_second:.3f} steps/s  "
-                f"first step after {runs[-1].start_up:.1f} s  waiting for data {runs[-1].waited:.2%}  "
-                f"load {os.getloadavg()[0]:.1f}",
-                flush=True,
-            )
-    for workers in numbers:
-        ratios = [
-            ours.steps_a_second / peer.steps_a_second
-            for ours, peer in zip(taken["Ray Train", workers], taken["torchrun", workers], strict=True)
-        ]
-        same = taken["Ray Train", workers][0].weights == taken["torchrun", workers][0].weights
+def compare(root: Path, steps: int, seconds: float, workers: int) -> None:
+    with ExitStack() as started:
+        both = []
+        for starter in STARTERS:
+            name = f"{starter.split()[0].lower()}-{workers}"
+            command = [sys.executable, "-m", "benchmarks.training_ddp", "--steps", str(steps), "--start", starter]
+            begun = time.time()
+            pid = started.enter_context(running([*command, str(root), name, str(workers)], {}, root / f"{name}.log"))
+            both.append(Contender(starter, name, root, pid, begun))
+            both[-1].await_steps(WARM_UP)
+            both[-1].send(signal.SIGSTOP)
+        turns: list[tuple[Contender, tuple[float, float]]] = []
+        while max(each.steps() for each in both) < steps - LAST_STEPS:
+            turns += [(each, each.turn(seconds)) for each in both]
+        for each in both:
+            each.await_end()
+    report(both, [(each.starter, each.rate(*turn)) for each, turn in turns], workers)
+
+
+def report(both: list[Contender], rates: list[tuple[str, float]], workers: int) -> None:
+    ratios = neighbour_ratios(rates)
+    mean, error = statistics.fmean(ratios), statistics.stdev(ratios) / len(ratios) ** 0.5
+    low, high = (math.exp(mean + side * 1.96 * error) for side in (-1, 1))
+    same = "yes" if both[0].weights() == both[1].weights() else "NO"
+    print(
+        f"{workers} worker(s): Ray Train / torchrun {math.exp(mean):.3f} of the steps a second "
+        f"(95 % {low:.3f}…{high:.3f}, {len(ratios)} slices, wanted: {WANTED}), the same weights: {same}"
+    )
+    for each in both:
+        clock = each.clock()
+        own = [rate for starter, rate in rates if starter == each.starter and not math.isnan(rate)]
+        begun = each.root / f"{each.name}.begun"
+        first = clock[0][1] - (float(begun.read_text()) if begun.exists() else each.begun)
+        waited = sum(line[2] for line in clock[WARM_UP:]) / sum(line[3] for line in clock[WARM_UP:])
         print(
-            f"{workers} worker(s): Ray Train / torchrun {statistics.median(ratios):.3f} of the steps a second "
-            f"({min(ratios):.3f}…{max(ratios):.3f}, wanted: {WANTED}), the same weights: {'yes' if same else 'NO'}"
+            f"{each.starter:9} {statistics.median(own):.3f} steps/s ({min(own):.2f}…{max(own):.2f}); first step after "
+            f"{first:.1f} s; waiting for data {waited:.2%} of step time",
+            flush=True,
         )
-    most = max(numbers)
-    for name in STARTERS:
-        rates = {w: statistics.median(run.steps_a_second for run in taken[name, w]) for w in numbers}
-        start_up = statistics.median(run.start_up for run in taken[name, most])
-        waited = max(run.waited for run in taken[name, most])
-        print(
-            f"{name:9} {', '.join(f'{rates[w]:.3f} steps/s with {w} worker(s)' for w in sorted(numbers))}; "
-            f"first step after {start_up:.1f} s; waiting for data at most {waited:.2%} of step time"
-        )
+
+
+def neighbour_ratios(rates: list[tuple[str, float]]) -> list[float]:
+    """Natural logarithm of each slice of ours over the geometric mean of the peer's before and after it."""
+    logs = [(starter, math.log(rate)) for starter, rate in rates]
+    triples = zip(logs, logs[1:], logs[2:], strict=False)
+    middle = [now - (before + after) / 2 for (_, before), (name, now), (_, after) in triples if name == OURS]
+    return [value for value in middle if not math.isnan(value)]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.errors import ShopreelError
+from cluster.errors import ShopreelError, StorageError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
 from serving import inner_port, tracing
@@ -119,8 +119,10 @@ class GeneratorReplica:
 
     @tracing.traced("generator.load")
     async def load(self, model: str) -> None:
-        """Have a version at hand, beside those that serve; RenderError says why it cannot be loaded."""
-        await asyncio.to_thread(self._restyler, model)
+        """Have a version at hand, beside those that serve; RenderError says why it cannot be loaded, StorageError that
+        it could not be read.
+        """
+        await asyncio.to_thread(self._version, model)
 
     @tracing.traced("generator.ready")
     async def ready(self) -> bool:
@@ -149,15 +151,24 @@ class GeneratorReplica:
         return Sourced(request, frames_THWC, fps, self._restyler(request.model or self._deployed))
 
     def _restyler(self, model: str) -> Restyler:
+        """The version's network for a render, to which it is all one why there is none."""
+        try:
+            return self._version(model)
+        except StorageError as error:
+            logger.exception("%s cannot be read", model)
+            raise _cannot_be_loaded(model, error) from error
+
+    def _version(self, model: str) -> Restyler:
         """The version's network; loaded where it is asked for the first time, while others go on rendering."""
         with self._loading:
             if model not in self._restylers:
                 try:
                     found = self._read_bundle(self._registry.fetch(self._registry.resolve(model, only="generator")))
+                except StorageError:
+                    raise
                 except (ShopreelError, OSError, RuntimeError, ValueError) as error:
                     logger.exception("%s cannot be loaded", model)
-                    # An InputError names a folder of this machine: the log has it, the client does not.
-                    raise RenderError(f"{model} cannot be loaded ({type(error).__name__})") from error
+                    raise _cannot_be_loaded(model, error) from error
                 while len(self._restylers) >= VERSIONS_HELD:
                     del self._restylers[next(name for name in self._restylers if name != self._deployed)]
                 self._restylers[model] = found
@@ -213,3 +224,8 @@ class GeneratorReplica:
         """What a render of this request says of itself."""
         product = request.product_id or f"upload:{request.upload}"
         return Provenance(task="restyle", model=request.model or self._deployed, product=product, look=request.look)
+
+
+def _cannot_be_loaded(model: str, error: Exception) -> RenderError:
+    """Without the error's text, which may name a folder of this machine: the log has it, the client does not."""
+    return RenderError(f"{model} cannot be loaded ({type(error).__name__})")

@@ -184,6 +184,8 @@ class Registry:
     def fetch(self, version: str) -> Path:
         if version == "generator/9":
             raise InputError("bundle /secret/generator/9 is damaged")
+        if version == "generator/8":
+            raise StorageError("s3://secret/generator/8: 503 Slow Down")
         return Path(version)
 
 
@@ -210,6 +212,17 @@ def test_replica_says_which_version_it_cannot_load_and_no_path() -> None:
     with pytest.raises(RenderError, match=r"generator/9 cannot be loaded \(InputError\)") as failed:
         asyncio.run(replica().load("generator/9"))
     assert "secret" not in str(failed.value)
+
+
+def test_version_that_cannot_be_read_now_is_told_apart_from_one_that_is_damaged() -> None:
+    """Whoever rolls it out is asked to try again; a render in it fails like any other."""
+    server = replica()
+    with pytest.raises(StorageError):
+        asyncio.run(server.load("generator/8"))
+    code = np.zeros(CODE_DIM, np.float32)
+    request = RenderRequest(code_S=code, strength=1, frames_THWC=clip_frames(0), fps=12.0, model="generator/8")
+    with pytest.raises(RenderError, match=r"generator/8 cannot be loaded \(StorageError\)"):
+        server._sourced(request)
 
 
 def test_a_registry_that_does_not_answer_is_503_and_nothing_of_it_is_told(site: Site) -> None:

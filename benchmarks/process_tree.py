@@ -1,4 +1,4 @@
-"""A server as a process tree of this machine (Linux): started, waited for, measured, ended."""
+"""A command as a process tree of this machine (Linux): started, waited for, measured, ended."""
 
 from __future__ import annotations
 
@@ -89,10 +89,16 @@ def wait_until(ready, pid: int, log: Path, seconds: float = 180.0) -> float:
     """Seconds until `ready()` is true; RuntimeError with the end of the log where the process ends or time runs out."""
     began = time.perf_counter()
     while not ready():
-        if time.perf_counter() - began > seconds or _stat(pid) is None or _stat(pid)[0] == "Z":
-            raise RuntimeError(f"the server did not come up:\n{log.read_text()[-2000:]}")
+        if time.perf_counter() - began > seconds or has_ended(pid):
+            raise RuntimeError(f"it did not come up:\n{log.read_text()[-2000:]}")
         time.sleep(0.05)
     return time.perf_counter() - began
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process is gone, or waits for its parent to take notice."""
+    fields = _stat(pid)
+    return fields is None or fields[0] == "Z"
 
 
 def _parents() -> dict[int, int]:
