@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cluster.errors import InputError
 from cluster.settings import Settings
@@ -169,6 +170,8 @@ def _tell(result: SweepResult, sweep: SweepConfig) -> None:
     console.print(summary(f"sweep {result.name}", result.trials, sweep))
     for trial in result.trials:
         if trial.error:
-            console.print(f"[red]{trial.name} failed:[/] {trial.error}", highlight=False, soft_wrap=True)
-    console.print(f"best: {result.best.name}, settings in [bold]{result.best_config_path}[/]", highlight=False)
-    console.print(f"report: [bold]{result.report_path}[/]", highlight=False, soft_wrap=True)
+            console.print(f"[red]{trial.name} failed:[/] {escape(trial.error)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"best: {result.best.name}, settings in [bold]{escape(str(result.best_config_path))}[/]", highlight=False
+    )
+    console.print(f"report: [bold]{escape(str(result.report_path))}[/]", highlight=False, soft_wrap=True)

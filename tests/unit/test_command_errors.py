@@ -1,0 +1,41 @@
+"""What the command line prints of an error is the error's own text, whatever is in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.cli import main, tune
+from cluster.errors import InputError
+from tuning.config import SweepConfig
+from tuning.generator.subject import SUBJECT
+from tuning.outcome import SweepResult, TrialOutcome
+from tuning.sweep import planned
+
+TEXTS = ['pip install "shopreel[otel]"', "/data/[old]/x.csv does not exist", "no closing [/x] for it"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_error_keeps_its_brackets(text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def fails() -> None:
+        raise InputError(text)
+
+    monkeypatch.setattr(main, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == InputError.exit_code
+    assert capsys.readouterr().err == f"error: {text}\n"
+
+
+def test_a_failed_trial_keeps_its_brackets(capsys: pytest.CaptureFixture) -> None:
+    settings = dict.fromkeys((axis.name for axis in SUBJECT.space), 1.0)
+    common = {"settings": settings, "steps": 4, "running": 1.0, "seconds": 9.0, "run_id": "r"}
+    failed = TrialOutcome(name="s-000", status="failed", objective=None, error=TEXTS[1], **common)
+    best = TrialOutcome(name="s-001", status="finished", objective=0.9, error=None, **common)
+    result = SweepResult(
+        name="s", parent_run_id="p", trials=(failed, best), best=best,
+        best_config_path="/data/[old]/best.yaml", report_path="/data/[old]/report.html",
+    )  # fmt: skip
+    tune._tell(result, planned(SUBJECT, SweepConfig(steps=4)))
+    printed = capsys.readouterr().out
+    for text in (TEXTS[1], result.best_config_path, result.report_path):
+        assert text in printed
