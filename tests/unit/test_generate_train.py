@@ -1,5 +1,7 @@
 """Training the finisher through the shared loop: repeatable, resumable, the judge in its time."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -8,10 +10,12 @@ from cluster.errors import InputError
 from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory
 from tests.generator_tiny import Recorder, cpu_fabric, differences
 from trainables.generator.features import CHANNELS
-from trainables.generator.generate.clip_maker import save_bundle
+from trainables.generator.generate.clip_maker import read_network, save_bundle
 from trainables.generator.generate.judges import Judge, JudgeConfig
 from trainables.generator.generate.network import Finisher, NetworkConfig
 from trainables.generator.generate.task import TASK
+from trainables.generator.generate.updates import GenerateUpdates
+from trainables.generator.sampler import Draw
 from trainables.generator.train import train
 from trainables.runs.checkpoints import Checkpoints
 
@@ -63,6 +67,17 @@ def test_the_first_step_learns_the_clips_where_no_memory_is_given(storage):
     checkpoints = Checkpoints(storage, "runs/learned")
     result = train(config, LabelledDiscs(), cpu_fabric(), sink=Recorder(), checkpoints=checkpoints)
     assert result.network.memory.kinds() == {"disc": 4, "coin": 3}
+
+
+def test_a_batch_is_on_the_device_that_trains(start):
+    """Meta tensors stand for a GPU's: an operation on one of them and one of the CPU is refused just so."""
+    memory = read_network(start).memory
+    config = override(TINY, ["memory.learn=false"])
+    updates = GenerateUpdates(config, cpu_fabric(), (Finisher(TINY.network).state_dict(), memory))
+    updates.fabric = SimpleNamespace(device=torch.device("meta"))
+    updates.features.to("meta")
+    batch = updates.batch(LabelledDiscs(), [Draw(0, (0,)), Draw(5, (1,))])
+    assert {tensor.device.type for tensor in vars(batch).values()} == {"meta"}
 
 
 def test_an_untrained_finisher_leaves_drafts_as_they_are():

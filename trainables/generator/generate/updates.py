@@ -84,7 +84,7 @@ class GenerateUpdates:
             self._remember(self._learn(clips))
         if self.bank is None:
             self.bank = _Bank(self._memory(), self.config.memory.drafts, self.config.seed)
-            self.features.calibrate(self.bank.answers[:64].float() / 127.5 - 1)
+            self.features.calibrate(self.bank.answers[:64].to(self.fabric.device).float() / 127.5 - 1)
         size, parts = self.config.frame_size, []
         for draw in draws:
             rng = draw.rng()
