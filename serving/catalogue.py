@@ -56,6 +56,10 @@ class Catalogue:
             raise Problem(404, f"there is no product {product_id[:80]!r}")
         return self._listings[product_id]
 
+    def shows(self, product_id: str) -> bool:
+        """Whether the product is known here and has a clip; what was imported since the start is not."""
+        return product_id in self and self[product_id].clip_id is not None
+
     def source(self, product_id: str) -> str:
         """Id of the product's clip; a Problem 404 where there is none."""
         clip_id = self[product_id].clip_id

@@ -102,6 +102,7 @@ class Shop:
     async def slate(self, viewer: str, k: int, *, shown: bool = True) -> Slate:
         """Products for a viewer; an unknown viewer gets what the recommender has for nobody in particular.
 
+        What the recommender knows and this replica does not, as it was imported in between their starts, is left out.
         `shown`: whether it goes to the viewer, whose answer to the look is then waited for.
         """
         started = time.perf_counter()
@@ -122,6 +123,7 @@ class Shop:
             items=[
                 self._recommended(item, answer.moves[place] if answer.moves else ())
                 for place, item in enumerate(answer.recommendations)
+                if self.catalogue.shows(item.product_id)
             ],
             look=LookOut(style=look.name, weights=look.weights, text=look.describe(), propensity=propensity),
             models=models.model_copy(update={"recommender": answer.model}),

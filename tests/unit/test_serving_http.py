@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from cluster.errors import StorageError
 from cluster.pseudonym import Pseudonymiser
 from serving import styles
-from serving.contracts import Refusal, RenderError, RenderRequest
+from serving.contracts import Answer, Refusal, RenderError, RenderRequest
 from serving.messages import Feed
 from serving.problems import MEDIA_TYPE, Problem
 from tests.e2e.tiny_shop import PRODUCTS, clip_frames
@@ -60,6 +61,22 @@ def test_second_feed_comes_from_the_cache(site: Site) -> None:
     again = site("POST", "/v1/feed", json={"viewer": "b", "k": 3}).json()
     assert [item["clip"]["cached"] for item in again["items"]] == [True] * 3
     assert len(site.generator.requests) == 3
+
+
+def test_products_that_only_the_recommender_knows_are_left_out(site: Site) -> None:
+    """It was started after an import, this replica before."""
+
+    async def newer(model: str, *_: Any) -> Answer:
+        items = [SimpleNamespace(product_id=p, score=0.5, source="fresh", reasons=[]) for p in ("new", "p01", "p02")]
+        return Answer(items, {"minimal": 1.0}, model, [("new here",), ("pinned to place 2",), ()])
+
+    site.recommender.recommend = newer
+    for route in ("/v1/feed", "/v1/recommend"):
+        answer = site("POST", route, json={"viewer": "x", "k": 3})
+        assert answer.status_code == 200
+        shown = [(item["product"]["id"], item["moves"]) for item in answer.json()["items"]]
+        assert shown == [("p01", ["pinned to place 2"]), ("p02", [])]
+    assert site("GET", "/readyz").status_code == 200
 
 
 def test_event_changes_slate_reasons_and_look(site: Site) -> None:
