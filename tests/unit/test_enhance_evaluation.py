@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from trainables.generator.enhance.baselines import BASELINES
 from trainables.generator.enhance.degradation import Degradation
 from trainables.generator.enhance.enhancer import Enhancer
-from trainables.generator.enhance.evaluation import compare, measure, sharpness, sheet, spoil
+from trainables.generator.enhance.evaluation import check_sizes, compare, measure, sharpness, sheet, spoil
 from trainables.generator.enhance.network import EnhanceNetwork
 
 CLIP = textured_clip(3, 64)
@@ -43,6 +44,19 @@ def test_the_table_has_baselines_and_both_modes(untrained):
     assert list(table) == [*BASELINES, "faithful", "vivid"]
     assert table["vivid"]["sharpness"] > table["faithful"]["sharpness"]
     assert table["faithful"]["psnr"] > table["bicubic"]["psnr"], "averaging along the motion helps by itself"
+
+
+def test_clips_of_any_side_are_measured(untrained):
+    """Half of 66 is odd, which H.264 refuses."""
+    row = compare(untrained, [textured_clip(3, 66)])["faithful"]
+    assert 10 < row["psnr"] < 60
+
+
+@pytest.mark.parametrize("size", [24, 1040])
+def test_a_clip_of_a_size_that_cannot_be_measured_is_named(size):
+    odd = np.zeros((1, 64, size, 3), np.uint8)
+    with pytest.raises(InputError, match=f"clip mug is 64 × {size} pixels; .* 32 to 1024; leave it out"):
+        check_sizes([CLIP, odd], ["lamp", "mug"])
 
 
 def test_the_same_clip_is_always_spoilt_alike():

@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from cluster.errors import InputError
 from trainables.data.contact_sheet import contact_sheet
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
+from trainables.generator.bundles import SMALLEST
 from trainables.generator.enhance.baselines import BASELINES, bicubic
 from trainables.generator.enhance.degradation import Degradation, degrade
-from trainables.generator.enhance.enhancer import Enhancer
+from trainables.generator.enhance.enhancer import LARGEST, Enhancer
 from trainables.metrics.image import luma, psnr, ssim
 from trainables.metrics.motion import static_flicker
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from trainables.generator.scoring.features import ScoringFeatures
 
 FRAMES = 16
+MULTIPLE = 4
+"""Sides are cut to multiples of it."""
 STANDARD = Degradation()
 """How clips are spoilt here: blur 0.5, half the size, noise 0.06, H.264 at crf 35."""
 
@@ -75,12 +79,13 @@ def compare(
     how: Degradation = STANDARD,
     features: ScoringFeatures | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Means of `measure` over clips uint8 (T, H, W, 3) with even sides: the baselines, faithful and vivid.
+    """Means of `measure` over clips uint8 (T, H, W, 3), cut to sides that suit H.264 at half the size: the baselines,
+    faithful and vivid.
 
     With features, `perceptual_share` is the perceptual distance as a share of bicubic's.
     """
     rows: dict[str, list[dict[str, float]]] = {}
-    for clean_THWC in clean:
+    for clean_THWC in map(_even, clean):
         spoilt = spoil(clean_THWC, how)
         results = {name: method(spoilt, how.scale) for name, method in BASELINES.items()}
         results |= {mode: enhancer.enhance(spoilt, how.scale, mode) for mode in ("faithful", "vivid")}
@@ -93,6 +98,18 @@ def compare(
     return table
 
 
+def check_sizes(clean: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """InputError with the name of a clip that, cut and at half its size, the enhancer would refuse."""
+    for clip_THWC, name in zip(clean, names, strict=True):
+        height, width = clip_THWC.shape[1:3]
+        least, most = (STANDARD.scale * side for side in (SMALLEST, LARGEST))
+        if not least <= min(height, width) <= max(height, width) < most + MULTIPLE:
+            raise InputError(
+                f"clip {name} is {height} × {width} pixels; enhancing is measured on sides of {least} to {most}; "
+                "leave it out or import it smaller"
+            )
+
+
 def evaluate(enhancer: Enhancer, dataset: Dataset, product_ids: Sequence[str]) -> dict[str, float]:
     """What the gate looks at, means over products:
 
@@ -102,7 +119,9 @@ def evaluate(enhancer: Enhancer, dataset: Dataset, product_ids: Sequence[str]) -
     vivid_static_flicker        grey levels where the clean clip stands still
     score                       −faithful_gain: one number for sweeps, lower is better
     """
-    table = compare(enhancer, [_even(dataset.clip(product_id).frames_THWC[:FRAMES]) for product_id in product_ids])
+    clean = [dataset.clip(product_id).frames_THWC[:FRAMES] for product_id in product_ids]
+    check_sizes(clean, product_ids)
+    table = compare(enhancer, clean)
     plain, faithful, vivid = table["bicubic"], table["faithful"], table["vivid"]
     return {
         "faithful_gain": faithful["psnr"] - plain["psnr"],
@@ -136,6 +155,6 @@ def sheet(
 
 
 def _even(frames_THWC: np.ndarray) -> np.ndarray:
-    """Sides cut to multiples of 4, so that the half of them suits H.264."""
-    height, width = (side - side % 4 for side in frames_THWC.shape[1:3])
+    """Sides cut so that the half of them suits H.264."""
+    height, width = (side - side % MULTIPLE for side in frames_THWC.shape[1:3])
     return np.ascontiguousarray(frames_THWC[:, :height, :width])

@@ -141,6 +141,7 @@ def _enhance(
         "perceptual": "distance of feature maps to the clean clip's; 0 is the clean clip itself, the floor",
         "perceptual_share": "the same as a share of bicubic's",
     }
+    evaluation.check_sizes(clips, material.names)
     enhancer, features = Enhancer.from_bundle(folder, device), ScoringFeatures(device)
     tables = []
     for clip in clips:
