@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cluster.config import merge
+from cluster.config import merge, to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
 
@@ -70,7 +70,24 @@ def settings_of(config: Any, space: Sequence[Axis]) -> Settings:
     return {axis.name: reduce(getattr, axis.name.split("."), config) for axis in space}
 
 
-def as_partial_config(settings: Settings) -> dict[str, Any]:
+def said_of(config: Any, settings: Settings, left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """What a file must say for `shopreel train … --config` to train with this config: a nested mapping of all that is
+    not as by default, and of `settings` in any case; dotted names in `left_out` are not said.
+    """
+    values, usual = _flat(to_dict(config)), _flat(to_dict(type(config)()))
+    said = {name: value for name, value in values.items() if name in settings or value != usual[name]}
+    return as_partial_config({name: value for name, value in said.items() if name not in left_out})
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def as_partial_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as a nested mapping, ready for a YAML file that `shopreel train … --config` takes."""
     nested: dict[str, Any] = {}
     for name, value in settings.items():

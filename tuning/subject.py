@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import InputError
@@ -36,8 +35,8 @@ class Subject(ABC):
     measure: str
     """How the held-out measure comes from its parts, in words."""
 
-    fixed: Mapping[str, Any] = MappingProxyType({})
-    """Settings by dotted name that go with the best ones into `best.yaml`."""
+    of_trials: tuple[str, ...] = ()
+    """Settings by dotted name that say how long a trial is and not how it learns: `best.yaml` leaves them out."""
 
     @abstractmethod
     def check(self, config: SweepConfig) -> None:

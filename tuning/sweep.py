@@ -31,7 +31,7 @@ from tuning.journal import Journal
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.outcome import SweepResult, TrialOutcome
 from tuning.report import report
-from tuning.space import as_partial_config
+from tuning.space import apply, said_of
 from tuning.subject import Subject, subject_named
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
             reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
             raise ShopreelError(f"sweep {name!r}: no trial of {len(trials)} finished: {reasons}")
         best = min(finished, key=lambda trial: trial.objective)
-        best_yaml = yaml.safe_dump(as_partial_config(best.settings | subject.fixed), sort_keys=False)
+        best_yaml = yaml.safe_dump(_best_config(subject, plan.base, best), sort_keys=False)
         run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": len(finished)}, step=0)
         run.set_tag("best_trial", best.name)
         run.set_tag("best_settings", best_yaml)
@@ -180,6 +180,11 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         best_config_path=storage.uri(f"sweeps/{name}/best.yaml"),
         report_path=storage.uri(f"sweeps/{name}/report.html"),
     )
+
+
+def _best_config(subject: Subject, base: Any, best: TrialOutcome) -> dict[str, Any]:
+    """What `best.yaml` says: all that the best trial was trained with, the base's settings as well as its own."""
+    return said_of(apply(base, best.settings), best.settings, left_out=subject.of_trials)
 
 
 def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> ResultGrid:

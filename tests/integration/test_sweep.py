@@ -17,7 +17,7 @@ from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT, space
 from tuning.recommender.subject import SUBJECT as RECOMMENDER
-from tuning.space import settings_of
+from tuning.space import apply, settings_of
 from tuning.sweep import run_sweep
 
 SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=space(batch_size=(2, 4)))
@@ -61,7 +61,8 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
     assert best.optimizer.learning_rate == result.best_settings["optimizer.learning_rate"]
     assert best.loss.content_weight == result.best_settings["loss.content_weight"]
     assert best.batch_size == result.best_settings["batch_size"] in (2, 4)
-    assert best.frame_size == RestyleTrainConfig().frame_size  # only what was swept is in the file
+    assert best.frame_size == diverging.frame_size != RestyleTrainConfig().frame_size  # what all trials share as well
+    assert best.steps == RestyleTrainConfig().steps  # a trial's length is the sweep's own
     assert Registry(settings).names() == []
 
     with pytest.raises(InputError, match="sweep 's' exists"):
@@ -80,13 +81,14 @@ def test_a_sweep_of_recommenders_begins_with_what_training_would_choose(settings
     make_tiny_shop(storage, viewers=60)
     sweep = SweepConfig(name="r", trials=3, steps=4, concurrency=1)
 
-    result = run_sweep(settings, RECOMMENDER, "tiny", sweep, RecommenderTrainConfig())
+    shared = RecommenderTrainConfig(content_weight=0.5)
+    result = run_sweep(settings, RECOMMENDER, "tiny", sweep, shared)
 
-    base = RECOMMENDER.prepared(RecommenderTrainConfig(), sweep, Dataset.open(storage, "tiny"))
+    base = RECOMMENDER.prepared(shared, sweep, Dataset.open(storage, "tiny"))
     assert result.trials[0].settings == pytest.approx(settings_of(base, RECOMMENDER.space))
     assert not base.learn.enabled
     best = config.load(RecommenderTrainConfig, result.best_config_path)
-    assert settings_of(best, RECOMMENDER.space) == pytest.approx(result.best_settings)
+    assert best == apply(base, result.best_settings)
     assert not best.learn.enabled and best.ranker.enabled
     finished = [trial for trial in result.trials if trial.status == "finished"]
     assert result.best.objective == min(trial.objective for trial in finished)

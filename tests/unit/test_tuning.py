@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -12,7 +13,10 @@ from rich.console import Console
 
 from cluster import config
 from cluster.errors import InputError
+from tests.recommender_log import two_tastes
 from trainables.generator.restyle.config import RestyleTrainConfig
+from trainables.recommender.cold.alignment import AlignmentConfig
+from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.runs.folder import RunFolder
 from trainables.runs.sinks import StatsSink
 from tuning.config import SweepConfig
@@ -25,7 +29,7 @@ from tuning.pareto import pareto_front
 from tuning.recommender.subject import SUBJECT as RECOMMENDER
 from tuning.report import report
 from tuning.search import OptunaSearch
-from tuning.space import apply, as_partial_config, settings_of
+from tuning.space import apply, as_partial_config, said_of, settings_of
 from tuning.sweep import planned
 from tuning.table import summary
 
@@ -38,6 +42,33 @@ def test_settings_go_into_a_config_and_back_and_through_yaml(tmp_path):
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump(as_partial_config(SETTINGS)))
     assert config.load(RestyleTrainConfig, file) == changed
+
+
+def test_the_best_settings_bring_along_all_that_their_trial_was_trained_with(tmp_path, monkeypatch):
+    """What training learned before the trials, what the trials shared, and the ranker that they did without."""
+    aligned = AlignmentConfig(enabled=True, l2=3.0)
+    monkeypatch.setattr("trainables.recommender.train.read_training_data", lambda dataset: two_tastes(viewers=20))
+    monkeypatch.setattr(
+        "trainables.recommender.learning.learn", lambda config, data, until_ms: replace(config, alignment=aligned)
+    )
+    shared = config.override(RecommenderTrainConfig(), ["content_weight=0.5", "ranker.leaves=7"])
+    base = RECOMMENDER.prepared(shared, SweepConfig(steps=4), dataset=None)
+    file = tmp_path / "best.yaml"
+    settings = settings_of(base, RECOMMENDER.space) | {"ease.l2": 77.0}
+    file.write_text(yaml.safe_dump(said_of(apply(base, settings), settings)))
+    best = config.load(RecommenderTrainConfig, file)
+    assert best == apply(base, settings)
+    assert (best.alignment, best.content_weight, best.ease.l2) == (aligned, 0.5, 77.0)
+    assert best.ranker == shared.ranker and not best.learn.enabled
+
+
+def test_best_settings_of_the_generator_leave_the_length_of_a_training_open():
+    shared = config.override(RestyleTrainConfig(), ["frame_size=32", f"batch_size={RestyleTrainConfig().batch_size}"])
+    base = SUBJECT.prepared(shared, SweepConfig(steps=40), dataset=None)
+    said = said_of(base, settings_of(base, SUBJECT.space), SUBJECT.of_trials)
+    assert said["frame_size"] == 32
+    assert {"batch_size", "optimizer", "loss"} < said.keys()  # swept settings are said even where they are the usual
+    assert not {"steps", "checkpoint_every", "sheet_every"} & said.keys()
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ class GeneratorSubject(Subject):
     parts = ("style distance", "lost contours")
     shade = CONTENT_WEIGHT
     measure = "style distance + lost contours"
+    of_trials = ("steps", "checkpoint_every", "sheet_every")
 
     def check(self, config: SweepConfig) -> None:
         sizes = next((axis.choices for axis in config.space if axis.name == BATCH_SIZE), ())

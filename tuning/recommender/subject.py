@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import InputError
@@ -47,7 +46,6 @@ class RecommenderSubject(Subject):
     parts = ("lost NDCG@10", "products never shown")
     shade = "popularity_weight"
     measure = "1 − NDCG@10"
-    fixed = MappingProxyType({"learn.enabled": False})
 
     def check(self, config: SweepConfig) -> None:
         if config.scheduler == "pbt":
@@ -61,15 +59,17 @@ class RecommenderSubject(Subject):
             raise InputError(f"a recommender's trial has {STEPS} steps, quarters of the viewers, not {config.steps}")
 
     def prepared(self, base: RecommenderTrainConfig, config: SweepConfig, dataset: Dataset) -> RecommenderTrainConfig:
-        """What training would choose by itself: the first trial, and what no axis varies in the others."""
+        """What training would choose by itself: the first trial, and what no axis varies in the others.
+
+        Trials train no ranker; its settings stay as they are for the training with the best settings.
+        """
         from trainables.recommender.evaluation import training_boundary
         from trainables.recommender.learning import learn
         from trainables.recommender.train import read_training_data
 
         data = read_training_data(dataset)
         learned = learn(base, data, until_ms=training_boundary(data.events))
-        off = replace(learned.learn, enabled=False), replace(learned.ranker, enabled=False)
-        return replace(learned, learn=off[0], ranker=off[1])
+        return replace(learned, learn=replace(learned.learn, enabled=False))
 
     def trainable(self) -> Callable[[Mapping[str, Any], TrialTask], None]:
         from tuning.recommender.trial import run_trial
