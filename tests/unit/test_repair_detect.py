@@ -22,7 +22,16 @@ def turning_back(frames: int = 9) -> np.ndarray:
     return np.concatenate([clip, clip[::-1]])
 
 
-@pytest.mark.parametrize("clip", [moving(), turning_back(), np.repeat(moving(1), 8, 0), moving(2), moving(1)])
+def swinging(frames: int = 9) -> np.ndarray:
+    """There and back again, three times: the frame at a turn lies between two that are alike."""
+    clip = moving(frames)
+    there_and_back = np.concatenate([clip[:-1], clip[:0:-1]])
+    return np.concatenate([there_and_back, there_and_back, there_and_back])
+
+
+@pytest.mark.parametrize(
+    "clip", [moving(), turning_back(), swinging(), np.repeat(moving(1), 8, 0), moving(2), moving(1)]
+)
 def test_sound_clips_raise_no_alarm(clip):
     assert not detect_damage(clip).any()
 
@@ -49,6 +58,13 @@ def test_a_corrupted_frame_is_found():
     clip[5] = clip[5, ::-1, ::-1]
     mask = detect_damage(clip)
     assert mask[5].all() and not np.delete(mask, 5, 0).any()
+
+
+@pytest.mark.parametrize("clip", [moving(12), swinging()])
+def test_corrupted_frames_with_one_sound_frame_between_them_are_found(clip):
+    for t in (4, 6):
+        clip[t] = clip[t, ::-1, ::-1]
+    assert np.flatnonzero(detect_damage(clip).all((1, 2))).tolist() == [4, 6]
 
 
 def test_a_logo_box_is_found_in_every_frame():

@@ -19,7 +19,7 @@ two frames are alike as well, it comes back."""
 LEAST_MOTION = 0.4
 """Grey levels a step in a clip that moves."""
 OUTLIER = 1.5
-"""A corrupted frame is so many times farther from its neighbours than they are from each other."""
+"""A corrupted frame is so many times farther from its neighbours than they are from each other and from what lies beyond."""
 LEAST_OUTLIER = 4.0
 """Grey levels that a corrupted frame is away from its neighbours' mean, at least."""
 
@@ -56,13 +56,19 @@ def frozen_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
 
 
 def corrupted_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
-    """bool (T,): frames far from the mean of their neighbours, where these are near each other."""
+    """bool (T,): frames far from the mean of their neighbours, where these are near each other and to what lies beyond.
+    At a turning point the neighbours are alike as well, but the clip comes and goes as fast.
+    """
     corrupted = np.zeros(len(luma_THW), bool)
     sound = np.flatnonzero(~lost_T)
-    for before, t, after in zip(sound, sound[1:], sound[2:], strict=False):
+    step = np.abs(np.diff(luma_THW[sound], axis=0)).mean((1, 2))
+    for place, (before, t, after) in enumerate(zip(sound, sound[1:], sound[2:], strict=False)):
         if corrupted[before]:
             continue
         away = np.abs(luma_THW[t] - (luma_THW[before] + luma_THW[after]) / 2).mean()
         apart = np.abs(luma_THW[after] - luma_THW[before]).mean()
-        corrupted[t] = away > max(LEAST_OUTLIER, OUTLIER * apart)
+        # Steps to and from a corrupted frame are large; the smaller one is a step between sound frames.
+        coming = step[place - 1 : place] if place and not corrupted[sound[place - 1]] else step[:0]
+        usual = min([*coming, *step[place + 2 : place + 3]], default=0.0)
+        corrupted[t] = away > max(LEAST_OUTLIER, OUTLIER * max(apart, usual))
     return corrupted
