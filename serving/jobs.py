@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
+from cluster.errors import StorageError
 from serving import deadlines, styles
 from serving.contracts import RenderError
 from serving.job_store import JobStore, StoredJob
@@ -51,7 +52,9 @@ class Jobs:
     async def status(self, job_id: str) -> JobOut:
         """How far a job is; one whose replica died goes on here."""
         job = await self._find(job_id)
-        if job.orphaned and await asyncio.to_thread(self._store.adopt, job, self._owner):
+        # One of ours that seems lost is not: it could not be written down that it lives.
+        lost = job.orphaned and job.job_id not in self._running
+        if lost and await asyncio.to_thread(self._store.adopt, job, self._owner):
             self._begin(job)
         return _shown(job)
 
@@ -90,10 +93,18 @@ class Jobs:
 
     async def _beat(self, job_id: str, results: list, job: asyncio.Task | None) -> None:
         """Write down how far the job is, until it is no longer ours."""
-        while await asyncio.to_thread(self._store.report, job_id, self._owner, list(results), done=False):
+        while await self._still_ours(job_id, results):
             await asyncio.sleep(BEAT_S)
         if job is not None:
             job.cancel()
+
+    async def _still_ours(self, job_id: str, results: list) -> bool:
+        """Whether the job may go on; it does while the store cannot be asked, whom the next beat asks again."""
+        try:
+            return await asyncio.to_thread(self._store.report, job_id, self._owner, list(results), done=False)
+        except StorageError as error:
+            logger.error("job %s goes on; how far it is cannot be written down: %s", job_id, error)
+            return True
 
     async def _render(self, clip: ClipRequest) -> JobResult:
         style = styles.requested(clip.style, self._shop.presets)

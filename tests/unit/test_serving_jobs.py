@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from serving.contracts import RenderError, RenderRequest
+from serving.database import DatabaseError
 from serving.job_store import ORPHANED_MS, JobStore
 from serving.jobs import Jobs
 from serving.problems import Problem
@@ -103,9 +104,7 @@ def test_job_cancelled_through_another_replica_stops(site: Site, database: str) 
     with_client(site, scenario)
 
 
-def test_job_of_a_dead_replica_goes_on_where_it_was(
-    site: Site, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_of_a_dead_replica_goes_on_where_it_was(site: Site, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done is not done again; of two replicas that are asked, one takes the job over."""
     store = JobStore(database)
     store.add("a" * 32, "dead", CLIPS)
@@ -125,6 +124,45 @@ def test_job_of_a_dead_replica_goes_on_where_it_was(
     assert [request.product_id for request in site.generator.requests] == ["p01", "p02"]
     assert job["results"][0]["url"] == done["url"]
     assert not store.report("a" * 32, "dead", [], done=False)
+
+
+def test_job_outlives_a_database_that_does_not_answer_for_a_while(
+    site: Site, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says again how far it is, is not taken over by its own replica where it seemed lost, and can be cancelled."""
+    monkeypatch.setattr("serving.jobs.BEAT_S", 0.01)
+    report, failed, taken_over = JobStore.report, [], []
+
+    def out_of_reach(*_: Any, **__: Any) -> bool:
+        failed.append(True)
+        raise DatabaseError("event store: connection refused")
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        begun, given_up = hold(site, "p01")
+        monkeypatch.setattr(JobStore, "report", out_of_reach)
+        monkeypatch.setattr(JobStore, "adopt", lambda _, job, __: taken_over.append(job))
+        job = (await client.post("/v1/jobs", json={"clips": CLIPS})).json()
+        await asyncio.wait_for(begun.wait(), 60)
+        later = JobStore(database).find(job["id"]).beat_ms + ORPHANED_MS + 1
+        monkeypatch.setattr("serving.job_store.now_ms", lambda: later)
+
+        async def failed_twice() -> bool:
+            return len(failed) >= 2
+
+        await wait_for(failed_twice)
+        for _ in range(2):
+            assert (await client.get(f"/v1/jobs/{job['id']}")).json()["status"] == "running"
+        monkeypatch.setattr(JobStore, "report", report)
+
+        async def known_again() -> bool:
+            return (await client.get(f"/v1/jobs/{job['id']}")).json()["done"] == 1
+
+        await wait_for(known_again)
+        await client.delete(f"/v1/jobs/{job['id']}")
+        await asyncio.wait_for(given_up.wait(), 60)
+
+    with_client(site, scenario)
+    assert taken_over == []
 
 
 def test_full_queue_makes_a_job_wait_and_not_fail(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
