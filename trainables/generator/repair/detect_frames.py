@@ -19,7 +19,8 @@ two frames are alike as well, it comes back."""
 LEAST_MOTION = 0.4
 """Grey levels a step in a clip that moves."""
 OUTLIER = 1.5
-"""A corrupted frame is so many times farther from its neighbours than they are from each other and from what lies beyond."""
+"""A corrupted frame is so many times farther from its neighbours than they are from each other, and from the frames
+beyond."""
 LEAST_OUTLIER = 4.0
 """Grey levels that a corrupted frame is away from its neighbours' mean, at least."""
 
@@ -56,8 +57,8 @@ def frozen_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
 
 
 def corrupted_frames(luma_THW: np.ndarray, lost_T: np.ndarray) -> np.ndarray:
-    """bool (T,): frames far from the mean of their neighbours, where these are near each other and to what lies beyond.
-    At a turning point the neighbours are alike as well, but the clip comes and goes as fast.
+    """bool (T,): frames far from the mean of their neighbours, where these are near each other and near the frames
+    beyond. At a turning point the neighbours are alike as well, but the clip comes and goes as fast.
     """
     corrupted = np.zeros(len(luma_THW), bool)
     sound = np.flatnonzero(~lost_T)
