@@ -84,6 +84,15 @@ def test_a_box_in_a_clip_at_rest_is_the_picture_itself():
     assert not detect_damage(clip).any()
 
 
+@pytest.mark.parametrize("step", [0, 1])
+def test_stripes_of_the_product_are_no_scratches(step):
+    clip = moving()
+    for t in range(10):
+        for x in range(6 + step * t, 90, 9):
+            clip[t, 8:90, x : x + 2] = (240, 235, 230)
+    assert detect_damage(clip).mean() < 0.01
+
+
 def test_scratches_are_found_and_little_else():
     clip, planted = moving(), np.zeros((10, 96, 96), np.uint8)
     cv2.line(planted[3], (20, 5), (60, 80), 1, 2)

@@ -1,7 +1,8 @@
 """Scratches: thin straight lines of one colour that are no part of the product.
 
 A line of the product is found again, shifted, in the frames around; a scratch of one frame is not. One that runs
-through most of the frame's height stays where it is and is told by that alone.
+through most of the frame's height stays where it is and is told by that alone, unless there are so many that they are
+a pattern: pinstripes, blinds.
 Dims: T frames, H height, W width, C = 3 channels; P points along a line, (x, y).
 """
 
@@ -16,6 +17,8 @@ THICKEST = 5
 """Pixels."""
 SHORTEST, LONG = 0.15, 0.6
 """Length of a line and of one that runs through, shares of the frame's shorter side and height."""
+PATTERN = 7
+"""Lines side by side that run through are the product's own from here on."""
 COVERED = 0.85
 """So much of a line stands out."""
 EVEN = 12.0
@@ -53,17 +56,32 @@ def _lines(thin_HW: np.ndarray, frame_HWC: np.ndarray, others: list[np.ndarray])
     standing_out = (thin_HW > CONTRAST).astype(np.uint8)
     shortest = round(SHORTEST * min(height, width))
     segments = cv2.HoughLinesP(standing_out, 1, np.pi / 180, shortest // 2, minLineLength=shortest, maxLineGap=GAP)
-    for x0, y0, x1, y1 in segments.reshape(-1, 4) if segments is not None else ():
-        count = max(abs(x1 - x0), abs(y1 - y0)) + 1
-        points = np.rint(np.stack([np.linspace(x0, x1, count), np.linspace(y0, y1, count)], 1)).astype(int)
-        x, y = points.T
+    even = []
+    for segment in segments.reshape(-1, 4) if segments is not None else ():
+        points_P2 = _points(*segment)
+        x, y = points_P2.T
         out = standing_out[y, x] > 0
-        if out.mean() < COVERED or frame_HWC[y, x][out].std(0).max() > EVEN:
-            continue
-        runs_through = abs(y1 - y0) >= LONG * height
-        if runs_through or all(_nearest(frame_HWC[y, x], other, points) > ALIKE for other in others):
+        if out.mean() >= COVERED and frame_HWC[y, x][out].std(0).max() <= EVEN:
+            even.append((segment, points_P2))
+    through = [abs(y1 - y0) >= LONG * height for (_, y0, _, y1), _ in even]
+    pattern = _side_by_side([(x0 + x1) / 2 for ((x0, _, x1, _), _), runs in zip(even, through, strict=True) if runs])
+    for ((x0, y0, x1, y1), points_P2), runs in zip(even, through, strict=True):
+        x, y = points_P2.T
+        if (runs and not pattern) or all(_nearest(frame_HWC[y, x], other, points_P2) > ALIKE for other in others):
             cv2.line(found, (int(x0), int(y0)), (int(x1), int(y1)), 1, THICKEST + 2)
     return cv2.dilate(found & (thin_HW > CONTRAST // 2), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def _points(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    """Pixels (P, 2) along a line."""
+    count = max(abs(x1 - x0), abs(y1 - y0)) + 1
+    return np.rint(np.stack([np.linspace(x0, x1, count), np.linspace(y0, y1, count)], 1)).astype(int)
+
+
+def _side_by_side(places: list[float]) -> bool:
+    """Whether lines through these columns are a pattern; columns closer than two lines can lie are one line's."""
+    apart = np.diff(np.sort(places)) > THICKEST
+    return 1 + apart.sum() >= PATTERN
 
 
 def _nearest(colour_PC: np.ndarray, other_HWC: np.ndarray, points_P2: np.ndarray) -> float:
