@@ -23,3 +23,7 @@ class StorageError(ShopreelError):
     """The storage root cannot be read or written (full disk, missing rights, unreachable host)."""
 
     exit_code = 4
+
+
+class StorageReadError(StorageError):
+    """What is there, or may be, cannot be read now; it may be read later."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pyarrow.fs as pafs
 
-from cluster.errors import NotFoundError, StorageError
+from cluster.errors import NotFoundError, StorageError, StorageReadError
 
 S3_ATTEMPTS = 8
 """Of one request, with growing pauses in between."""
@@ -54,13 +54,13 @@ class Storage:
         return self.path(relative) if self.is_local else f"{self.root.rstrip('/')}/{relative}".rstrip("/")
 
     def exists(self, relative: str) -> bool:
-        with self._answering("look for", relative):
+        with self._answering("look for", relative, StorageReadError):
             return self.filesystem.get_file_info(self.path(relative)).type != pafs.FileType.NotFound
 
     def list(self, relative: str) -> list[str]:
         """Names directly below a folder, sorted; empty where the folder is missing."""
         selector = pafs.FileSelector(self.path(relative), allow_not_found=True)
-        with self._answering("list", relative):
+        with self._answering("list", relative, StorageReadError):
             return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def read_bytes(self, relative: str) -> bytes:
@@ -73,9 +73,9 @@ class Storage:
     def reading(self, relative: str, read: Callable[[], T]) -> T:
         """What `read` gets from the file or folder at that path through `filesystem`.
 
-        NotFoundError where it is not there, StorageError where it cannot be read.
+        NotFoundError where it is not there, StorageReadError where it cannot be read.
         """
-        with self._answering("read", relative):
+        with self._answering("read", relative, StorageReadError):
             try:
                 for _ in range(S3_ATTEMPTS):
                     try:
@@ -118,13 +118,15 @@ class Storage:
                 self.filesystem.delete_file(info.path)
 
     @contextmanager
-    def _answering(self, what: str, relative: str) -> Iterator[None]:
+    def _answering(self, what: str, relative: str, kind: type[StorageError] = StorageError) -> Iterator[None]:
         """What the filesystem fails to do becomes an error that names the file."""
         try:
             yield
         except OSError as error:
-            fix = "free space or set SHOPREEL_HOME" if self.is_local else "see that it answers, or set SHOPREEL_HOME"
-            raise StorageError(f"cannot {what} {self.uri(relative)}: {error}; {fix}") from error
+            fix = "see that it answers"
+            if self.is_local:
+                fix = "see that it may be read" if kind is StorageReadError else "free space"
+            raise kind(f"cannot {what} {self.uri(relative)}: {error}; {fix}, or set SHOPREEL_HOME") from error
 
     def _discard(self, path: str) -> None:
         if self.filesystem.get_file_info(path).type == pafs.FileType.File:

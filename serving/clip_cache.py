@@ -60,7 +60,7 @@ class ClipCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
-        """The clip, or None."""
+        """The clip, or None; StorageReadError where storage cannot be read."""
         if data := self.peek(key):
             return data
         try:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from cluster.errors import StorageError
+from cluster.errors import StorageError, StorageReadError
 from serving.database import DatabaseError
 
 logger = logging.getLogger("ray.serve")
@@ -113,6 +113,10 @@ def install(app: FastAPI) -> None:
         logger.error("storage: %s", error)
         if isinstance(error, DatabaseError):
             return Problem(503, "the database does not answer; try again", headers={"retry-after": "2"}).response()
+        if isinstance(error, StorageReadError):
+            return Problem(
+                503, "the server cannot read its storage; try again", headers={"retry-after": "2"}
+            ).response()
         return Problem(507, "the server cannot write to its storage; nothing of this request was kept").response()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from cluster.errors import StorageReadError
 from serving import clip_cache, deadlines
 from serving.clip_cache import ClipCache
 from serving.contracts import GeneratorClient, Refusal, RenderRequest, StreamEnd
@@ -14,6 +16,8 @@ from serving.flights import Flights
 from serving.metrics import Metrics
 from serving.problems import Problem
 from trainables.generator.provenance import read_provenance
+
+logger = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Renders:
         self._flights = Flights()
 
     async def kept(self, key: str) -> bytes | None:
-        """What the cache has under this id."""
+        """What the cache has under this id; StorageReadError where storage cannot be read."""
         data, tier = self._cache.peek(key), "memory"
         if data is None:
             data, tier = await asyncio.to_thread(self._cache.get, key), "storage"
@@ -57,13 +61,17 @@ class Renders:
         return data
 
     async def find(self, key: str) -> Rendered | None:
-        """The render where it is kept; where it was refused before, the original with the reasons."""
-        if (data := await self.kept(key)) is not None:
-            return Rendered(key, data, cached=True)
-        refused_key = clip_cache.refusal_id(key)
-        if (data := await self.kept(refused_key)) is not None:
-            said = await asyncio.to_thread(read_provenance, data)
-            return Rendered(refused_key, data, cached=True, refused=said.refused if said else ())
+        """The render where it is kept; where it was refused before, the original with the reasons.
+
+        None also where storage cannot be read: the clip is rendered again.
+        """
+        with self._rather_made(key):
+            if (data := await self.kept(key)) is not None:
+                return Rendered(key, data, cached=True)
+            refused_key = clip_cache.refusal_id(key)
+            if (data := await self.kept(refused_key)) is not None:
+                said = await asyncio.to_thread(read_provenance, data)
+                return Rendered(refused_key, data, cached=True, refused=said.refused if said else ())
         self._metrics.cache_misses.inc()
         return None
 
@@ -125,8 +133,9 @@ class Renders:
 
     async def encoded(self, key: str, encode: Callable[[], bytes]) -> Rendered:
         """What `encode` makes in a thread, kept under this id."""
-        if (data := await self.kept(key)) is not None:
-            return Rendered(key, data, cached=True)
+        with self._rather_made(key):
+            if (data := await self.kept(key)) is not None:
+                return Rendered(key, data, cached=True)
         self._metrics.cache_misses.inc()
 
         async def encode_and_keep() -> bytes:
@@ -135,6 +144,14 @@ class Renders:
             return made
 
         return Rendered(key, await self._flights.run(key, encode_and_keep), cached=False)
+
+    @contextlib.contextmanager
+    def _rather_made(self, key: str) -> Iterator[None]:
+        """A clip that cannot be looked for is one that is not kept."""
+        try:
+            yield
+        except StorageReadError as error:
+            logger.error("clip %s is made anew: %s", key, error)
 
     async def _keep(self, key: str, outcome: bytes | Refusal) -> Rendered:
         if isinstance(outcome, Refusal):

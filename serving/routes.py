@@ -226,7 +226,7 @@ def _add_clips(app: FastAPI, shop: Shop) -> None:
         "/v1/clips/{clip_id}",
         tags=["clips"],
         response_class=Response,
-        responses=responses(404, 416, **MP4_OR_WEBP, description="The clip"),
+        responses=responses(404, 416, 503, **MP4_OR_WEBP, description="The clip"),
     )
     async def clip(clip_id: str, request: Request) -> Response:
         """A rendered clip. It never changes under its id: Range, ETag and caching work as for a file.
@@ -245,7 +245,7 @@ def _add_clips(app: FastAPI, shop: Shop) -> None:
             extra={"vary": "accept"},
         )
 
-    @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=responses(404))
+    @app.get("/v1/clips/{clip_id}/provenance", tags=["clips"], responses=responses(404, 503))
     async def provenance(clip_id: str) -> ClipProvenance:
         """Where a clip comes from: whether it is generated, by which model, from which product and look; where a render
         was refused, why."""
@@ -257,7 +257,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         "/v1/products/{product_id:path}/clip",
         tags=["products"],
         response_class=Response,
-        responses=responses(404, 416, **MP4, description="The clip"),
+        responses=responses(404, 416, 503, **MP4, description="The clip"),
     )
     async def original(product_id: ProductPath, request: Request) -> Response:
         """The product's own clip, as it was imported."""
@@ -270,7 +270,7 @@ def _add_products(app: FastAPI, shop: Shop) -> None:
         "/v1/products/{product_id:path}/poster.jpg",
         tags=["products"],
         response_class=Response,
-        responses=responses(404, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
+        responses=responses(404, 503, content={"image/jpeg": {}}, description="First frame of the product's own clip"),
     )
     async def poster(product_id: ProductPath) -> Response:
         """First frame of the product's own clip."""

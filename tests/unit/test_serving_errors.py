@@ -13,7 +13,7 @@ import pytest
 import ray.exceptions
 import sqlalchemy as sa
 
-from cluster.errors import InputError, NotFoundError, StorageError
+from cluster.errors import InputError, NotFoundError, StorageError, StorageReadError
 from serving.contracts import RenderError
 from serving.database import DatabaseError
 from serving.door.middleware import SECURITY_HEADERS
@@ -91,6 +91,7 @@ def test_a_wrong_request_is_a_clean_problem_document(site: Site, name: str) -> N
         pytest.param(InputError(SECRET), 500, id="input-from-inside"),
         pytest.param(NotFoundError(SECRET), 500, id="missing"),
         pytest.param(StorageError(SECRET), 507, id="disk-full"),
+        pytest.param(StorageReadError(SECRET), 503, id="storage-gone"),
         pytest.param(DatabaseError(SECRET), 503, id="database-gone"),
         pytest.param(sa.exc.ProgrammingError("SELECT 1", {}, Exception(SECRET)), 500, id="sql"),
         pytest.param(ray.exceptions.RayActorError(), 500, id="actor"),

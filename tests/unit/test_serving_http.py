@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cluster.errors import StorageError
+from cluster.errors import StorageError, StorageReadError
 from cluster.pseudonym import Pseudonymiser
+from cluster.storage import Storage
 from serving import styles
 from serving.contracts import Answer, Refusal, RenderError, RenderRequest
 from serving.messages import Feed
@@ -61,6 +62,26 @@ def test_second_feed_comes_from_the_cache(site: Site) -> None:
     again = site("POST", "/v1/feed", json={"viewer": "b", "k": 3}).json()
     assert [item["clip"]["cached"] for item in again["items"]] == [True] * 3
     assert len(site.generator.requests) == 3
+
+
+def test_clips_are_rendered_where_those_that_are_kept_cannot_be_read(
+    site: Site, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what nobody can make anew is missing: a clip that is asked for by its id."""
+    elsewhere = site("POST", "/v1/clips", json={"product_id": "p01", "style": "neon"}).headers["location"]
+    site.shop._renders._cache._memory.clear()
+
+    def away(self: Storage, relative: str) -> bytes:
+        raise StorageReadError("cannot read s3://secret/clips: no answer")
+
+    monkeypatch.setattr(Storage, "read_bytes", away)
+    clip = site("POST", "/v1/clips", json={"product_id": "p00", "style": "neon"})
+    assert (clip.status_code, clip.headers["x-cache"]) == (200, "miss")
+    assert site("POST", "/v1/feed", json={"viewer": "x", "k": 2}).json()["degraded"] is False
+    assert site("GET", "/v1/products/p02/clip").status_code == 200
+    gone = site("GET", elsewhere)
+    assert (gone.status_code, gone.headers["retry-after"]) == (503, "2")
+    assert gone.json()["detail"] == "the server cannot read its storage; try again"
 
 
 def test_products_that_only_the_recommender_knows_are_left_out(site: Site) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.errors import InputError, NotFoundError, StorageError
+from cluster.errors import InputError, NotFoundError, StorageError, StorageReadError
 from cluster.pseudonym import Pseudonymiser
 from cluster.settings import Settings
 from cluster.storage import Storage
@@ -55,6 +55,15 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError, match="cannot write .*file/x.json.*SHOPREEL_HOME"):
         Storage(str(tmp_path / "file")).write_json("x.json", {})
+
+
+def test_what_cannot_be_read_is_told_apart_from_what_cannot_be_written(storage: Storage) -> None:
+    storage.write_json("a/b.json", {})
+    with pytest.raises(StorageReadError, match="cannot read .*a.*see that it may be read, or set SHOPREEL_HOME"):
+        storage.read_bytes("a")
+    with pytest.raises(StorageError, match="cannot write .*a/b.json/c.*free space, or set SHOPREEL_HOME") as written:
+        storage.write_json("a/b.json/c", {})
+    assert not isinstance(written.value, StorageReadError)
 
 
 def test_appending_twice_adds_nothing(storage: Storage) -> None:
