@@ -1,10 +1,14 @@
 """Mattes, spins and the memory that holds them."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from tests.generate_tiny import LabelledDiscs, disc, tiny_memory, turning
+from trainables.generator.generate.draft import with_rare_kinds_together
 from trainables.generator.generate.matte import product_matte
 from trainables.generator.generate.memory import Label, Memory, is_spin, learn, plain_mattes, remember
 
@@ -67,3 +71,29 @@ def test_a_merged_memory_keeps_the_best_mattes_and_the_first_mix():
 
 def test_a_blank_clip_is_not_remembered():
     assert remember(np.full((16, 128, 128, 3), 200, np.uint8), Label()) is None
+
+
+def of_shop(memory: Memory) -> Memory:
+    """The same exemplars, as a shop's own."""
+    return Memory([replace(entry, group="shop") for entry in memory.entries], memory._pictures)
+
+
+def test_a_shops_own_exemplars_take_their_share_of_the_mix_and_come_first():
+    known = Memory(tiny_memory().entries, tiny_memory()._pictures, {"photos": 0.75, "scans": 0.25})
+    grown = Memory.enlarged(known, of_shop(tiny_memory()), stills=6, spins=6)
+    assert Counter((entry.group, entry.spins) for entry in grown.entries) == {
+        ("shop", False): 4,
+        ("shop", True): 4,
+        ("photos", False): 2,
+        ("scans", True): 2,
+    }
+    assert grown.mix == {"photos": 0.375, "scans": 0.125, "shop": 0.5}
+    again = Memory.enlarged(grown, of_shop(tiny_memory()), stills=99, spins=99)
+    assert again.mix == grown.mix
+    assert Memory.enlarged(known, Memory((), ()), stills=99, spins=99).mix == known.mix
+
+
+def test_kinds_too_rare_to_recombine_are_drawn_together():
+    memory = tiny_memory().renamed(["mug", "mug", "mug", "lamp", "coin", "ring", "bowl", "bowl"])
+    kinds = [entry.kind for entry in with_rare_kinds_together(memory).entries]
+    assert kinds == ["mug", "mug", "mug", *["product"] * 5]

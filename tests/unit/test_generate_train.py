@@ -1,7 +1,10 @@
 """Training the finisher through the shared loop: repeatable, resumable, the judge in its time."""
 
+from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +14,9 @@ from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory
 from tests.generator_tiny import Recorder, cpu_fabric, differences
 from trainables.generator.features import CHANNELS
 from trainables.generator.generate.clip_maker import read_network, save_bundle
+from trainables.generator.generate.draft import Drafter
 from trainables.generator.generate.judges import Judge, JudgeConfig
+from trainables.generator.generate.memory import Memory
 from trainables.generator.generate.network import Finisher, NetworkConfig
 from trainables.generator.generate.task import TASK
 from trainables.generator.generate.updates import GenerateUpdates
@@ -67,6 +72,23 @@ def test_the_first_step_learns_the_clips_where_no_memory_is_given(storage):
     checkpoints = Checkpoints(storage, "runs/learned")
     result = train(config, LabelledDiscs(), cpu_fabric(), sink=Recorder(), checkpoints=checkpoints)
     assert result.network.memory.kinds() == {"disc": 4, "coin": 3}
+
+
+def test_a_fine_tuned_model_makes_the_shops_own_products_where_no_kind_is_wished_for(storage, tmp_path):
+    class Own(LabelledDiscs):
+        def label(self, index):
+            return replace(super().label(index), kind=f"own {super().label(index).kind}", group="shop")
+
+    network, known = Finisher(TINY.network), tiny_memory()
+    network.memory = Memory(known.entries, known._pictures, {"photos": 0.75, "scans": 0.25})
+    save_bundle(network, tmp_path / "start", {})
+    config = override(TINY, ["steps=1", "memory.drafts=2"])
+    checkpoints = Checkpoints(storage, "runs/tuned")
+    result = train(config, Own(), cpu_fabric(), sink=Recorder(), checkpoints=checkpoints, start=tmp_path / "start")
+    drafter, rng = Drafter(result.network.memory), np.random.default_rng(0)
+    assert drafter.kinds() == ["coin", "disc", "own coin", "own disc"]
+    groups = Counter(drafter.choose(rng).group for _ in range(200))
+    assert 70 < groups["shop"] < 130
 
 
 def test_a_batch_is_on_the_device_that_trains(start):

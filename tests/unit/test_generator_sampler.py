@@ -1,5 +1,7 @@
 import numpy as np
+import pyarrow as pa
 
+from tests.tiny_shop import make_tiny_shop
 from trainables.generator.clips import DatasetClips
 from trainables.generator.sampler import ShardSampler, crop, sample_frames, shard
 from trainables.generator.split import split_products
@@ -82,3 +84,14 @@ def test_the_clip_cache_stays_within_its_room():
     for index in (0, 1, 0, 2, 0, 1):
         assert clips[index].shape == (1, 10, 10, 3)
     assert source.reads == ["a", "b", "c", "b"]
+
+
+def test_clips_carry_what_the_catalogue_says_of_them(storage):
+    dataset = make_tiny_shop(storage, products=2, viewers=0)
+    row = {"product_id": ["x"], "title": ["Shade"], "category": ["Table_Lamp"]}
+    dataset.append("products", pa.table(row), "test")
+    clips = DatasetClips(dataset, ["p01", "x", "nowhere"])
+    labels = [clips.label(index) for index in range(3)]
+    assert [label.kind for label in labels] == ["disc", "table lamp", "product"]
+    assert [label.title for label in labels] == ["disc p01", "Shade", "nowhere"]
+    assert {label.group for label in labels} == {"tiny"}

@@ -1,13 +1,18 @@
-"""A worker's shard of a dataset's clips, read by key, kept while memory allows. Dims: T frames, H height, W width."""
+"""A worker's shard of a dataset's clips, read by key, kept while memory allows, with what the catalogue says of them.
+
+Dims: T frames, H height, W width.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from trainables.data.dataset import Dataset
+from trainables.generator.generate.memory import Label
 
 CACHE_BYTES = 1024**3
 
@@ -34,3 +39,16 @@ class DatasetClips:
         while self._room < 0 and len(self._cache) > 1:
             self._room += self._cache.popitem(last=False)[1].nbytes
         return frames
+
+    def label(self, index: int) -> Label:
+        """Category and title by the catalogue; all clips of a dataset are one group."""
+        category, title = self._catalogue.get(self.product_ids[index], ("unknown", ""))
+        kind = Label().kind if category == "unknown" else category.replace("_", " ").lower()
+        return Label(kind=kind, title=title or self.product_ids[index], group=self._dataset.name)
+
+    @cached_property
+    def _catalogue(self) -> dict[str, tuple[str, str]]:
+        if not self._dataset.has("products"):
+            return {}
+        rows = self._dataset.arrow("products", ["product_id", "category", "title"]).to_pylist()
+        return {row["product_id"]: (row["category"], row["title"]) for row in rows}

@@ -31,7 +31,7 @@ from trainables.generator.generate.layers import (
     to_rgb,
     to_tensors,
 )
-from trainables.generator.generate.memory import SIDE, Memory
+from trainables.generator.generate.memory import SIDE, Label, Memory
 from trainables.generator.generate.warp import fit_boxes, random_grid, read
 
 THUMB = 24
@@ -74,16 +74,27 @@ class Pool(NamedTuple):
     indices: tuple[int, ...]
 
 
+def pools_of(memory: Memory) -> list[Pool]:
+    """Every pool of at least `LEAST` exemplars, by kind."""
+    pools: dict[tuple[str, str, bool], list[int]] = {}
+    for index, entry in enumerate(memory.entries):
+        if entry.trust >= TRUST:
+            pools.setdefault((entry.kind, entry.group, entry.spins), []).append(index)
+    return [Pool(*key, tuple(indices)) for key, indices in sorted(pools.items()) if len(indices) >= LEAST]
+
+
+def with_rare_kinds_together(memory: Memory) -> Memory:
+    """Exemplars of kinds too rare for a pool become plain products, so that they are recombined with each other."""
+    able = {pool.kind for pool in pools_of(memory)}
+    rare = Label().kind
+    return memory.renamed([entry.kind if entry.kind in able else rare for entry in memory.entries])
+
+
 class Drafter:
     """Draws drafts from a memory; a draft is a function of the generator it is given and of the wish."""
 
     def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        pools: dict[tuple[str, str, bool], list[int]] = {}
-        for index, entry in enumerate(memory.entries):
-            if entry.trust >= TRUST:
-                pools.setdefault((entry.kind, entry.group, entry.spins), []).append(index)
-        self.pools = [Pool(*key, tuple(indices)) for key, indices in sorted(pools.items()) if len(indices) >= LEAST]
+        self.memory, self.pools = memory, pools_of(memory)
         if not self.pools:
             raise InputError(
                 f"no kind has {LEAST} clips whose product can be told from its backdrop; train on more clips"

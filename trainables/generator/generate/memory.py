@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +31,8 @@ SPIN_QUALITY = 72
 SPIN_FRAMES = 24
 """Most frames of a spin that are kept."""
 SIDE = 128
+OWN_SHARE = 0.5
+"""Of the clips of no wished kind, where a training adds its own clips to a memory that makes its groups by a mix."""
 DECODED = 256
 """Exemplars kept decoded at a time."""
 
@@ -101,6 +104,11 @@ class Memory:
             counts[entry.kind] = counts.get(entry.kind, 0) + 1
         return counts
 
+    def renamed(self, kinds: Sequence[str]) -> Memory:
+        """The same exemplars, of these kinds."""
+        entries = [replace(entry, kind=kind) for entry, kind in zip(self.entries, kinds, strict=True)]
+        return Memory(entries, self._pictures, self.mix)
+
     def tensors(self) -> dict[str, Tensor]:
         """All of it as uint8 and int64 tensors."""
         flat = [picture for frames in self._pictures for picture in frames]
@@ -125,6 +133,21 @@ class Memory:
             spin = [spin[place] for place in np.linspace(0, len(spin) - 1, spins).astype(int)]
         kept = still[:stills] + spin
         return cls([entry for entry, _ in kept], [pictures for _, pictures in kept], parts[0].mix)
+
+    @classmethod
+    def enlarged(cls, known: Memory, own: Memory, stills: int, spins: int) -> Memory:
+        """`known` and a shop's own exemplars, which come first where there is no room for all. Where the known groups
+        are made by a mix, the own ones get `OWN_SHARE` of it.
+        """
+        taken = sum(entry.spins for entry in own.entries)
+        room = max(stills - (len(own) - taken), 0), max(spins - taken, 0)
+        counts = Counter(entry.group for entry in own.entries)
+        mix = {group: share for group, share in known.mix.items() if group not in counts}
+        if mix and counts:
+            whole = sum(mix.values())
+            mix = {group: (1 - OWN_SHARE) * share / whole for group, share in mix.items()}
+            mix |= {group: OWN_SHARE * count / len(own) for group, count in counts.items()}
+        return cls.merged([cls((), (), mix), cls.merged([known], *room), own], stills, spins)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Memory:

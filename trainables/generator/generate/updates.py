@@ -23,7 +23,7 @@ from trainables.generator.ema import Ema
 from trainables.generator.features import FrozenFeatures
 from trainables.generator.generate.config import GenerateTrainConfig
 from trainables.generator.generate.damage import damaged
-from trainables.generator.generate.draft import Drafter, Wish
+from trainables.generator.generate.draft import Drafter, Wish, with_rare_kinds_together
 from trainables.generator.generate.judges import Judge
 from trainables.generator.generate.layers import soften, to_tensors
 from trainables.generator.generate.memory import Memory, learn
@@ -173,7 +173,8 @@ class GenerateUpdates:
             others = [Memory.from_tensors(tensors) for tensors in parts]
         else:
             others = [own]
-        return Memory.merged([self._memory(), *others], self.config.memory.stills, self.config.memory.spins)
+        most = self.config.memory.stills, self.config.memory.spins
+        return Memory.enlarged(self._memory(), with_rare_kinds_together(Memory.merged(others, *most)), *most)
 
     def _memory(self) -> Memory:
         return self.generator.module.memory
