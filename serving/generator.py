@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from cluster.storage import Storage
 from serving import inner_port, tracing
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
+from serving.held_versions import HeldVersions
 from serving.render_queue import RenderQueue, Served
 from serving.stream_render import AbandonedError, StreamedRender
 from trainables.allocator import keep_freed_memory
@@ -38,8 +38,6 @@ logger = logging.getLogger("ray.serve")
 
 
 Outcome = bytes | Refusal | RenderError
-VERSIONS_HELD = 3
-"""Versions a replica keeps at hand: what is served, what was before, what is on trial."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,16 @@ class GeneratorReplica:
         device = "cuda" if scaling.num_gpus > 0 else "cpu"
         self._read_bundle = partial(Restyler.from_bundle, device=device)
         self._registry = Registry(settings)
-        self._restylers = {version.reference: self._read_bundle(self._registry.fetch(version))}
-        self._loading = threading.Lock()
+        deployed = self._read_bundle(self._registry.fetch(version))
+        self._versions = HeldVersions(version.reference, deployed, self._load)
         self._deployed, self._label = version.reference, args.visible_label
         # Features are the costly part of the gate: of a window that is streamed one frame is compared.
         self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
         # A processor gains nothing from batches: the first clip would only wait for the last.
         self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if scaling.num_gpus else 1)
         first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
-        warm_up = self._sourced(RenderRequest(code_S=code, strength=1.0, product_id=first))
-        list(self._render_together([warm_up]))  # raises if broken
+        warm_up = RenderRequest(code_S=code, strength=1.0, product_id=first)
+        list(self._render_together([Sourced(warm_up, *self._frames(warm_up), deployed)]))  # raises if broken
 
     @tracing.traced("generator.render")
     async def render(self, request: RenderRequest) -> Served:
@@ -89,7 +87,7 @@ class GeneratorReplica:
 
         Raises RenderError where this clip cannot be rendered, DeadlinePassedError where its turn comes too late.
         """
-        item = await asyncio.to_thread(self._sourced, request)
+        item = await self._sourced(request)
         return await self._queue.put(
             item, key=(request.model, item.frames_THWC.shape), deadline=request.deadline, priority=request.priority
         )
@@ -100,7 +98,7 @@ class GeneratorReplica:
 
         Raises as `render` does. A caller that stops reading stops the painting.
         """
-        item = await asyncio.to_thread(self._sourced, request)
+        item = await self._sourced(request)
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue()
 
         def send(piece: object) -> None:
@@ -122,15 +120,25 @@ class GeneratorReplica:
         """Have a version at hand, beside those that serve; RenderError says why it cannot be loaded, StorageError that
         it could not be read.
         """
-        await asyncio.to_thread(self._version, model)
+        await self._versions.load(model)
 
     @tracing.traced("generator.ready")
     async def ready(self) -> bool:
         """True: the constructor has rendered a clip."""
         return True
 
-    def _sourced(self, request: RenderRequest) -> Sourced:
+    async def _sourced(self, request: RenderRequest) -> Sourced:
         """The request as it may enter a batch; RenderError for one that may not."""
+        frames_THWC, fps = await asyncio.to_thread(self._frames, request)
+        model = request.model or self._deployed
+        try:
+            restyler = await self._versions.get(model)
+        except StorageError as error:  # to a render it is all one why there is no version
+            raise _cannot_be_loaded(model, error) from error
+        return Sourced(request, frames_THWC, fps, restyler)
+
+    def _frames(self, request: RenderRequest) -> tuple[np.ndarray, float]:
+        """Frames of a request and how many a second; RenderError where it may not enter a batch."""
         from trainables.generator.bundles import check_clip
         from trainables.generator.restyle.restyler import LARGEST
 
@@ -148,31 +156,17 @@ class GeneratorReplica:
             raise RenderError(f"a style code has {CODE_DIM} finite numbers")
         if not 0 <= request.strength <= 1:
             raise RenderError(f"strength is {request.strength}; it lies between 0 and 1")
-        return Sourced(request, frames_THWC, fps, self._restyler(request.model or self._deployed))
+        return frames_THWC, fps
 
-    def _restyler(self, model: str) -> Restyler:
-        """The version's network for a render, to which it is all one why there is none."""
+    def _load(self, model: str) -> Restyler:
+        """The version's network; StorageError where it cannot be read now, RenderError where it cannot be loaded."""
         try:
-            return self._version(model)
-        except StorageError as error:
-            logger.exception("%s cannot be read", model)
+            return self._read_bundle(self._registry.fetch(self._registry.resolve(model, only="generator")))
+        except (ShopreelError, OSError, RuntimeError, ValueError) as error:
+            logger.exception("%s cannot be loaded", model)
+            if isinstance(error, StorageError):
+                raise
             raise _cannot_be_loaded(model, error) from error
-
-    def _version(self, model: str) -> Restyler:
-        """The version's network; loaded where it is asked for the first time, while others go on rendering."""
-        with self._loading:
-            if model not in self._restylers:
-                try:
-                    found = self._read_bundle(self._registry.fetch(self._registry.resolve(model, only="generator")))
-                except StorageError:
-                    raise
-                except (ShopreelError, OSError, RuntimeError, ValueError) as error:
-                    logger.exception("%s cannot be loaded", model)
-                    raise _cannot_be_loaded(model, error) from error
-                while len(self._restylers) >= VERSIONS_HELD:
-                    del self._restylers[next(name for name in self._restylers if name != self._deployed)]
-                self._restylers[model] = found
-            return self._restylers[model]
 
     def _render_all(self, items: list[Sourced] | list[StreamedRender]) -> Iterator[Outcome]:
         """One outcome an item, each as it is made. Where a batch fails, the rest of it is rendered one by one: only the

@@ -16,6 +16,7 @@ import pytest
 
 from serving.contracts import Refusal, RenderRequest, StreamEnd, StreamStart
 from serving.generator import GeneratorReplica
+from serving.held_versions import HeldVersions
 from serving.problems import Problem
 from serving.render_queue import RenderQueue, Served
 from tests.e2e.tiny_shop import clip_frames
@@ -54,7 +55,7 @@ class WindowRestyler:
 def replica(restyler: WindowRestyler) -> GeneratorReplica:
     made = object.__new__(GeneratorReplica)
     gate = UsabilityGate(safety=SimpleNamespace(scores=lambda x: np.zeros(1)))
-    made._restylers, made._loading = {"generator/7": restyler}, threading.Lock()
+    made._versions = HeldVersions("generator/7", restyler, made._load)
     made._gate = made._window_gate = gate
     made._deployed, made._label = "generator/7", False
     made._queue = RenderQueue(made._render_all, max_batch=1)

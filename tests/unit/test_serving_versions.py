@@ -6,15 +6,17 @@ import asyncio
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.storage import Storage
-from serving import versions
+from serving import held_versions, versions
 from serving.contracts import LoadError, RenderError, RenderRequest
-from serving.generator import VERSIONS_HELD, GeneratorReplica
+from serving.generator import GeneratorReplica
+from serving.held_versions import HeldVersions
 from serving.messages import Models
 from serving.versions import Rollout, Versions
 from tests.e2e.tiny_shop import clip_frames
@@ -175,37 +177,71 @@ def test_recommender_has_no_shadow(site: Site) -> None:
 
 
 class Registry:
-    """Bundles by version; version 9 is damaged."""
+    """Bundles by version; 9 is damaged, 8 cannot be read, 7 takes until `arrived` is set."""
+
+    def __init__(self) -> None:
+        self.fetched: list[str] = []
+        self.asked, self.arrived = threading.Event(), threading.Event()
 
     def resolve(self, reference: str, only: str) -> str:
         assert only == "generator"
         return reference
 
     def fetch(self, version: str) -> Path:
+        self.fetched.append(version)
         if version == "generator/9":
             raise InputError("bundle /secret/generator/9 is damaged")
         if version == "generator/8":
             raise StorageError("s3://secret/generator/8: 503 Slow Down")
+        if version == "generator/7":
+            self.asked.set()
+            assert self.arrived.wait(60)
         return Path(version)
 
 
 def replica() -> GeneratorReplica:
     made = object.__new__(GeneratorReplica)
     made._registry, made._read_bundle = Registry(), lambda folder: SimpleNamespace(folder=folder)
-    made._restylers, made._deployed = {"generator/3": "deployed"}, "generator/3"
-    made._loading = threading.Lock()
+    made._versions, made._deployed = HeldVersions("generator/3", "deployed", made._load), "generator/3"
     return made
 
 
-def test_replica_loads_a_version_when_it_is_first_asked_for_and_holds_few() -> None:
-    server = replica()
-    frames = clip_frames(0)
-    code = np.zeros(CODE_DIM, np.float32)
-    for number in (4, 5, 6, 4):
-        request = RenderRequest(code_S=code, strength=1, frames_THWC=frames, fps=12.0, model=f"generator/{number}")
-        assert server._sourced(request).restyler.folder == Path(f"generator/{number}")
-    assert len(server._restylers) == VERSIONS_HELD
-    assert "generator/3" in server._restylers
+async def restyler_of(server: GeneratorReplica, model: str) -> Any:
+    """What a render in this version is made with."""
+    code, frames = np.zeros(CODE_DIM, np.float32), clip_frames(0)
+    request = RenderRequest(code_S=code, strength=1, frames_THWC=frames, fps=12.0, model=model)
+    return (await server._sourced(request)).restyler
+
+
+def test_replica_loads_a_version_once_and_holds_the_four_asked_for_last() -> None:
+    """Enough for what was deployed, is served, on trial and in the shadow; what serves is not dropped for what came
+    after it.
+    """
+
+    async def scenario() -> list[str]:
+        server = replica()
+        for _ in range(2):
+            for number in (4, 5, 6):
+                assert (await restyler_of(server, f"generator/{number}")).folder == Path(f"generator/{number}")
+            assert await restyler_of(server, "generator/3") == "deployed"
+        for number in (4, 10, 4, 5):
+            await restyler_of(server, f"generator/{number}")
+        return server._registry.fetched
+
+    assert asyncio.run(scenario()) == [f"generator/{number}" for number in (4, 5, 6, 10, 5)]
+
+
+def test_replica_renders_in_the_versions_it_has_while_another_is_loaded() -> None:
+    async def scenario() -> tuple[str, list[Path], list[str]]:
+        server = replica()
+        waiting = [asyncio.ensure_future(restyler_of(server, "generator/7")) for _ in range(40)]
+        assert await asyncio.to_thread(server._registry.asked.wait, 60)
+        waiting.pop().cancel()
+        held = await restyler_of(server, "generator/3")
+        server._registry.arrived.set()
+        return held, [made.folder for made in await asyncio.gather(*waiting)], server._registry.fetched
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) == ("deployed", [Path("generator/7")] * 39, ["generator/7"])
 
 
 def test_replica_says_which_version_it_cannot_load_and_no_path() -> None:
@@ -219,10 +255,29 @@ def test_version_that_cannot_be_read_now_is_told_apart_from_one_that_is_damaged(
     server = replica()
     with pytest.raises(StorageError):
         asyncio.run(server.load("generator/8"))
-    code = np.zeros(CODE_DIM, np.float32)
-    request = RenderRequest(code_S=code, strength=1, frames_THWC=clip_frames(0), fps=12.0, model="generator/8")
     with pytest.raises(RenderError, match=r"generator/8 cannot be loaded \(StorageError\)"):
-        server._sourced(request)
+        asyncio.run(restyler_of(server, "generator/8"))
+
+
+def test_version_that_failed_a_moment_ago_is_tried_again_by_a_rollout_and_later_by_renders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> list[int]:
+        server, tries = replica(), []
+        for again in (
+            restyler_of(server, "generator/9"),
+            restyler_of(server, "generator/9"),
+            server.load("generator/9"),
+        ):
+            with pytest.raises(RenderError, match="generator/9 cannot be loaded"):
+                await again
+            tries.append(len(server._registry.fetched))
+        monkeypatch.setattr(held_versions, "RETRY_S", 0.0)
+        with pytest.raises(RenderError):
+            await restyler_of(server, "generator/9")
+        return [*tries, len(server._registry.fetched)]
+
+    assert asyncio.run(scenario()) == [1, 1, 2, 3]
 
 
 def test_a_registry_that_does_not_answer_is_503_and_nothing_of_it_is_told(site: Site) -> None:
