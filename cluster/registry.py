@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,7 +151,7 @@ class Registry:
         if not version.checksums:
             raise InputError(f"{version.reference} has no checksums: train it with shopreel")
         folder = self._cache_root() / version.name / str(version.version)
-        if folder.is_dir() and _checksums(folder) == version.checksums:
+        if _is_copy(folder, version.checksums):
             return folder
         draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
         try:
@@ -160,7 +160,7 @@ class Registry:
             with self._answering() as client:
                 downloaded = Path(client.download_artifacts(version.run_id, path, str(draft)))
             self._verify(version, downloaded)
-            _replace(downloaded, folder)
+            _replace(downloaded, folder, version.checksums)
         except OSError as error:
             fix = "free space or set SHOPREEL_HOME"
             raise StorageError(f"cannot keep {version.reference} in {folder}: {error}; {fix}") from error
@@ -296,10 +296,22 @@ def _artifact_path(checksums: Mapping[str, str]) -> str:
     return f"bundle/{hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Rename a folder into place; of several processes one wins, and a stale or damaged copy gives way."""
-    if target.exists():
-        stale = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+def _is_copy(folder: Path, checksums: Mapping[str, str]) -> bool:
+    """Whether a folder holds these files and no others; another process may take it away meanwhile."""
+    try:
+        return folder.is_dir() and _checksums(folder) == checksums
+    except FileNotFoundError:
+        return False
+
+
+def _replace(source: Path, target: Path, checksums: Mapping[str, str]) -> None:
+    """Rename a folder into place. Of several processes one wins, whose copy others may be reading already; a stale or
+    damaged copy gives way.
+    """
+    if _is_copy(target, checksums):
+        return
+    stale = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    with suppress(FileNotFoundError):  # there is none, or another process has just taken it away
         target.rename(stale)
         shutil.rmtree(stale)
     try:

@@ -146,6 +146,29 @@ def test_a_damaged_local_copy_is_fetched_again(settings, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_of_two_that_fetch_at_once_the_first_copy_stays(settings, tmp_path, monkeypatch, damaged):
+    """A replica may be reading it already."""
+    version = register(settings, tmp_path, 4.0)
+    if damaged:
+        (Registry(settings).fetch(version) / "model.safetensors").write_bytes(b"broken")
+    verify, first = Registry._verify, []
+
+    def made(folder):
+        status = (folder / "model.safetensors").stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def verify_later(version, folder):
+        monkeypatch.setattr(Registry, "_verify", staticmethod(verify))
+        first.append(made(Registry(settings).fetch(version)))
+        verify(version, folder)
+
+    monkeypatch.setattr(Registry, "_verify", staticmethod(verify_later))
+    folder = Registry(settings).fetch(version)
+    assert made(folder) == first[0]
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+
+
 def test_a_damaged_bundle_in_the_store_is_refused_and_leaves_nothing(settings, tmp_path):
     version = register(settings, tmp_path)
     (stored,) = (tmp_path / "artifacts").rglob("model.safetensors")
