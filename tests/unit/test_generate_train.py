@@ -10,11 +10,12 @@ import torch
 
 from cluster.config import override
 from cluster.errors import InputError
-from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory
+from tests.generate_tiny import TINY, LabelledDiscs, tiny_memory, turning
 from tests.generator_tiny import Recorder, cpu_fabric, differences
 from trainables.generator.features import CHANNELS
-from trainables.generator.generate.clip_maker import read_network, save_bundle
+from trainables.generator.generate.clip_maker import MOST_FRAMES, read_network, save_bundle
 from trainables.generator.generate.draft import Drafter
+from trainables.generator.generate.evaluation import FRAMES, evaluate
 from trainables.generator.generate.judges import Judge, JudgeConfig
 from trainables.generator.generate.memory import Memory
 from trainables.generator.generate.network import Finisher, NetworkConfig
@@ -43,6 +44,12 @@ def run(storage, name, start, settings=(), on_step=None):
         config, LabelledDiscs(), cpu_fabric(), sink=sink, checkpoints=checkpoints, start=start, on_step=on_step
     )
     return checkpoints, sink, result
+
+
+def made_updates(start):
+    network = read_network(start)
+    config = override(TINY, ["memory.learn=false"])
+    return GenerateUpdates(config, cpu_fabric(), (network.state_dict(), network.memory))
 
 
 def test_the_same_seed_gives_the_same_weights_and_a_broken_off_run_goes_on_to_them(storage, start):
@@ -93,13 +100,30 @@ def test_a_fine_tuned_model_makes_the_shops_own_products_where_no_kind_is_wished
 
 def test_a_batch_is_on_the_device_that_trains(start):
     """Meta tensors stand for a GPU's: an operation on one of them and one of the CPU is refused just so."""
-    memory = read_network(start).memory
-    config = override(TINY, ["memory.learn=false"])
-    updates = GenerateUpdates(config, cpu_fabric(), (Finisher(TINY.network).state_dict(), memory))
+    updates = made_updates(start)
     updates.fabric = SimpleNamespace(device=torch.device("meta"))
     updates.features.to("meta")
     batch = updates.batch(LabelledDiscs(), [Draw(0, (0,)), Draw(5, (1,))])
     assert {tensor.device.type for tensor in vars(batch).values()} == {"meta"}
+
+
+@pytest.mark.parametrize("size", [(24, 24), (40, 200)])
+def test_frames_of_any_size_are_shown_to_the_judge(start, size):
+    batch = made_updates(start).batch([np.full((4, *size, 3), 100, np.uint8)], [Draw(0, (0,)), Draw(0, (1,))])
+    assert batch.real_NCHW.shape == batch.draft_NCHW.shape
+
+
+def test_clips_longer_than_any_made_one_are_measured_against():
+    class Maker:
+        drafter = Drafter(tiny_memory())
+
+        def make(self, count, seed, *, size, frames):
+            assert frames <= MOST_FRAMES
+            return [turning(number, FRAMES)[:, ::2, ::2] for number in range(count)]
+
+    clips = {str(number): turning(number + 20).repeat(20, 0) for number in range(2)}
+    dataset = SimpleNamespace(clip=lambda name: SimpleNamespace(frames_THWC=clips[name]))
+    assert evaluate(Maker(), dataset, list(clips))["motion_magnitude"] > 0
 
 
 def test_an_untrained_finisher_leaves_drafts_as_they_are():

@@ -63,6 +63,11 @@ def run_training(
         raise InputError(
             f"dataset {data_name!r} has {len(training)} clips to train on; import at least 2 products with clips"
         )
+    if len(held_out) < generator.least_held_out:
+        raise InputError(
+            f"dataset {data_name!r} holds out {len(held_out)} of {len(training) + len(held_out)} products; "
+            f"{config.task} is measured on {generator.least_held_out} at least: import more"
+        )
     if styles:
         read_styles(styles)
     if not use_ray and workers != 1:

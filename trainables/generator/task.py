@@ -74,6 +74,8 @@ class GeneratorTask(ABC):
     """What the model cannot do, for the card."""
     progress_terms: tuple[str, ...]
     """Loss terms worth showing while it trains, without `loss/`; there from the first step on."""
+    least_held_out: int = 1
+    """Held-out products that measuring needs."""
 
     @abstractmethod
     def updates(

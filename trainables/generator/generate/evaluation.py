@@ -16,10 +16,12 @@ from cluster.errors import InputError
 from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.generator.features import FrozenFeatures
-from trainables.generator.generate.clip_maker import ClipMaker
+from trainables.generator.generate.clip_maker import MOST_FRAMES, ClipMaker
 from trainables.metrics.distances import distances, diversity, kernel_distance
 
 FRAMES = 8
+LEAST_PRODUCTS = 2
+"""Held-out products without which nothing can be said of diversity."""
 CLIPS = 12
 """Clips made for the measure, at least; as many as there are held-out products where those are more."""
 
@@ -41,12 +43,13 @@ def evaluate(maker: ClipMaker, dataset: Dataset, product_ids: Sequence[str]) -> 
     distance_to_exemplars  mean distance to the nearest exemplar the clip was drawn from, over real clips' own distances
     score                  appearance + motion, each at least 0: one number for sweeps, lower is better
     """
-    if len(product_ids) < 2:
-        raise InputError("measuring generated clips needs at least two held-out products; import more")
+    if len(product_ids) < LEAST_PRODUCTS:
+        raise InputError(f"measuring generated clips needs at least {LEAST_PRODUCTS} held-out products; import more")
     features = _ClipFeatures()
     whole = [dataset.clip(product_id).frames_THWC for product_id in product_ids]
     # Made as long as real ones and cut like them: a shorter clip would run through its camera move faster.
-    made = maker.make(max(CLIPS, len(whole)), seed=0, size=64, frames=min(len(clip) for clip in whole))
+    frames = min(MOST_FRAMES, *(len(clip) for clip in whole))
+    made = maker.make(max(CLIPS, len(whole)), seed=0, size=64, frames=frames)
     real_look, real_move = features([_halved(clip[:FRAMES]) for clip in whole])
     made_look, made_move = features([clip[:FRAMES] for clip in made])
     exemplars, _ = features([_halved(np.repeat(picture[None], 2, 0)) for picture in maker.drafter.pictures(64)])

@@ -199,7 +199,7 @@ def learn(clips: Clips) -> Memory:
 
 def remember(frames_THWC: np.ndarray, label: Label) -> tuple[Entry, list[bytes]] | None:
     """An entry and its pictures from a clip uint8 (T, H, W, 3); None where no product can be told from its backdrop."""
-    frames = np.stack([_fit(frame) for frame in frames_THWC[:SPIN_FRAMES]])
+    frames = np.stack([fit(frame) for frame in frames_THWC[:SPIN_FRAMES]])
     if is_spin(frames):
         mattes = plain_mattes(frames)
         trust, kept, quality = 1.0, [Image.fromarray(frame) for frame in frames], SPIN_QUALITY
@@ -259,7 +259,8 @@ def _zoomed(picture_HW: np.ndarray, zoom: float) -> np.ndarray:
     return ndimage.affine_transform(picture_HW, [1 / zoom, 1 / zoom], centre - centre / zoom, order=1, mode="nearest")
 
 
-def _fit(frame_HWC: np.ndarray) -> np.ndarray:
+def fit(frame_HWC: np.ndarray) -> np.ndarray:
+    """A frame uint8 (H, W, 3) at the side of exemplars."""
     if frame_HWC.shape[:2] == (SIDE, SIDE):
         return frame_HWC
     return np.asarray(Image.fromarray(frame_HWC).resize((SIDE, SIDE), Image.Resampling.LANCZOS))

@@ -16,7 +16,7 @@ from trainables.data.dataset import Dataset
 from trainables.gate import Criterion
 from trainables.generator.generate.clip_maker import ClipMaker, read_network, save_bundle
 from trainables.generator.generate.config import GenerateTrainConfig
-from trainables.generator.generate.evaluation import GATE, evaluate
+from trainables.generator.generate.evaluation import GATE, LEAST_PRODUCTS, evaluate
 from trainables.generator.generate.network import Finisher
 from trainables.generator.generate.updates import GenerateUpdates
 from trainables.generator.task import GeneratorTask
@@ -35,6 +35,7 @@ class GenerateTask(GeneratorTask):
         "other. No product it shows exists; never offer one for sale."
     )
     progress_terms = ("pixels", "perceptual")
+    least_held_out = LEAST_PRODUCTS
 
     def updates(
         self, config: GenerateTrainConfig, fabric: Fabric, styles: Sequence[tuple[str, np.ndarray]], start: Path | None

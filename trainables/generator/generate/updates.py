@@ -26,7 +26,7 @@ from trainables.generator.generate.damage import damaged
 from trainables.generator.generate.draft import Drafter, Wish, with_rare_kinds_together
 from trainables.generator.generate.judges import Judge
 from trainables.generator.generate.layers import soften, to_tensors
-from trainables.generator.generate.memory import Memory, learn
+from trainables.generator.generate.memory import Memory, fit, learn
 from trainables.generator.generate.network import Finisher
 from trainables.generator.optimizer import (
     checked_means,
@@ -42,7 +42,7 @@ from trainables.generator.task import ClipSource
 
 @dataclass(frozen=True)
 class Batch:
-    """One worker's share of a step, crops at the pictures' own size."""
+    """One worker's share of a step, crops of pictures at the side of exemplars."""
 
     damaged_NCHW: Tensor
     damaged_matte_N1HW: Tensor
@@ -90,11 +90,11 @@ class GenerateUpdates:
             rng = draw.rng()
             one, other = rng.integers(0, self.config.memory.drafts, 2)
             clip = clips[draw.clip]
-            frames = torch.from_numpy(clip[rng.integers(0, len(clip), 1)]).permute(0, 3, 1, 2)
+            frame = torch.tensor(fit(clip[rng.integers(0, len(clip), 1)][0])).permute(2, 0, 1)
             bank = self.bank
             damaged_part = _window(rng, size, bank.damaged[one], bank.damaged_mattes[one], bank.answers[one])
             draft_part = _window(rng, size, bank.drafts[other], bank.draft_mattes[other])
-            parts.append((*damaged_part, *draft_part, *_window(rng, size, frames[0])))
+            parts.append((*damaged_part, *draft_part, *_window(rng, size, frame)))
         stacked = [torch.stack(column).float() for column in zip(*parts, strict=True)]
         scaled = [v / 255 if v.shape[1] == 1 else v / 127.5 - 1 for v in stacked]
         return Batch(*(value.to(self.fabric.device) for value in scaled))
