@@ -88,8 +88,6 @@ def report(url: Url = LOCAL, key: Key = None) -> None:
 
 def _show(answer: Any) -> None:
     said = answer.json()
-    if answer.status_code != 200:
-        raise ShopreelError(said["detail"])
     trial = f", {said['canary']} on trial for {said['share']:.0%} of viewers" if said["canary"] else ""
     shadow = f", {said['shadow']} in the shadow of {said['shadow_share']:.0%} of renders" if said["shadow"] else ""
     Console().print(f"[green]serving {said['serving']}[/]{trial}{shadow}", highlight=False, soft_wrap=True)

@@ -27,7 +27,20 @@ def connect(url: str, key: str | None) -> httpx.Client:
 
 
 def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
-    """The answer, whatever its status; ShopreelError where no server answers or the key is not good enough."""
+    """A successful answer; ShopreelError with the server's reason for any other, or where no server answers."""
+    answer = _sent(client, method, path, **arguments)
+    if not answer.is_success:
+        raise ShopreelError(_reason(answer))
+    return answer
+
+
+def why_not_ready(client: httpx.Client) -> str | None:
+    """The server's reason, None where it is ready; ShopreelError where no server answers."""
+    answer = _sent(client, "GET", "/readyz")
+    return None if answer.is_success else _reason(answer)
+
+
+def _sent(client: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
     import httpx
 
     try:
@@ -36,5 +49,13 @@ def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> httpx
         fix = "start it with `shopreel serve`, or give its address"
         raise ShopreelError(f"no server answers at {client.base_url} ({error}); {fix}") from error
     if answer.status_code in (401, 403):
-        raise ShopreelError(f"{client.base_url}: {answer.json()['detail']}; give a key with --key or SHOPREEL_API_KEY")
+        raise ShopreelError(f"{client.base_url}: {_reason(answer)}; give a key with --key or SHOPREEL_API_KEY")
     return answer
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What a problem document says; what stands in front of the server answers with none."""
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        return answer.json()["detail"]
+    request = f"{answer.request.method} {answer.url}"
+    return f"{request} is answered {answer.status_code} {answer.reason_phrase}, by something in front of shopreel"

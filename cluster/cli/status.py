@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.cli.server import LOCAL, Key, Url, ask, connect
+from cluster.cli.server import LOCAL, Key, Url, ask, connect, why_not_ready
+from cluster.errors import ShopreelError
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +31,8 @@ def command(
 ) -> None:
     """Show what a server answers, how fast, and what its generator and cache do, until Ctrl-C.
 
+    A look that fails, while a replica restarts say, shows why; the next one comes as if it had not.
+
     \b
     Examples:
       shopreel status
@@ -45,9 +48,12 @@ def command(
         with Live(_page(client, before, None)[1], refresh_per_second=4, screen=False) as live:
             while True:
                 time.sleep(every)
-                now = _read(client)
-                live.update(_page(client, now, before)[1])
-                before = now
+                try:
+                    now = _read(client)
+                    live.update(_page(client, now, before)[1])
+                    before = now
+                except ShopreelError as error:
+                    live.update(Text(str(error), "bold red"))
 
 
 def _read(client: httpx.Client) -> Reading:
@@ -60,12 +66,11 @@ def _page(client: httpx.Client, now: Reading, before: Reading | None) -> tuple[b
     """Whether the server is ready, and all there is to show; without `before`, since the server's start."""
     from serving.figures import Reading
 
-    health, serving = ask(client, "GET", "/readyz"), ask(client, "GET", "/v1/models").json()["serving"]
-    ready = health.status_code == 200
+    fault, serving = why_not_ready(client), ask(client, "GET", "/v1/models").json()["serving"]
     since = before or Reading("", now.at_s)
-    state = Text("ready", "bold green") if ready else Text(f"not ready: {health.json().get('detail', '')}", "bold red")
+    state = Text("ready", "bold green") if fault is None else Text(f"not ready: {fault}", "bold red")
     versions = " · ".join(f"{serving[kind]}{_trial(rollout)}" for kind, rollout in serving["rollout"].items())
-    return ready, Group(
+    return fault is None, Group(
         Text.assemble((str(client.base_url), "bold"), "  ", state, "  ", (versions, "cyan")),
         _facts(now, since),
         _routes(now, since, rates=before is not None),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from fastapi import Response
 from typer.testing import CliRunner
 
 from cluster.cli.main import app
-from cluster.errors import NotFoundError
+from cluster.cli.status import _read as read
+from cluster.errors import NotFoundError, ShopreelError
 from serving.figures import REQUESTS, Reading
 from serving.metrics import Metrics
+from serving.problems import Problem
 from tests.serving_site import Site
 
 
@@ -82,9 +87,57 @@ def test_rollout_to_a_version_on_trial_and_back(site: Site, monkeypatch: pytest.
     assert "versions: 3, 4, 5" in str(run(app, ["rollout", "to", "generator/9"]).exception)
 
 
-async def _not_up() -> bool:
-    from serving.problems import Problem
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(Problem(503, "the database does not answer").response(), "the database does not answer", id="503"),
+        pytest.param(Problem(429, "too many requests").response(), "too many requests", id="429"),
+        pytest.param(Response("<h1>Oops</h1>", 502), "answered 502 Bad Gateway, by something in front", id="proxy"),
+    ],
+)
+@pytest.mark.parametrize("command", [["status", "--once"], ["rollout", "report"], ["rollout", "back"]])
+def test_an_answer_other_than_success_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], answer: Response, said: str
+) -> None:
+    answer_all_with(answer, monkeypatch)
+    failed = CliRunner().invoke(app, command).exception
+    assert isinstance(failed, ShopreelError)
+    assert said in str(failed)
 
+
+def answer_all_with(answer: Response, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands reach a server that answers every request so."""
+
+    def answered(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(answer.status_code, content=answer.body, headers=dict(answer.headers))
+
+    client = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **kw: client(**kw, transport=httpx.MockTransport(answered)))
+
+
+@pytest.mark.parametrize(("looks", "shown"), [(1, "a replica restarts"), (2, "generator/3")], ids=["away", "back"])
+def test_status_goes_on_after_a_look_that_failed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, looks: int, shown: str
+) -> None:
+    speak_to(site, monkeypatch)
+    taken: list[bool] = []
+
+    def failing_once(client: httpx.Client) -> Reading:
+        if len(taken) == 1:
+            raise ShopreelError("a replica restarts")
+        return read(client)
+
+    def wait(_: float) -> None:
+        taken.append(True)
+        if len(taken) > looks:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cluster.cli.status._read", failing_once)
+    monkeypatch.setattr("cluster.cli.status.time", SimpleNamespace(sleep=wait, monotonic=time.monotonic))
+    assert shown in CliRunner().invoke(app, ["status"], env={"COLUMNS": "140"}).output
+
+
+async def _not_up() -> bool:
     raise Problem(503, "the generator does not answer; try again")
 
 
