@@ -181,6 +181,12 @@ class Monitoring:
     release: str = "prometheus"
     """Label `release` by which the Prometheus operator selects its monitors."""
 
+    secret: str = "shopreel-metrics"
+    """Secret that holds an API key of scope read, which the application's `/metrics` asks for."""
+
+    key: str = "api_key"
+    """Key of the API key in the secret."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RayUp:

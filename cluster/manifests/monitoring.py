@@ -7,6 +7,7 @@ from typing import Any
 from cluster.manifests.dashboard import dashboard
 from cluster.manifests.description import ClusterDescription
 from cluster.manifests.rules.dashboards import DASHBOARD_LABEL
+from cluster.manifests.rules.references import EXTERNAL_SECRETS
 
 HEAD_METRICS = ("metrics", "as-metrics", "dash-metrics")
 
@@ -20,11 +21,15 @@ def service_monitor(description: ClusterDescription) -> dict[str, Any]:
 
 def application_monitor(description: ClusterDescription) -> dict[str, Any]:
     """The application's own figures, from the proxy of every node; it asks the ingress replica beside it."""
-    endpoint = _endpoint(description, "serve", "pod") | {"path": "/metrics"}
+    monitoring = description.monitoring
+    api_key = {"type": "Bearer", "credentials": {"name": monitoring.secret, "key": monitoring.key}}
+    endpoint = _endpoint(description, "serve", "pod") | {"path": "/metrics", "authorization": api_key}
     # KubeRay's label of the service that it makes for a RayService of this name.
     selector = {"matchLabels": {"ray.io/serve": f"{description.name}-serve-serve"}}
     spec = {"jobLabel": "ray.io/serve", "selector": selector, "endpoints": [endpoint]}
-    return _monitor(description, "ServiceMonitor", "application", spec)
+    monitor = _monitor(description, "ServiceMonitor", "application", spec)
+    monitor["metadata"]["annotations"] = {EXTERNAL_SECRETS: monitoring.secret}
+    return monitor
 
 
 def pod_monitor(description: ClusterDescription) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster.manifests.models.base import Loose, Model
-from cluster.manifests.models.kubernetes import LabelSelector, ObjectMeta
+from cluster.manifests.models.kubernetes import KeySelector, LabelSelector, ObjectMeta
 
 Duration = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m|h|d|w|y))+$")]
 
@@ -27,6 +27,11 @@ class Relabeling(Model):
     modulus: int | None = None
 
 
+class Authorization(Model):
+    type: str = "Bearer"
+    credentials: KeySelector
+
+
 class Endpoint(Model):
     port: str | None = None
     target_port: str | int | None = None
@@ -38,7 +43,7 @@ class Endpoint(Model):
     metric_relabelings: list[Relabeling] = []
     honor_labels: bool | None = None
     params: dict[str, list[str]] = {}
-    authorization: Loose | None = None
+    authorization: Authorization | None = None
     basic_auth: Loose | None = None
     tls_config: Loose | None = None
 

@@ -49,6 +49,8 @@ def _uses(document: Document, what: str) -> Iterator[tuple[Node, Node | None]]:
             yield node.get("name"), node.get("key")
         elif step == f"{what}Ref" or (step == "configMap" and what == "configMap"):
             yield node.get("name"), None
+        elif what == "secret" and step == "credentials" and node.path[-2:-1] == ("authorization",):
+            yield node.get("name"), node.get("key")
         elif what == "secret" and step in ("secret", "authOptions") and node.get("secretName").text():
             yield node.get("secretName"), None
         elif what == "secret" and len(node.path) > 1 and node.path[-2] == "imagePullSecrets":

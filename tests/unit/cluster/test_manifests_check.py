@@ -248,6 +248,11 @@ def test_a_secret_among_the_manifests_must_have_the_key():
     assert check(texts | {"secret.yaml": secret.replace("passwrd", "password")}) == []
 
 
+def test_the_secret_that_prometheus_shows_must_be_known(rendered):
+    texts = plant(rendered, "monitoring.yaml", "name: shopreel-metrics", "name: shopreel-metric")
+    assert any("no Secret shopreel-metric is among the manifests" in problem for problem in check(texts))
+
+
 @pytest.mark.parametrize("wrong", ["[]", "{}", "null", "7", ".nan", "x"])
 def test_a_value_of_any_wrong_form_is_a_problem_and_no_crash(rendered, wrong):
     """Lists, mappings and numbers in places where rules look for names and numbers."""

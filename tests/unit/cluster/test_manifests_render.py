@@ -107,6 +107,16 @@ def test_the_service_upgrades_beside_the_old_cluster_and_survives_its_head():
     assert config.applications[0].route_prefix == "/"
 
 
+def test_prometheus_shows_a_key_that_may_read_where_the_application_asks_for_one():
+    """Heads and workers, which Ray answers for, ask for none."""
+    text = render(described("monitoring.secret=scrape", "monitoring.key=token"))["monitoring"]
+    monitors = [part["spec"] for part in yaml.safe_load_all(text) if part["kind"].endswith("Monitor")]
+    endpoints = [end for spec in monitors for end in spec.get("endpoints", spec.get("podMetricsEndpoints"))]
+    (shown,) = [end["authorization"] for end in endpoints if "authorization" in end]
+    assert [end["port"] for end in endpoints if "authorization" in end] == ["serve"]
+    assert shown == {"type": "Bearer", "credentials": {"name": "scrape", "key": "token"}}
+
+
 def test_ray_up_takes_its_file():
     config = prepare_config(yaml.safe_load(render(described("gpus=2"))["ray-up"]))
     validate_config(config)
