@@ -96,14 +96,6 @@ def build_http(
     )
     app.add_middleware(Deadlines, most_s=most_s)
     app.add_middleware(Gate, ring=ring, limits=limits, replicas=replicas)
-    if access.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=access.allowed_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "range", "x-request-id", "x-request-timeout"],
-            expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
-        )
     if tracing.is_on():
         app.add_middleware(tracing.Tracing)
     app.add_middleware(
@@ -113,6 +105,15 @@ def build_http(
         body_seconds=limits.body_seconds,
         embeddable=bool(access.allowed_origins),
     )
+    # Around the door: its own answers, of faults and deadlines, are for the listed origins' pages as well.
+    if access.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "range", "x-request-id", "x-request-timeout"],
+            expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
+        )
     app.add_middleware(Observer, metrics=shop.metrics)
     problems.install(app)
     consent = Consent(access.assume_consent)

@@ -232,6 +232,34 @@ def test_preflight_needs_no_key_and_only_listed_origins_get_one(open_site: Calla
 
 
 @pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        pytest.param(500, {}, id="fault"),
+        pytest.param(504, {"headers": {"x-request-timeout": "0.01"}}, id="deadline"),
+        pytest.param(400, {"headers": {"x-request-timeout": "soon"}}, id="deadline-is-no-number"),
+        pytest.param(413, {"json": {"viewer": "x" * 600_000}}, id="too-large"),
+    ],
+)
+def test_pages_of_listed_origins_can_read_every_refusal(
+    open_site: Callable[..., Site], status: int, sent: dict[str, Any]
+) -> None:
+    listed = "https://shop.example"
+    site = open_site(access=AccessArgs(allowed_origins=(listed,)))
+
+    async def fails_or_never_answers(*_: Any) -> None:
+        if status == 500:
+            raise RuntimeError("a bug")
+        await asyncio.Event().wait()
+
+    site.recommender.recommend = fails_or_never_answers
+    headers = {"origin": listed, **sent.get("headers", {})}
+    answer = site("POST", "/v1/recommend", **{"json": {"viewer": "mia"}, **sent, "headers": headers})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert answer.headers["access-control-allow-origin"] == listed
+    assert "x-request-id" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize(
     ("host", "setting", "decided"),
     [
         ("127.0.0.1", "auto", "never"),
