@@ -107,6 +107,12 @@ class ClipCache:
             self._storage.delete(_path(key))
         return len(stored)
 
+    def empty_memory(self) -> None:
+        """Hold nothing in memory any more; what is on storage stays."""
+        with self._lock:
+            self._memory.clear()
+            self._in_memory = 0
+
     def sizes(self) -> dict[str, float]:
         """Bytes in each tier."""
         with self._lock:

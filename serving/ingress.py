@@ -28,6 +28,7 @@ from serving.contracts import Answer, Refusal, RenderRequest, StreamEnd, StreamS
 from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from serving.erasure import Eraser
+from serving.erasures_elsewhere import ErasuresElsewhere
 from serving.event_store import EventStore
 from serving.feeds import Feeds
 from serving.job_store import JobStore
@@ -200,6 +201,7 @@ class Ingress:
         events.seed(dataset, args.seed_events_per_viewer)
         pseudonymiser = Pseudonymiser.load(settings)
         cache = ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes)
+        ErasuresElsewhere(events, cache).start()
         self._args = args
         self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
         models = Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference)

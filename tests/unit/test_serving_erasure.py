@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from serving.catalogue import Catalogue
+from serving.clip_cache import ClipCache
 from serving.door.settings import AccessArgs
+from serving.erasures_elsewhere import ErasuresElsewhere
 from serving.event_store import EventStore, StoredEvent
 from serving.problems import Problem
 from tests.e2e.tiny_shop import VIEWERS, make_dataset
@@ -82,6 +84,21 @@ def test_nothing_of_an_erased_viewer_is_left_on_disk(
     assert shop_site("GET", feed["items"][0]["clip"]["url"]).status_code == 404
     slate = shop_site("POST", "/v1/recommend", json={"viewer": RAW}).json()
     assert {item["source"] for item in slate["items"]} == {"popular"}
+
+
+def test_clips_in_the_viewer_s_look_leave_the_memory_of_other_replicas(shop_site: Site, storage: Storage) -> None:
+    feed = shop_site("POST", "/v1/feed", json={"viewer": RAW, "k": 3}).json()
+    clips = [item["clip"]["id"] for item in feed["items"]]
+    other = ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7)
+    elsewhere = ErasuresElsewhere(shop_site.events, other)
+    elsewhere.look()
+    assert all(other.get(clip) and other.peek(clip) for clip in clips)
+    elsewhere.look()
+    assert all(other.peek(clip) for clip in clips)
+    assert shop_site("DELETE", f"/v1/viewers/{quote(RAW, safe='')}").json()["removed"]["clips"] == 3
+    elsewhere.look()
+    assert [other.get(clip) for clip in clips] == [None] * 3
+    assert other.sizes()["memory"] == 0
 
 
 def test_erasing_twice_gives_two_receipts(shop_site: Site) -> None:
