@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cluster.config import override
+from cluster.errors import InputError
 from cluster.storage import Storage
 from tests.generator_tiny import TINY, cpu_fabric, differences
 from tests.report_killer import KillAtReport
@@ -141,3 +142,12 @@ def test_a_divergence_ends_the_run_at_once_with_its_reason(shop, ray_local):
     config = override(TINY, ["loss.content_weight=1e39"])
     with pytest.raises(TrainingDiverged, match="loss term"):
         train_on_ray(task_of(shop, "wild", config), training_products(shop), workers=1)
+
+
+def test_a_users_error_is_said_as_it_is_and_not_tried_again_and_again(shop, ray_local):
+    from trainables.generator.ray_train import train_on_ray
+
+    config = override(CONFIG, ["keep.lowest=loss/tpyo"])
+    with pytest.raises(InputError, match="^keep.lowest is 'loss/tpyo'"):
+        train_on_ray(task_of(shop, "typo", config), training_products(shop), workers=2)
+    assert RunFolder(shop.storage, "typo").interruptions()["failures"] <= 1

@@ -25,6 +25,7 @@ from trainables.data.dataset import Dataset, check_name
 from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles
 from trainables.generator.split import split_products
+from trainables.generator.start import check_start
 from trainables.generator.task import PRODUCTS, model_name, task_named
 from trainables.generator.worker import SHEET_PRODUCTS, Assignment, work
 from trainables.runs.folder import RunFolder
@@ -70,6 +71,8 @@ def run_training(
         )
     if styles:
         read_styles(styles)
+    if start:
+        check_start(start, config)
     if not use_ray and workers != 1:
         raise InputError(f"without Ray there is one worker, not {workers}; leave --workers out, or leave out --no-ray")
     run_name = check_name(run_name or f"{model_name(config.task)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")

@@ -28,7 +28,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.execution import context as context_module
 
-from cluster.errors import InputError, ShopreelError
+from cluster.errors import InputError, NotFoundError, ShopreelError
 from cluster.runtime import RAY_ENVIRONMENT
 from cluster.storage import Storage
 from trainables.generator.errors import TrainingDiverged
@@ -43,6 +43,10 @@ CAUSE_KNOWN_S = 60.0
 REPORTS, LEAST_STEPS = 20, 5
 """Times a run reports to Ray Train (and Ray Tune above it), and steps between two reports at the least: each goes
 through the controller, and the workers wait for it."""
+FAILURE = "failure.json"
+"""In the run's folder: kind and message of what ended it for good."""
+FINAL: tuple[type[ShopreelError], ...] = (TrainingDiverged, InputError, NotFoundError)
+"""Errors after which another start would end the same way."""
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -94,7 +98,8 @@ def train_on_ray(
     max_failures: int = 3,
     callbacks: Sequence[Any] = (),
 ) -> None:
-    """Run the task to its end; Ray must be up. Results are in the run's folder.
+    """Run the task to its end; Ray must be up. Results are in the run's folder. An error of a worker that a user can
+    mend is raised here as itself.
 
     A worker that dies is replaced and all go on from the newest checkpoint, up to `max_failures` times, -1 for any
     number; one that dies with a node that was announced to go away (preemption) does not count. `on_step` is called in
@@ -105,7 +110,7 @@ def train_on_ray(
     if task.config.batch_size % workers:
         raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
     folder = RunFolder(Storage(task.storage_root), task.run_name)
-    folder.storage.delete(folder.path("failure.json"))
+    folder.storage.delete(folder.path(FAILURE))
     trainer = NamesTrainer(
         _worker,
         train_loop_config={"task": task, "product_ids": list(product_ids)},
@@ -124,13 +129,15 @@ def train_on_ray(
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
-            raise ShopreelError(
-                f"run {task.run_name!r} failed on Ray after {max_failures} restarts: {error}"
-            ) from error
+            if not folder.storage.exists(folder.path(FAILURE)):
+                raise ShopreelError(
+                    f"run {task.run_name!r} failed on Ray after {max_failures} restarts: {error}"
+                ) from error
         finally:
             _tell(folder, before, max_failures)
-    if folder.storage.exists(folder.path("failure.json")):
-        raise TrainingDiverged(folder.storage.read_json(folder.path("failure.json"))["message"])
+    if folder.storage.exists(folder.path(FAILURE)):
+        failure = folder.storage.read_json(folder.path(FAILURE))
+        raise {kind.__name__: kind for kind in FINAL}[failure["kind"]](failure["message"])
 
 
 def _worker_environment() -> dict[str, str]:
@@ -153,6 +160,9 @@ def _tell(folder: RunFolder, before: dict[str, int], max_failures: int) -> None:
 
 def _worker(settings: dict[str, Any]) -> None:
     task: Assignment = settings["task"]
+    folder = RunFolder(Storage(task.storage_root), task.run_name)
+    if folder.storage.exists(folder.path(FAILURE)):
+        return  # started again after an error that another start does not mend
     context = ray.train.get_context()
     local = context.get_local_world_size()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
@@ -177,11 +187,14 @@ def _worker(settings: dict[str, Any]) -> None:
 
     try:
         work(task, product_ids, fabric, on_step)
-    except TrainingDiverged as error:
-        # All workers are here together. Starting again would end the same way, so this is a result, not a failure.
+    except FINAL as error:
+        told = {"kind": type(error).__name__, "message": str(error)}
+        if not isinstance(error, TrainingDiverged):
+            folder.storage.write_json(folder.path(FAILURE), told)
+            raise  # the others may be waiting for this worker, and nothing but its failure ends them
+        # All workers are here together, so this is a result, not a failure.
         if fabric.global_rank == 0:
-            folder = RunFolder(Storage(task.storage_root), task.run_name)
-            folder.storage.write_json(folder.path("failure.json"), {"message": str(error)})
+            folder.storage.write_json(folder.path(FAILURE), told)
     except RuntimeError as error:
         if _is_broken_connection(error):
             # A peer is gone. Train is to hear of that first, for it looks there for the cause: a machine that left as
