@@ -15,7 +15,7 @@ from trainables.metrics import impressions as measures
 from trainables.recommender.ranking.bundle_parts import from_tensors, to_tensors
 from trainables.recommender.ranking.calibration import Calibration, sigmoid
 from trainables.recommender.ranking.config import RankerConfig
-from trainables.recommender.ranking.log import Codes, read_log, viewer_codes
+from trainables.recommender.ranking.log import Codes, Log, common_surfaces, read_log, viewer_codes
 from trainables.recommender.ranking.ranker import Ranker, Shown
 from trainables.recommender.ranking.train import TooFewImpressionsError, train_ranker
 from trainables.recommender.train import TrainingData
@@ -160,6 +160,62 @@ def test_bad_rows_of_the_log_are_counted_and_bounded() -> None:
     log = read_log(table, Codes(viewer_codes(table["viewer_id"]), pa.array(["p"]), ()))
     assert log.counts == {"unknown_products": 1, "watch_times_bounded": 2, "duplicates": 1, "impressions": 2}
     assert log.outcomes.watch_seconds_N.tolist() == [0.0, 6 * 3600.0]
+
+
+def without_lengths(events: pa.Table, types: list[str]) -> pa.Table:
+    """The events, those of some types without their length."""
+    place = events.schema.get_field_index("duration_seconds")
+    unknown = pc.is_in(events["event_type"], value_set=pa.array(types))
+    lengths = pc.if_else(unknown, pa.scalar(None, events.schema.field(place).type), events["duration_seconds"])
+    return events.set_column(place, events.schema.field(place), lengths)
+
+
+def read(events: pa.Table, data: TrainingData) -> Log:
+    product_ids = pa.array(data.products["product_id"])
+    return read_log(events, Codes(viewer_codes(events["viewer_id"]), product_ids, common_surfaces(events, 1)))
+
+
+def test_impressions_are_as_long_as_the_watches_of_their_product(data) -> None:
+    """A storefront, and the sample shop, tell a length with watches alone."""
+    told, filled = (read(events, data) for events in (data.events, without_lengths(data.events, ["impression"])))
+    np.testing.assert_array_equal(filled.impressions.seconds_N, told.impressions.seconds_N)
+    np.testing.assert_array_equal(filled.outcomes.long_view_N, told.outcomes.long_view_N)
+    assert filled.outcomes.long_view_N.any()
+
+
+def test_lengths_that_impressions_carry_are_taken_as_they_are() -> None:
+    """Also an unknown one, where nothing but a history says how long the product is: that may be a guess."""
+    shown = {"viewer_id": "a", "event_type": "impression", "request_id": "r", "at": START_MS}
+    rows = [
+        {**shown, "product_id": "p", "duration_seconds": 30.0},
+        {**shown, "product_id": "p", "duration_seconds": 10.0, "request_id": "s", "at": START_MS + 1},
+        {**shown, "product_id": "picture"},
+        {**shown, "product_id": "picture", "event_type": "watch", "watch_seconds": 40.0, "at": START_MS + 9},
+        {
+            "viewer_id": "b", "product_id": "picture", "event_type": "watch", "watch_seconds": 18.0,
+            "duration_seconds": 18.0, "at": START_MS - DAY_MS,
+        },
+    ]  # fmt: skip
+    table = events_table(rows)
+    log = read_log(table, Codes(viewer_codes(table["viewer_id"]), pa.array(["p", "picture"]), ()))
+    assert log.impressions.seconds_N.tolist() == [30.0, 0.0, 10.0]
+    assert log.outcomes.long_view_N.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_log_whose_watches_alone_tell_a_length_trains_the_same_ranker(data, past) -> None:
+    bare = replace(data, events=without_lengths(data.events, ["impression"]))
+    rows, _ = later(data)
+    unsaid = replace(rows, seconds=np.zeros(len(rows.at_ms)))
+    trees = replace(CONFIG, network=False)
+    again, told = (train_ranker(trees, log, until_ms=CUT_MS) for log in (bare, data))
+    bare_past = replace(past, events=without_lengths(past.events, ["impression"]))
+    np.testing.assert_array_equal(again.score(bare_past, unsaid).long_view_N, told.score(past, rows).long_view_N)
+
+
+def test_a_log_that_tells_no_length_says_which_column_to_log(data) -> None:
+    everywhere = ["impression", "watch", "click"]
+    with pytest.raises(TooFewImpressionsError, match="none led to a long view.*watches duration_seconds"):
+        train_ranker(CONFIG, replace(data, events=without_lengths(data.events, everywhere)), until_ms=CUT_MS)
 
 
 def test_watches_without_an_impression_are_history() -> None:

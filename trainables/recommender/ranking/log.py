@@ -78,6 +78,8 @@ class Log:
     impressions: Impressions
     outcomes: Outcomes
     watches: Watches
+    lengths_n: np.ndarray
+    """Usual length of each product, seconds, and of the unknown one at the end; 0 where nothing tells."""
     counts: dict[str, int]
     """What was found and what was left out."""
 
@@ -108,6 +110,11 @@ def is_long_view(watch_seconds: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     return (seconds > 0) & (watch_seconds >= np.minimum(seconds * NEARLY_ALL, LONG_VIEW_SECONDS))
 
 
+def filled_lengths(seconds_N: np.ndarray, product_N: np.ndarray, lengths_n: np.ndarray) -> np.ndarray:
+    """The lengths, where one is unknown (0) the product's usual one, see `Log.lengths_n`."""
+    return np.where(seconds_N > 0, seconds_N, lengths_n[product_N])
+
+
 def common_surfaces(events: pa.Table, least: int, most: int = 24) -> tuple[str, ...]:
     """Surfaces with at least so many impressions, the busiest first."""
     shown = events.filter(pc.equal(events["event_type"], "impression"))["surface"].drop_null()
@@ -118,7 +125,8 @@ def common_surfaces(events: pa.Table, least: int, most: int = 24) -> tuple[str, 
 def read_log(events: pa.Table, codes: Codes) -> Log:
     """Join outcomes to impressions (same request, viewer and product, within six hours); duplicates are dropped.
 
-    Negative, missing or absurd watch times are counted and bounded, never an error.
+    Negative, missing or absurd watch times are counted and bounded, never an error. An impression of unknown length is
+    as long as its product usually is.
     """
     table = pd.DataFrame(
         {
@@ -149,14 +157,29 @@ def read_log(events: pa.Table, codes: Codes) -> Log:
         value = part["watch"].fillna(0.0) if name == "watch" else pd.Series(1.0, part.index)
         np.maximum.at(outcome[name], part["row"].astype(int).to_numpy(), value.to_numpy())
     counts["impressions"] = len(shown)
+    watches = joined["row"].isna()
+    lengths_n = _usual_lengths((shown, joined[~watches]), len(codes.products))
     seconds = shown["seconds"].fillna(0.0).clip(lower=0.0).to_numpy()
+    seconds = filled_lengths(seconds, shown["product"].to_numpy(), lengths_n)
     impressions = Impressions(
         shown["viewer"].to_numpy(), shown["product"].to_numpy(), shown["surface"].to_numpy(),
         shown["at_ms"].to_numpy(), seconds,
     )  # fmt: skip
     watch = outcome["watch"]
     outcomes = Outcomes(outcome["click"], is_long_view(watch, seconds) * 1.0, outcome["purchase"], watch)
-    return Log(impressions, outcomes, _watches(joined[joined["row"].isna()]), counts)
+    return Log(impressions, outcomes, _watches(joined[watches]), lengths_n, counts)
+
+
+def _usual_lengths(parts: Sequence[pd.DataFrame], products: int) -> np.ndarray:
+    """(products + 1,): median of the lengths that impressions and what came of them tell.
+
+    Watches without an impression are not asked: where a history knows no length, its importer takes a guess.
+    """
+    told = pd.concat([part.loc[part["seconds"] > 0, ["product", "seconds"]] for part in parts])
+    median = told.groupby("product")["seconds"].median()
+    lengths_n = np.zeros(products + 1)
+    lengths_n[median.index.to_numpy()] = median.to_numpy()
+    return lengths_n
 
 
 def _join(others: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:

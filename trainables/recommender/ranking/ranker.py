@@ -18,7 +18,7 @@ from trainables.recommender.ranking.config import RankerConfig
 from trainables.recommender.ranking.facts import FactEncoders, Facts
 from trainables.recommender.ranking.features import Asked, features, known_until
 from trainables.recommender.ranking.latest import LatestEvents
-from trainables.recommender.ranking.log import Codes, Impressions, read_log, viewer_codes
+from trainables.recommender.ranking.log import Codes, Impressions, filled_lengths, read_log, viewer_codes
 from trainables.recommender.ranking.network import Network
 from trainables.recommender.ranking.past import Past
 from trainables.recommender.train import TrainingData
@@ -42,7 +42,7 @@ class Shown:
     surfaces: pa.Array
     """Names as in the events' column `surface`."""
     seconds: np.ndarray
-    """Length of what is shown, 0 where unknown."""
+    """Length of what is shown; 0 where unknown, then the product's usual length in the log is taken."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,10 @@ def open_log(
     )
     facts = encoders.facts(data, codes)
     log = read_log(data.events, codes)
+    product_N, seconds_N = codes.product(rows.product_ids), np.nan_to_num(rows.seconds.astype(float))
     coded = Impressions(
-        codes.viewer(rows.viewer_ids), codes.product(rows.product_ids), codes.surface(rows.surfaces),
-        rows.at_ms.astype(np.int64), np.nan_to_num(rows.seconds.astype(float)),
+        codes.viewer(rows.viewer_ids), product_N, codes.surface(rows.surfaces),
+        rows.at_ms.astype(np.int64), filled_lengths(seconds_N, product_N, log.lengths_n),
     )  # fmt: skip
     moments_E = np.sort(np.concatenate([log.impressions.at_ms_N, log.watches.at_ms_W]))
     known = Known(coded, moments_E, LatestEvents(log))

@@ -140,11 +140,15 @@ def _check(rows: Impressions, outcomes: Outcomes, config: RankerConfig) -> None:
             f"the log has {len(rows):,} impressions, a ranker needs {config.least_impressions:,}; "
             "log what is shown as events of type impression, or lower ranker.least_impressions"
         )
-    for name, happened in (("click", outcomes.click_N), ("long view", outcomes.long_view_N)):
+    joined = "check that clicks and watches carry their impression's request_id"
+    for name, happened, check in (
+        ("click", outcomes.click_N, joined),
+        ("long view", outcomes.long_view_N, f"{joined}, and impressions or watches duration_seconds"),
+    ):
         if happened.min() == happened.max():
+            which = "all" if happened.max() else "none"
             raise TooFewImpressionsError(
-                f"of {len(rows):,} impressions {'all' if happened.max() else 'none'} led to a {name}; "
-                "a ranker needs both; check that clicks and watches carry their impression's request_id"
+                f"of {len(rows):,} impressions {which} led to a {name}; a ranker needs both; {check}"
             )
 
 
