@@ -143,11 +143,15 @@ class Shop:
             return frozenset()
         rollout = self.versions.of("generator").rollout
         served = {rollout.deployed, rollout.serving, rollout.canary, *rollout.before} - {None}
-        return frozenset(
-            clip_cache.clip_id(source, look.code_S, 1.0, self._renderer(model))
-            for source in self.catalogue.sources()
-            for model in served
-        )
+
+        def ids() -> frozenset[str]:
+            return frozenset(
+                clip_cache.clip_id(source, look.code_S, 1.0, self._renderer(model))
+                for source in self.catalogue.sources()
+                for model in served
+            )
+
+        return await asyncio.to_thread(ids)  # of a large catalogue they take seconds
 
     async def similar(self, product_id: str, k: int) -> Similar:
         """Products most like one product."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,13 +15,14 @@ import sqlalchemy as sa
 
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
+from serving import clip_cache
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
 from serving.door.settings import AccessArgs
 from serving.erasures_elsewhere import ErasuresElsewhere
 from serving.event_store import EventStore, StoredEvent
 from serving.problems import Problem
-from tests.e2e.tiny_shop import VIEWERS, make_dataset
+from tests.e2e.tiny_shop import PRODUCTS, VIEWERS, make_dataset
 from tests.serving_site import KEY, Site, make_site
 
 RAW = VIEWERS[3]
@@ -99,6 +102,28 @@ def test_clips_in_the_viewer_s_look_leave_the_memory_of_other_replicas(shop_site
     elsewhere.look()
     assert [other.get(clip) for clip in clips] == [None] * 3
     assert other.sizes()["memory"] == 0
+
+
+def test_requests_are_answered_while_a_viewer_s_clips_are_looked_for(
+    shop_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large catalogue has many."""
+    begun, answered, clip_id = threading.Event(), threading.Event(), clip_cache.clip_id
+
+    def slow(*args: Any) -> str:
+        begun.set()
+        assert answered.wait(30)
+        return clip_id(*args)
+
+    async def scenario() -> frozenset[str]:
+        looking = asyncio.ensure_future(shop_site.shop.personal_clips(RAW))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        answered.set()
+        return await looking
+
+    monkeypatch.setattr(clip_cache, "clip_id", slow)
+    assert len(asyncio.run(scenario())) == len(PRODUCTS)
 
 
 def test_erasing_twice_gives_two_receipts(shop_site: Site) -> None:
