@@ -25,7 +25,7 @@ def command(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="DDP workers, default 2 (1 without Ray).")] = None,
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Train on Ray, or in this process.")] = True,
-    styles: Annotated[Path | None, typer.Option(help="Folder of pictures: looks to learn besides the presets.")] = None,
+    styles: Annotated[Path | None, typer.Option(help="restyle: folder of pictures, looks to learn too.")] = None,
     start: Annotated[str | None, typer.Option(help="Weights to begin with: starter, or a bundle folder.")] = None,
     max_failures: Annotated[
         int, typer.Option(min=-1, help="Restarts after failed workers, -1: any number; preemptions are free.")

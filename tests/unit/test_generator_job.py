@@ -51,3 +51,8 @@ def test_bundles_of_before_may_be_begun_with(tmp_path, bundle):
     config = now.config | {"network": now.config["network"] | {"vivid_blocks": 1}}
     write_bundle(tmp_path / "old", kind="generator", tensors=now.tensors, config=config, card={})
     assert check_start(tmp_path / "old", ENHANCE) == check_start(bundle, ENHANCE)
+
+
+def test_looks_for_a_task_that_learns_none(settings, storage, tmp_path):
+    make_tiny_shop(storage, products=2, viewers=0)
+    refused(settings, storage, "enhance does not; leave --styles out", ENHANCE, styles=str(tmp_path))

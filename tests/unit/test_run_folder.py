@@ -59,3 +59,14 @@ def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):
         folder.describe("generator", to_dict(TINY), "shop", "another")
     kept = to_dict(override(TINY, ["keep.newest=9"]))
     assert folder.describe("generator", kept, "shop", "hash")["run_id"] == "abc", "what is kept makes no other run"
+
+
+def test_a_run_goes_on_with_what_it_began_with_and_one_of_before_just_goes_on(folder):
+    described = to_dict(TINY), "shop", "hash"
+    folder.describe("generator", *described, start="abc", styles=None)
+    assert folder.describe("generator", *described, start="abc", styles=None)["start"] == "abc"
+    with pytest.raises(InputError, match=r"'r' exists with other start \(abc → None\), styles \(None → def\)"):
+        folder.describe("generator", *described, start=None, styles="def")
+    before = RunFolder(folder.storage, "before")
+    before.describe("generator", *described)
+    assert "start" not in before.describe("generator", *described, start="abc", styles=None)

@@ -23,7 +23,7 @@ from cluster.storage import Storage
 from cluster.tracking import MlflowSink, TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
 from trainables.generator.config import TrainConfig
-from trainables.generator.restyle.looks import read_styles
+from trainables.generator.restyle.looks import read_styles, styles_digest
 from trainables.generator.split import split_products
 from trainables.generator.start import check_start
 from trainables.generator.task import PRODUCTS, model_name, task_named
@@ -51,8 +51,9 @@ def run_training(
 ) -> TrainedModel:
     """Train on all but the held-out products, measure on those, and register the model as challenger.
 
-    A fresh run begins with the weights of the bundle `start`, where one is given. A run of that name that was
-    interrupted goes on where its newest checkpoint is. Metrics are `steps`, `loss/…` (mean of the last tenth of the
+    A fresh run begins with the weights of the bundle `start`, where one is given; `styles` is a folder of pictures to
+    restyle into besides the presets. A run of that name that was interrupted goes on where its newest checkpoint is,
+    with the same `start` and `styles`. Metrics are `steps`, `loss/…` (mean of the last tenth of the
     steps) and `heldout/…`. `register=False` (sweeps) measures fewer products and registers nothing; `callbacks` and
     `max_failures` are those of `train_on_ray`. `on_checkpoint` (without Ray) is called when a checkpoint is in the
     storage, and training waits for that.
@@ -69,16 +70,18 @@ def run_training(
             f"dataset {data_name!r} holds out {len(held_out)} of {len(training) + len(held_out)} products; "
             f"{config.task} is measured on {generator.least_held_out} at least: import more"
         )
-    if styles:
-        read_styles(styles)
-    if start:
-        check_start(start, config)
+    if styles and config.task != "restyle":
+        raise InputError(f"--styles are looks to learn, which {config.task} does not; leave --styles out")
+    origins = {
+        "start": check_start(start, config) if start else None,
+        "styles": styles_digest(read_styles(styles)) if styles else None,
+    }
     if not use_ray and workers != 1:
         raise InputError(f"without Ray there is one worker, not {workers}; leave --workers out, or leave out --no-ray")
     run_name = check_name(run_name or f"{model_name(config.task)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     folder = RunFolder(storage, run_name)
     lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
-    known = folder.describe("generator", to_dict(config), data_name, lineage["data_hash"])
+    known = folder.describe("generator", to_dict(config), data_name, lineage["data_hash"], **origins)
     if "version" in known:
         raise InputError(
             f"run {run_name!r} is finished and registered as {known['version']}; give a new one another --run name"
@@ -122,7 +125,7 @@ def run_training(
             fabric.launch()
             work(task, training, fabric, on_step, on_checkpoint)
         network = average_network(folder, config)
-        card = _card(config, lineage, len(training), held_out, styles, start)
+        card = _card(config, lineage, len(training), held_out, styles, origins["start"])
         with tempfile.TemporaryDirectory() as scratch:
             bundle = Path(scratch) / "bundle"
             generator.save(network, config, bundle, card)
@@ -161,18 +164,18 @@ def _card(
     clips: int,
     held_out: list[str],
     styles: str | None,
-    start: Path | None,
+    start: str | None,
 ) -> dict[str, Any]:
+    """`start` is the SHA-256 of the weights that were begun with."""
     task = task_named(config.task)
+    trained_on: dict[str, Any] = {"products": clips, "began_with": start}
+    if config.task == "restyle":
+        trained_on["looks"] = "six procedural presets" + (f" and the pictures in {styles}" if styles else "")
     return {
         "model": task.model,
         "task": task.name,
         "lineage": lineage,
-        "trained_on": {
-            "products": clips,
-            "looks": "six procedural presets" + (f" and the pictures in {styles}" if styles else ""),
-            "began_with": json.loads((start / "config.json").read_text())["sha256"] if start else None,
-        },
+        "trained_on": trained_on,
         "held_out": {"products": len(held_out), "rule": "a fixed hash of the product id; never trained on"},
         "settings": to_dict(config),
         "limits": task.limits,

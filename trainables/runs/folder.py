@@ -28,15 +28,20 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.storage, self.path("checkpoints"))
 
-    def describe(self, kind: str, settings: dict[str, Any], data_name: str, data_hash: str) -> dict[str, Any]:
-        """What the run is, written on its first start. A run of that name with other data or settings is refused."""
+    def describe(
+        self, kind: str, settings: dict[str, Any], data_name: str, data_hash: str, **origins: str | None
+    ) -> dict[str, Any]:
+        """What the run is, written on its first start. A run of that name with other data, settings or origins (digests
+        of what else it learns from, by name) is refused; one of before, which does not say its origins, goes on.
+        """
         plain = json.loads(json.dumps(settings))
-        wanted = {"kind": kind, "data": data_name, "data_hash": data_hash, "settings": plain}
+        wanted = {"kind": kind, "data": data_name, "data_hash": data_hash, "settings": plain} | origins
         if not self.storage.exists(self.path("run.json")):
             self.storage.write_json(self.path("run.json"), wanted)
             return wanted
         known = self.storage.read_json(self.path("run.json"))
-        if changes := _differences(_computed({key: known.get(key) for key in wanted}), _computed(wanted)):
+        before = origins | known
+        if changes := _differences(_computed({key: before.get(key) for key in wanted}), _computed(wanted)):
             raise InputError(
                 f"run {self.name!r} exists with other {', '.join(changes[:5])}; give this one another --run name"
             )

@@ -5,6 +5,7 @@ Dims: R references, C = 3 channels, H height, W width, S style code, F features.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,15 @@ def read_styles(folder: str | Path) -> list[tuple[str, np.ndarray]]:
     if not pictures:
         raise InputError(f"--styles {folder} holds no picture ({', '.join(sorted(_IMAGE_ENDINGS))})")
     return pictures
+
+
+def styles_digest(styles: Sequence[tuple[str, np.ndarray]]) -> str:
+    """SHA-256 over names and pixels of pictures that `read_styles` gave."""
+    digest = hashlib.sha256()
+    for name, picture_HWC in styles:
+        digest.update(f"{name} {picture_HWC.shape} ".encode())
+        digest.update(picture_HWC.tobytes())
+    return digest.hexdigest()
 
 
 def _recolour(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
