@@ -78,6 +78,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError as error:
         raise InputError(f"config file {path} does not exist") from error
+    except OSError as error:
+        raise InputError(f"config file {path} cannot be read: {error.strerror}; name a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"config file {path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):

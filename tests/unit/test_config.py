@@ -68,3 +68,5 @@ def test_bad_yaml_names_the_file(tmp_path: Path) -> None:
         config.load(Training, path)
     with pytest.raises(InputError, match="missing.yaml does not exist"):
         config.load(Training, tmp_path / "missing.yaml")
+    with pytest.raises(InputError, match=f"config file {tmp_path} cannot be read: Is a directory; name a YAML file"):
+        config.load(Training, tmp_path)
