@@ -113,6 +113,8 @@ class KeyStore:
 
     def rotate(self, key_id: str, *, grace: timedelta) -> tuple[str, ApiKey]:
         """A new key in place of a valid one, which goes on for `grace` and then expires."""
+        if not timedelta(0) <= grace <= LONGEST:
+            raise InputError(f"the old key cannot go on for {grace}; give at most {LONGEST.days} days")
         old = self._valid(key_id)
         left = None if old.expires_at_ms is None else timedelta(milliseconds=old.expires_at_ms - old.created_at_ms)
         made = self.create(old.name, old.scopes, lifetime=left, rate=old.rate)

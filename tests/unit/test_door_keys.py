@@ -96,6 +96,13 @@ def test_wrong_wishes_are_named(store: KeyStore, name: str, scopes: list, option
     assert store.all() == []
 
 
+def test_an_endless_grace_is_named_and_makes_no_key(store: KeyStore) -> None:
+    _, old = store.create("page", ["read"])
+    with pytest.raises(InputError, match="cannot go on for 9999999 days.*at most 3650 days"):
+        store.rotate(old.key_id, grace=timedelta(days=9_999_999))
+    assert store.all() == [old]
+
+
 def test_only_a_valid_key_can_be_revoked(store: KeyStore) -> None:
     with pytest.raises(NotFoundError, match="keys list"):
         store.revoke("0" * 12)
