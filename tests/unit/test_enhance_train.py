@@ -3,6 +3,7 @@
 import pytest
 
 from cluster.config import override
+from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from tests.generator_tiny import Recorder, cpu_fabric, differences
 from trainables.generator.enhance.enhancer import Enhancer
@@ -74,3 +75,10 @@ def test_a_bundle_starts_a_training(storage, straight, tmp_path):
     begun = Enhancer.from_bundle(tmp_path / "bundle").network.faithful.state_dict()
     state = checkpoints.newest()["generator"]
     assert differences(begun, {name: state[f"faithful.{name}"] for name in begun}) == []
+
+
+def test_the_lowest_loss_picks_no_checkpoint_between_two_stages():
+    with pytest.raises(InputError, match=r"untrained vivid part; set keep.model=newest, or vivid.start to 0 or 1"):
+        override(TINY, ["keep.model=lowest"])
+    for start in (0, 1):
+        assert override(TINY, ["keep.model=lowest", f"vivid.start={start}"]).keep.model == "lowest"

@@ -65,6 +65,11 @@ class EnhanceTrainConfig(TrainConfig):
         super().__post_init__()
         if self.windows < 1:
             raise ValueError(f"windows is {self.windows}; set it to 1 or above")
+        if self.keep.model == "lowest" and 0 < self.faithful_steps < self.steps:
+            raise ValueError(
+                "keep.model is lowest, and the losses of the faithful and the vivid stage are other sums, so the"
+                " lowest checkpoint would have an untrained vivid part; set keep.model=newest, or vivid.start to 0 or 1"
+            )
 
     @property
     def faithful_steps(self) -> int:
