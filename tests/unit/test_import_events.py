@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import InputError, NotFoundError
@@ -155,6 +156,11 @@ def test_a_negative_watch_time_is_set_aside_and_the_rest_imported(shop: Dataset,
         (GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n", r"'watch_seconds', row 2: 'long' is not"),
         (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time"),
         (GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not a number"),
+        (GOOD + "a,p1,click,0001-01-01T00:00:00Z,,\n", r"'at', row 1: '0001-01-01T00:00:00Z' is not .* from 1970 on"),
+        (
+            GOOD + "a,p1,click,2024-05-01,,\na,p1,click,2200-01-01,,\n",
+            r"'at', row 2: '2200-01-01' is not .*before 2200",
+        ),
         (GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in"),
         ("", r"is empty"),
         (GOOD, r"holds no events"),
@@ -164,6 +170,15 @@ def test_a_bad_log_is_refused_by_file_column_and_row(shop: Dataset, tmp_path: Pa
     with pytest.raises(InputError, match=rf"log\.csv.*{message}"):
         run(shop, written(tmp_path, text))
     assert not shop.has("events")
+
+
+def test_a_zero_date_in_a_column_of_times_is_refused(shop: Dataset, tmp_path: Path) -> None:
+    at = pa.array([1_714_557_600_000, -62_135_596_800_000], pa.timestamp("ms"))
+    pq.write_table(
+        pa.table({"user": ["a"] * 2, "item": ["p1"] * 2, "type": ["click"] * 2, "at": at}), tmp_path / "l.pq"
+    )
+    with pytest.raises(InputError, match=r"'at', row 2: '0001-01-01 .* from 1970 on and before 2200"):
+        run(shop, tmp_path / "l.pq")
 
 
 def test_a_bad_row_after_many_good_ones_leaves_the_dataset_as_it_was(

@@ -59,6 +59,15 @@ def test_counts_between_two_moments_include_the_first_and_not_the_second() -> No
     assert counter.count_between(np.zeros(2, int), np.array([10, 11]), np.array([30, 31])).tolist() == [2, 2]
 
 
+def test_one_event_at_a_broken_clock_s_zero_leaves_the_sums_of_all_others_right() -> None:
+    """Hundreds of thousands of keys times two thousand years of milliseconds are more than an int64 holds."""
+    year_1, now = -62_135_596_800_000, 1_714_557_600_000
+    key = np.arange(200_000)
+    at = np.where(key == 0, year_1, now)
+    for counter in (AsOfCounter(key, at), DecayedCounter(key, at, np.ones((len(key), 1)), 86_400_000.0)):
+        assert counter.before(key[1:], np.full(len(key) - 1, now + 1))[:, 0] == pytest.approx(1.0)
+
+
 def test_without_events_everything_is_zero() -> None:
     empty = np.empty(0, np.int64)
     counter = AsOfCounter(empty, empty, np.empty((0, 2)))

@@ -21,6 +21,8 @@ from trainables.data.importers.tables import bad_cell, filled, find_columns, num
 from trainables.data.schemas import EVENT_TYPES
 
 ROWS_A_CHUNK = 250_000
+EARLIEST, LATEST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
+"""What lies before the one, or not before the other, is no time of a viewing log: an empty or a broken clock."""
 
 USUAL_COLUMNS: dict[str, Sequence[str]] = {
     "viewer": ("viewer_id", "viewer", "user_id", "user", "visitor_id", "visitorid", "customer_id", "userid"),
@@ -225,11 +227,12 @@ class _LogReader:
             else:
                 number = numbers(self._file, column, text, first_row=first_row, minimum=0)
                 milliseconds = number * {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}[self._time_unit]
-                # Beyond the year 2200 it is no time of a viewing log.
-                stamps = pd.to_datetime(milliseconds.where(milliseconds < 7.3e12), unit="ms", utc=True)
-        bad = stamps.isna()
+                possible = milliseconds < LATEST.timestamp() * 1e3
+                stamps = pd.to_datetime(milliseconds.where(possible), unit="ms", utc=True)
+        bad = stamps.isna() | (stamps < EARLIEST) | (stamps >= LATEST)
         if bad.any():
-            wanted = "an ISO 8601 time" if self._time_unit == "iso" else f"a time ({self._time_unit}); see --time-unit"
+            what = "an ISO 8601 time" if self._time_unit == "iso" else f"a time ({self._time_unit}; see --time-unit)"
+            wanted = f"{what} from {EARLIEST.year} on and before {LATEST.year}"
             raise bad_cell(self._file, column, values, bad, first_row, wanted)
         return stamps.dt.tz_localize(None).astype("datetime64[ms]").astype("int64")
 

@@ -16,9 +16,10 @@ class AsOfCounter:
 
     def __init__(self, key_E: np.ndarray, at_ms_E: np.ndarray, values_EV: np.ndarray | None = None) -> None:
         self._keys, code_E = np.unique(key_E, return_inverse=True)
-        self._start = int(at_ms_E.min()) if len(at_ms_E) else 0
-        self._span = int(at_ms_E.max()) - self._start + 2 if len(at_ms_E) else 2
-        place_E = code_E * self._span + (at_ms_E - self._start)
+        # Moments are counted, not measured: keys × milliseconds of a log with one event of the year 1 overflow.
+        self._moments, moment_E = np.unique(at_ms_E, return_inverse=True)
+        self._span = len(self._moments) + 1
+        place_E = code_E * self._span + moment_E
         self.order = np.argsort(place_E, kind="stable")
         """Event indices sorted by key, then time."""
         self._place = place_E[self.order]
@@ -33,8 +34,8 @@ class AsOfCounter:
             return nothing, nothing
         code_R = np.minimum(np.searchsorted(self._keys, key_R), len(self._keys) - 1)
         known_R = self._keys[code_R] == key_R
-        offset_R = np.clip(at_ms_R - self._start, 0, self._span - 1)
-        end_R = np.searchsorted(self._place, code_R * self._span + offset_R, side="left")
+        moment_R = np.searchsorted(self._moments, at_ms_R, side="left")
+        end_R = np.searchsorted(self._place, code_R * self._span + moment_R, side="left")
         return np.where(known_R, self._first[code_R], 0), np.where(known_R, end_R, 0)
 
     def before(self, key_R: np.ndarray, at_ms_R: np.ndarray) -> np.ndarray:
