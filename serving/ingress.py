@@ -40,6 +40,7 @@ from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.problems import Problem
 from serving.render_queue import Served
+from serving.replica_counts import ReplicaCounts
 from serving.routes import build_http
 from serving.shadow import Shadow
 from serving.shop import Shop
@@ -207,7 +208,7 @@ class Ingress:
         models = Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference)
         metrics = Metrics()
         metrics.watch("shopreel_clip_cache_bytes", "Bytes of clips kept.", "tier", cache.sizes)
-        metrics.watch("shopreel_replicas", "Replicas that run.", "deployment", running_replicas)
+        metrics.watch("shopreel_replicas", "Replicas that run.", "deployment", ReplicaCounts(running_replicas))
         asleep = args.generator_replicas.min_replicas == 0
         served = GeneratorOnServe(generator, args.render_timeout_s, metrics, may_sleep=asleep)
         registry = Registry(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.metrics import Metrics
 from serving.render_queue import Served
+from serving.replica_counts import ReplicaCounts
 from tests.serving_site import Site
 
 
@@ -75,6 +77,28 @@ def test_figures_of_replicas_stay_apart_and_gauges_are_read_when_asked() -> None
     assert found["shopreel_render_batch_size_sum", ""] == 3
     assert found["shopreel_render_queue_seconds_sum", ""] == 0.5
     assert found["shopreel_render_seconds_sum", "generator/3"] == 0.2
+
+
+def test_a_controller_that_does_not_answer_costs_its_own_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the figures are read, one question waits for it; once it answers, the figure is back."""
+    monkeypatch.setattr("serving.replica_counts.PATIENCE_S", 0.01)
+    metrics, asked, back = Metrics(), [], threading.Event()
+
+    def controller() -> dict[str, float]:
+        asked.append(True)
+        assert back.wait(30)
+        return {"generator": 2.0}
+
+    metrics.watch("shopreel_replicas", "Replicas.", "deployment", ReplicaCounts(controller))
+    metrics.feeds.labels("false").inc()
+    for _ in range(3):
+        found = figures(metrics.text("a").decode())
+        assert found["shopreel_feeds_total", "false"] == 1
+        assert ("shopreel_replicas", "generator") not in found
+    assert len(asked) == 1
+    back.set()
+    monkeypatch.setattr("serving.replica_counts.PATIENCE_S", 30)
+    assert figures(metrics.text("a").decode())["shopreel_replicas", "generator"] == 2
 
 
 def test_stages_of_a_feed_are_in_server_timing(site: Site) -> None:
