@@ -215,24 +215,44 @@ def test_enhance_keeps_length_and_doubles_the_size_also_of_odd_films(shop):
 
 
 class Numbers:
-    """Stands in for a clip maker: clip n is grey level seed + n."""
+    """Stands in for a clip maker: clip n is grey level seed + n. It makes no mugs, and is interrupted at clip 3."""
 
-    calls = 0
+    def __init__(self) -> None:
+        self.made = []
 
-    def make(self, count, seed, *, kind, text, size, frames):
-        self.calls += 1
-        return [np.full((frames, size, size, 3), seed + number, np.uint8) for number in range(count)]
+    def make(self, count, seed, *, kind, text, size, frames, first=0):
+        if kind == "mug":
+            raise InputError("kind 'mug' is none of lamp")
+        if first == 3:
+            raise KeyboardInterrupt
+        self.made += range(first, first + count)
+        return [np.full((frames, size, size, 3), seed + number, np.uint8) for number in range(first, first + count)]
+
+
+def generating(maker: Numbers, out: Path, count: int, kind: str | None = None):
+    return plan_generate(
+        maker, "generator-generate/1", out, count=count, seed=7, kind=kind, size=64, frames=4, format="npy"
+    )
 
 
 def test_generate_names_clips_by_seed_and_number_and_goes_on_where_it_stopped(tmp_path):
     maker = Numbers()
-    plan = plan_generate(maker, "generator-generate/1", tmp_path, count=2, seed=7, size=64, frames=4, format="npy")
-    run_jobs(*plan, overwrite=False)
-    plan = plan_generate(maker, "generator-generate/1", tmp_path, count=3, seed=7, size=64, frames=4, format="npy")
-    outcome = run_jobs(*plan, overwrite=False)
+    run_jobs(*generating(maker, tmp_path, 2), overwrite=False)
+    outcome = run_jobs(*generating(maker, tmp_path, 3), overwrite=False)
     assert outcome.skipped == ["clip-7-0000", "clip-7-0001"] and outcome.made == ["clip-7-0002"]
     assert np.load(tmp_path / "clip-7-0002.npy").tolist() == np.full((4, 64, 64, 3), 9).tolist()
-    assert maker.calls == 2
+    assert maker.made == [0, 1, 2]
+
+
+def test_what_was_generated_before_an_interruption_is_kept(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(*generating(Numbers(), tmp_path, 5), overwrite=False)
+    assert names(tmp_path) == [f"clip-7-000{number}.npy" for number in range(3)]
+
+
+def test_a_kind_that_cannot_be_made_is_said_once(tmp_path):
+    with pytest.raises(InputError, match="'mug' is none of lamp"):
+        generating(Numbers(), tmp_path, 5, kind="mug")
 
 
 def test_a_film_is_read_whole_at_its_own_size_and_rate(tmp_path):

@@ -28,6 +28,20 @@ def test_the_same_seed_gives_the_same_clips_whatever_the_count(maker):
     assert np.abs(three[0].astype(int) - maker.make(1, 8, frames=4)[0]).mean() > 2
 
 
+@pytest.mark.parametrize("look", [None, "vintage"])
+def test_one_clip_by_its_number_is_the_one_of_the_whole_set(maker, look):
+    whole = maker.make(3, 7, look=look, size=64, frames=3)
+    (last,) = maker.make(1, 7, look=look, size=64, frames=3, first=2)
+    np.testing.assert_array_equal(last, whole[2])
+
+
+def test_wishes_are_checked_without_making_a_clip(maker):
+    assert maker.make(0, 7, "disc", motion="pan") == []
+    for wishes in ({"kind": "spaceship"}, {"kind": "disc", "motion": "spin"}):
+        with pytest.raises(InputError, match="kinds are|none of"):
+            maker.make(0, 7, **wishes)
+
+
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("kind", ["disc", "coin"])
 def test_sizes_and_lengths(maker, kind, size):

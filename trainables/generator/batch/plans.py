@@ -144,13 +144,13 @@ def plan_generate(
     format: Format | None = None,
     gate: UsabilityGate | None = None,
 ) -> Plan:
-    """`clip-SEED-0000` and so on; a clip depends on seed, number and description, not on `count`."""
+    """`clip-SEED-0000` and so on; a clip depends on seed, number and description, not on `count`. Wishes that cannot be
+    met are refused here, once.
+    """
     if count < 1:
         raise InputError(f"count is {count}; ask for at least 1 clip")
-
-    @lru_cache(maxsize=1)
-    def everything() -> list[np.ndarray]:
-        return maker.make(count, seed, kind=kind, text=text, size=size, frames=frames)
+    make = partial(maker.make, seed=seed, kind=kind, text=text, size=size, frames=frames)
+    make(0)  # checks the wishes
 
     provenance = Provenance(task="generate", model=model, product=kind, look=text)
     ending = f".{format or 'mp4'}"
@@ -158,7 +158,7 @@ def plan_generate(
         Job(
             name=f"clip-{seed}-{number:04d}",
             out=out / f"clip-{seed}-{number:04d}{ending}",
-            make=partial(lambda number: (everything()[number], NPY_FPS), number),
+            make=partial(lambda number: (make(1, first=number)[0], NPY_FPS), number),
             provenance=provenance,
             check=(lambda frames_THWC: gate.check(frames_THWC).reasons) if gate else None,
         )

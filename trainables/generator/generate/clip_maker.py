@@ -71,8 +71,10 @@ class ClipMaker:
         motion: Motion | None = None,
         size: int = 128,
         frames: int = 16,
+        first: int = 0,
     ) -> list[np.ndarray]:
-        """`count` clips uint8 (frames, size, size, 3). Clip number n depends on the seed, n and the wishes alone.
+        """`count` clips uint8 (frames, size, size, 3), numbers `first` and on. Clip number n depends on the seed, n and
+        the wishes alone; with a count of 0 the wishes are checked.
 
         `text` is read for a kind, look, colour, scene and motion; what is given beside it counts more. `kind` is one of
         `kinds`, else drawn as often as the memory's mix has it. `look` is a preset, laid on by the packaged restyler.
@@ -80,8 +82,10 @@ class ClipMaker:
         """
         if size not in SIZES:
             raise InputError(f"size is {size}; clips are made at {' or '.join(map(str, SIZES))} pixels")
-        if count < 0 or seed < 0 or not 1 <= frames <= MOST_FRAMES:
-            raise InputError(f"count is {count}, seed {seed}, frames {frames}; 0 or above, frames 1 to {MOST_FRAMES}")
+        if min(count, seed, first) < 0 or not 1 <= frames <= MOST_FRAMES:
+            raise InputError(
+                f"count is {count}, seed {seed}, first {first}, frames {frames}; 0 or above, frames 1 to {MOST_FRAMES}"
+            )
         given = {"kind": kind, "look": look, "colour": colour, "backdrop": backdrop, "motion": motion}
         wishes = replace(self._read(text), **{name: value for name, value in given.items() if value is not None})
         if wishes.kind not in (None, *self.kinds):
@@ -90,7 +94,9 @@ class ClipMaker:
             raise InputError(f"motion is {wishes.motion!r}; choose {', '.join(MOTIONS)}")
         if wishes.look not in (None, *PRESETS):
             raise InputError(f"look {wishes.look!r} is no preset; choose one of {', '.join(PRESETS)}")
-        clips = [self._one(np.random.default_rng((seed, number)), wishes, size, frames) for number in range(count)]
+        self.drafter.able(wishes.kind, _spins(wishes.motion))
+        numbers = range(first, first + count)
+        clips = [self._one(np.random.default_rng((seed, number)), wishes, size, frames) for number in numbers]
         return self._styled(clips, wishes.look) if wishes.look and clips else clips
 
     def _read(self, text: str | None) -> Wishes:
@@ -104,8 +110,7 @@ class ClipMaker:
 
     @torch.no_grad()
     def _one(self, rng: np.random.Generator, wishes: Wishes, size: int, frames: int) -> np.ndarray:
-        spins = {None: None, "spin": True}.get(wishes.motion, False)
-        pool = self.drafter.choose(rng, wishes.kind, spins)
+        pool = self.drafter.choose(rng, wishes.kind, _spins(wishes.motion))
         wish = Wish(colour=wishes.colour, backdrop=wishes.backdrop)
         draft = self.drafter.draft(rng, pool, wish, frames)
         if pool.spins:
@@ -150,6 +155,11 @@ def save_bundle(network: Finisher, folder: Path, card: dict[str, Any]) -> None:
 @lru_cache(maxsize=2)
 def _restyler(device: str) -> Restyler:
     return Restyler.from_bundle(starter_bundle("restyle"), device)
+
+
+def _spins(motion: Motion | None) -> bool | None:
+    """Whether exemplars must spin, or must not."""
+    return None if motion is None else motion == "spin"
 
 
 def _pictures(rgb_NCHW: Tensor) -> np.ndarray:

@@ -105,14 +105,19 @@ class Drafter:
         """Kinds that can be drawn, by name."""
         return sorted({pool.kind for pool in self.pools})
 
-    def choose(self, rng: np.random.Generator, kind: str | None = None, spins: bool | None = None) -> Pool:
-        """A pool that fits, as often as it has exemplars; with no kind wished for, the groups have the shares of the
-        memory's mix.
-        """
+    def able(self, kind: str | None = None, spins: bool | None = None) -> list[Pool]:
+        """Pools that fit; InputError where there is none."""
         able = [pool for pool in self.pools if kind in (None, pool.kind) and spins in (None, pool.spins)]
         if not able:
             moves = "spin" if spins else "stand still"
             raise InputError(f"{kind or 'nothing'} was not seen to {moves}; kinds are {', '.join(self.kinds())}")
+        return able
+
+    def choose(self, rng: np.random.Generator, kind: str | None = None, spins: bool | None = None) -> Pool:
+        """A pool that fits, as often as it has exemplars; with no kind wished for, the groups have the shares of the
+        memory's mix.
+        """
+        able = self.able(kind, spins)
         weights = np.array([len(pool.indices) for pool in able], float)
         mix = self.memory.mix
         if kind is None and any(pool.group in mix for pool in able):
