@@ -218,6 +218,16 @@ def test_a_log_that_tells_no_length_says_which_column_to_log(data) -> None:
         train_ranker(CONFIG, replace(data, events=without_lengths(data.events, everywhere)), until_ms=CUT_MS)
 
 
+def test_a_log_of_dates_most_of_which_are_one_day_says_so(data) -> None:
+    at = data.events["at"].cast(pa.int64()).to_numpy()
+    days = np.where(at < np.quantile(at, 0.9), START_MS - DAY_MS, START_MS)
+    place = data.events.schema.get_field_index("at")
+    times = pa.array(days, pa.int64()).cast(data.events.schema.field(place).type)
+    dated = replace(data, events=data.events.set_column(place, data.events.schema.field(place), times))
+    with pytest.raises(TooFewImpressionsError, match="have the same, oldest time.*log finer times in column 'at'"):
+        train_ranker(CONFIG, dated, until_ms=CUT_MS)
+
+
 def test_watches_without_an_impression_are_history() -> None:
     seen = {"viewer_id": "a", "product_id": "p", "event_type": "watch", "at": START_MS, "surface": "history"}
     rows = [

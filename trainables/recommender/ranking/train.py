@@ -48,7 +48,8 @@ def train_ranker(
 ) -> Ranker:
     """Learn from the impressions before `until_ms`; later events are not looked at.
 
-    Raises TooFewImpressionsError where fewer than `config.least_impressions` are there or all ended alike.
+    Raises TooFewImpressionsError where fewer than `config.least_impressions` are there, all ended alike or nearly all
+    have one time.
     """
     data = replace(data, events=events_before(data.events, until_ms))
     surfaces = common_surfaces(data.events, LEAST_OF_A_SURFACE)
@@ -58,6 +59,8 @@ def train_ranker(
     chosen = _newest(log.impressions.at_ms_N, config.most_impressions)
     rows, outcomes = log.impressions.take(chosen), log.outcomes.take(chosen)
     _check(rows, outcomes, config)
+    early = _early(rows, config)
+    newest = ~early
     encoders = FactEncoders.learn(data)
     facts = encoders.facts(data, codes)
     stages = 2 + 2 * (len(TARGETS) + (config.networks * config.network_epochs if config.network else 0))
@@ -74,8 +77,6 @@ def train_ranker(
     vectors = product_vectors(log, int(rows.at_ms_N.min()), len(product_ids)) if config.network else None
     step()
     targets = _targets(outcomes)
-    early = rows.at_ms_N < np.quantile(rows.at_ms_N, 1 - config.validation_share)
-    newest = ~early
     trees, network = _fit(asked, targets, early, len(surfaces), vectors, config, None, step, watch=newest)
     raw = raw_scores(trees, network, asked.take(newest))
     share = _shares(raw, targets, newest)
@@ -150,6 +151,17 @@ def _check(rows: Impressions, outcomes: Outcomes, config: RankerConfig) -> None:
             raise TooFewImpressionsError(
                 f"of {len(rows):,} impressions {which} led to a {name}; a ranker needs both; {check}"
             )
+
+
+def _early(rows: Impressions, config: RankerConfig) -> np.ndarray:
+    """True (N,) for all but the newest impressions, those that rounds, blend and calibration are chosen on."""
+    early = rows.at_ms_N < np.quantile(rows.at_ms_N, 1 - config.validation_share)
+    if not early.any():
+        raise TooFewImpressionsError(
+            f"{(rows.at_ms_N == rows.at_ms_N[0]).mean():.0%} of {len(rows):,} impressions have the same, oldest time, so "
+            f"none come before the newest {config.validation_share:.0%}; log finer times in column 'at'"
+        )
+    return early
 
 
 def _targets(outcomes: Outcomes) -> dict[str, np.ndarray]:
