@@ -157,9 +157,10 @@ def _early(rows: Impressions, config: RankerConfig) -> np.ndarray:
     """True (N,) for all but the newest impressions, those that rounds, blend and calibration are chosen on."""
     early = rows.at_ms_N < np.quantile(rows.at_ms_N, 1 - config.validation_share)
     if not early.any():
+        oldest = (rows.at_ms_N == rows.at_ms_N[0]).mean()
         raise TooFewImpressionsError(
-            f"{(rows.at_ms_N == rows.at_ms_N[0]).mean():.0%} of {len(rows):,} impressions have the same, oldest time, so "
-            f"none come before the newest {config.validation_share:.0%}; log finer times in column 'at'"
+            f"{oldest:.0%} of {len(rows):,} impressions have the same, oldest time, so none come before the newest "
+            f"{config.validation_share:.0%}; log finer times in column 'at'"
         )
     return early
 
