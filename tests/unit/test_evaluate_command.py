@@ -20,6 +20,7 @@ from trainables.generator.restyle.restyler import save_bundle
 from trainables.generator.scoring import generate, restyle
 from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
 from trainables.generator.scoring.features import ScoringFeatures
+from trainables.generator.scoring.material import material_of_dataset, material_of_folders
 from trainables.generator.scoring.report import Material
 from trainables.generator.scoring.style import StyleMeasure
 
@@ -129,6 +130,14 @@ def test_held_out_products_of_a_dataset_are_measured(tmp_path, bundle, storage, 
     monkeypatch.setattr(Dataset, "open", lambda storage, name: Shop(name, made))
     said = run(tmp_path / "out", "--task", "restyle", "--data", "shop", "--model", bundle, "--most-styles", "1")
     assert 1 <= len(said["clips"]) < 12 and set(said["clips"]) < set(made)
+
+
+def test_of_long_clips_only_what_is_measured_stays_in_memory(tmp_path):
+    np.save(tmp_path / "film.npy", np.zeros((50, 32, 32, 3), np.uint8))
+    shop = Shop("shop", {f"p{number}": np.zeros((50, 32, 32, 3), np.uint8) for number in range(2)})
+    folders, dataset = material_of_folders([tmp_path], {}, 9, tmp_path), material_of_dataset(shop, {}, 9, known=True)
+    for clip in (*folders.clips, *folders.known, *dataset.clips, *dataset.known):
+        assert len(clip) == 16 and clip.base is None
 
 
 class Shop:

@@ -10,7 +10,7 @@ import numpy as np
 from trainables.data.dataset import Dataset
 from trainables.generator.batch.files import clip_files, only, picture_files, read_clip, read_picture
 from trainables.generator.restyle.presets import PRESETS, preset_image
-from trainables.generator.scoring.report import Material
+from trainables.generator.scoring.report import FRAMES, Material
 from trainables.generator.split import split_products
 
 
@@ -19,11 +19,11 @@ def material_of_dataset(dataset: Dataset, styles: dict[str, np.ndarray], most_cl
     training, held_out = split_products(dataset.clip_products())
     names = evenly(held_out, most_clips)
     return Material(
-        clips=[dataset.clip(name).frames_THWC for name in names],
+        clips=[_measured(dataset.clip(name).frames_THWC) for name in names],
         names=names,
         sources=[dataset.name] * len(names),
         styles=styles,
-        known=[dataset.clip(name).frames_THWC for name in training] if known else None,
+        known=[_measured(dataset.clip(name).frames_THWC) for name in training] if known else None,
     )
 
 
@@ -34,7 +34,7 @@ def material_of_folders(
     found = [(folder, name, files) for folder in folders for files in [clip_files(folder)] for name in files]
     chosen = evenly(found, most_clips)
     return Material(
-        clips=[read_clip(only(files, name, folder, "clip")).frames_THWC for folder, name, files in chosen],
+        clips=[_measured(read_clip(only(files, name, folder, "clip")).frames_THWC) for folder, name, files in chosen],
         names=[name for _, name, _ in chosen],
         sources=[folder.name for folder, _, _ in chosen],
         styles=styles,
@@ -43,9 +43,14 @@ def material_of_folders(
 
 
 def read_folder(folder: Path) -> list[np.ndarray]:
-    """Every clip of a folder."""
+    """The frames that are measured, of every clip of a folder."""
     files = clip_files(folder)
-    return [read_clip(only(files, name, folder, "clip")).frames_THWC for name in files]
+    return [_measured(read_clip(only(files, name, folder, "clip")).frames_THWC) for name in files]
+
+
+def _measured(frames_THWC: np.ndarray) -> np.ndarray:
+    # A copy, so that the frames after them leave memory: a folder may hold films.
+    return frames_THWC[:FRAMES].copy()
 
 
 def read_styles(folder: Path | None, most: int) -> dict[str, np.ndarray]:
