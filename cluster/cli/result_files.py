@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,15 +18,30 @@ EXACT = 2**53
 
 
 def check_parquet(out: Path) -> None:
-    """Before the work begins: InputError where the name does not end in .parquet."""
+    """Before the work begins: InputError where the name does not end in .parquet, StorageError where no file can be
+    written there; folders on the way are made.
+    """
     if out.suffix != ".parquet":
         raise InputError(f"--out is {out}; name a file that ends in .parquet")
+    if out.is_dir():
+        raise InputError(f"--out is {out}, a folder; name a file that ends in .parquet")
+    with _named(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=out.parent).close()
 
 
 def write_parquet(table: pd.DataFrame, out: Path) -> None:
-    """Write a table; folders on the way are made."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(out, index=False)
+    """Write a table into a folder that is there; StorageError where it cannot be written."""
+    with _named(out):
+        table.to_parquet(out, index=False)
+
+
+@contextmanager
+def _named(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}; give another --out") from error
 
 
 def plain_ids(ids: Sequence[str]) -> pd.Series:

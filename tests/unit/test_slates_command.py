@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cluster.cli import slates
 from cluster.cli.result_files import plain_ids
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import Registry
 from cluster.settings import Settings
@@ -69,16 +69,22 @@ def test_the_file_joins_with_the_log_it_came_from(shop: Path, tmp_path: Path):
     assert set(found.loc[found["user_id"] == 2, "video_id"]) <= {1, 3, 5, 7, 9}
 
 
-def test_what_is_wrong_with_a_request_is_named(shop: Path, tmp_path: Path):
-    def error(**changed: str) -> str:
+def test_what_is_wrong_with_a_request_is_named(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def error(kind: type[Exception] = InputError, **changed: str) -> str:
         out = str(tmp_path / "o.parquet")
         given = {"--model": "recommender/1", "--data": "shop", "--viewers": str(shop), "--out": out}
         arguments = [part for pair in {**given, **changed}.items() for part in pair]
         result = CliRunner().invoke(app, arguments)
-        assert isinstance(result.exception, InputError), result.output
+        assert isinstance(result.exception, kind), result.output
         return str(result.exception)
 
     assert "ends in .parquet" in error(**{"--out": str(tmp_path / "o.csv")})
+    (tmp_path / "o.parquet").mkdir()
+    assert "a folder; name a file" in error()
+    # Known before anything is computed.
+    monkeypatch.setattr("trainables.recommender.batch.caught_up", None)
+    below_a_file = {"--out": str(shop / "o.parquet")}
+    assert f"cannot write {shop}/o.parquet" in error(StorageError, **below_a_file)
     assert "there is no file" in error(**{"--viewers": str(tmp_path / "none.csv")})
     other = tmp_path / "other.csv"
     other.write_text("viewer\n1\n")
