@@ -54,6 +54,17 @@ def test_a_viewer_who_comes_back_after_a_century_still_has_a_taste():
     np.testing.assert_allclose(vector([watched("p0")], now, 1.0), CATALOGUE["p0"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("years", [45, 88])
+def test_a_viewer_who_finished_nothing_for_decades_still_has_a_look(years):
+    """What they finished has faded to 1e-165 and less, beside a watch of today that they broke off."""
+    long_ago = START_MS - years * 365 * DAY_MS
+    history = [watched("p0", "ink", at_ms=long_ago), watched("p1", "ink", at_ms=long_ago), watched("p2", share=0.1)]
+    np.testing.assert_allclose(vector(history), CODES["ink"], rtol=1e-6)
+    look = viewer_look(history, CATALOGUE, looks_of_presets(), START_MS, 30.0)
+    assert np.isfinite(look.code).all()
+    assert look.nearest == "ink"
+
+
 def test_nothing_known_gives_no_vector_and_the_default_look():
     assert vector([]) is None
     assert vector([watched("unknown product")]) is None
@@ -113,6 +124,7 @@ def test_a_log_of_one_single_code_still_gives_a_look():
 def test_the_effective_count_of_equal_weights_is_their_number():
     assert effective_count(np.ones(7)) == pytest.approx(7)
     assert effective_count(np.array([1.0, 1e-9])) == pytest.approx(1)
+    assert effective_count(np.full(7, 1e-200)) == pytest.approx(7)
     assert effective_count(np.zeros(0)) == 0.0
 
 

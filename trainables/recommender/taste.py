@@ -107,7 +107,8 @@ class Watched:
         """Mean code (S,) float32 of what was finished; None where nothing was."""
         if not self.finished_E.any():
             return None
-        return (self.finished_E @ self.codes_ES / self.finished_E.sum()).astype(np.float32)
+        weight_E = self.finished_E / self.finished_E.max()  # what faded for decades is too small to divide by
+        return (weight_E @ self.codes_ES / weight_E.sum()).astype(np.float32)
 
 
 def watched(
@@ -152,8 +153,11 @@ def aesthetic_vector(
 
 
 def effective_count(weights_E: np.ndarray) -> float:
-    """How many equally weighted watches tell as much: (Σw)² / Σw² (Kish)."""
-    return float(weights_E.sum() ** 2 / (weights_E**2).sum()) if weights_E.any() else 0.0
+    """How many equally weighted watches tell as much: (Σw)² / Σw² (Kish); the same at any scale of the weights."""
+    if not weights_E.any():
+        return 0.0
+    weights_E = weights_E / weights_E.max()  # squares of what faded for decades are 0
+    return float(weights_E.sum() ** 2 / (weights_E**2).sum())
 
 
 def look_for(aesthetic: np.ndarray | None, looks: Looks, watches: float = 1.0, usual: np.ndarray | None = None) -> Look:
