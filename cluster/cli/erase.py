@@ -76,9 +76,10 @@ def _show(receipt: dict[str, Any]) -> None:
     for name, count in dataset["rows_removed"].items():
         table.add_row(name.replace("_", " "), f"{count:,}")
     console.print(table)
-    if receipt["model"]:
-        made = receipt["model"]
+    if (made := receipt["model"]) and made["to"]:
         console.print(f"{made['from']} → [bold]{made['to']}[/] without the viewer (challenger)", highlight=False)
+    for note in receipt["notes"]:
+        notes.print(note, highlight=False, soft_wrap=True, markup=False)
     if receipt["still_registered"]:
         names = ", ".join(receipt["still_registered"])
         notes.print(f"still registered, trained before on this dataset: {names}", highlight=False, soft_wrap=True)

@@ -17,16 +17,17 @@ from cluster.cli import erase
 from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import Registry
-from tests.recommender_log import two_tastes
+from tests.recommender_log import DAY_MS, START_MS, two_tastes
 from trainables.data.dataset import Dataset
 from trainables.data.importers.report import keep_set_aside
 from trainables.generator.restyle.presets import preset_codes
 from trainables.recommender.history import histories
 from trainables.recommender.job import run_training
 from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
+from trainables.recommender.privacy.erasure_job import run_erasure
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
-from trainables.recommender.train import read_training_data, train
+from trainables.recommender.train import events_before, read_training_data, train
 
 RAW = "v007"
 DATA = two_tastes(viewers=60)
@@ -152,6 +153,56 @@ def test_the_command_renews_the_model_and_writes_a_receipt(shop, name, settings,
         slates = [model.recommend(history, 10, until) for model in (new, Recommender(wanted))]
         assert [item.product_id for item in slates[0]] == [item.product_id for item in slates[1]]
         np.testing.assert_allclose(*([item.score for item in slate] for slate in slates), rtol=1e-5)
+
+
+def test_a_receipt_is_kept_whatever_becomes_of_the_model(shop, name, settings, monkeypatch):
+    """One story again: another dataset, a crash on the way, a model that cannot be judged, and nobody left."""
+    run_training(settings, "shop", "first", RecommenderTrainConfig(), use_ray=False)
+    other = Dataset.create(shop.storage, "other")
+    other.append("events", shop.arrow("events"), "test")
+    files = everything(other)
+    with pytest.raises(InputError, match="recommender/1 was trained on dataset 'shop', not on 'other'"):
+        run_erasure(settings, "other", name, "recommender/1")
+    assert everything(other) == files
+
+    early = events_before(shop.arrow("events"), START_MS + 10 * DAY_MS)
+    for file in shop.storage.list(shop.folder("events")):
+        shop.storage.delete(shop.folder(f"events/{file}"))
+    shop.append("events", early, "test")
+    with monkeypatch.context() as patch:
+
+        def full(*arguments):
+            raise StorageError("the disk is full")
+
+        patch.setattr("trainables.recommender.privacy.erasure_job.load_model", full)
+        with pytest.raises(StorageError, match="full"):
+            run(RAW, "--model", "recommender/1")
+    assert shop.count("events") < early.num_rows
+    (kept,) = receipts(shop)
+    assert kept["dataset"]["rows_removed"]["events"] > 0
+    assert kept["model"] == {"from": "recommender/1", "to": None}
+    assert kept["notes"] == [
+        "recommender/1 was not renewed, the erasure broke off; erase the viewer again with --model"
+    ]
+
+    receipt = run(RAW, "--model", "recommender/1")
+    assert receipt["model"] == {"from": "recommender/1", "to": "recommender/2"}
+    assert "recommender/2 carries no held-out figures: its settings were learned on events" in receipt["notes"][0]
+    assert receipts(shop)[-1] == receipt
+
+    last, *others = sorted(set(shop.arrow("events")["viewer_id"].to_pylist()))
+    erase_from_dataset(shop, others)
+    done = CliRunner().invoke(
+        erase.app, ["viewer", "--pseudonym", last, "--data", "shop", "--model", "recommender/2"], catch_exceptions=False
+    )
+    assert "dataset 'shop' has no events left, so no version without the viewer was made" in done.stderr
+    assert receipts(shop)[-1]["model"] == {"from": "recommender/2", "to": None}
+
+
+def receipts(dataset: Dataset) -> list[dict]:
+    """Those kept below a dataset, the newest last."""
+    names = sorted(dataset.storage.list(dataset.folder("erasures")))
+    return [dataset.storage.read_json(dataset.folder(f"erasures/{name}")) for name in names]
 
 
 def test_it_must_be_said_whom_to_erase(shop):
