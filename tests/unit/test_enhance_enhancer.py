@@ -5,7 +5,7 @@ import torch
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
 from trainables.bundle import read_bundle, write_bundle
-from trainables.generator.enhance.enhancer import Enhancer, save_bundle
+from trainables.generator.enhance.enhancer import LONGEST_WINDOW, Enhancer, save_bundle
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.finish import untinted
 from trainables.generator.enhance.neighbours import merge_neighbours
@@ -76,6 +76,15 @@ def test_windows_do_not_show(enhancer, monkeypatch):
     assert np.abs(whole.astype(int) - windowed).mean() < 0.5
     seams = np.abs(np.diff(windowed.astype(int), axis=0)).mean((1, 2, 3))
     assert seams[[5, 11, 17]].max() < 1.1 * seams.mean()
+
+
+def test_no_seam_between_windows_of_a_noisy_clip_that_stands_still():
+    still = textured_clip(1, 32).repeat(70, 0)
+    noisy = np.clip(still + np.random.default_rng(0).normal(0, 12, still.shape), 0, 255).astype(np.uint8)
+    enhanced = Enhancer(make(trained=False)).enhance(noisy)
+    steps = np.abs(np.diff(enhanced.astype(int), axis=0)).mean((1, 2, 3))
+    seams = steps[[LONGEST_WINDOW - 1, 2 * LONGEST_WINDOW - 1]]
+    assert seams.max() < 2 * np.median(steps) < 0.5
 
 
 def test_relighting_comes_after(enhancer):

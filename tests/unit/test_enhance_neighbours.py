@@ -1,7 +1,7 @@
 import numpy as np
 
 from tests.enhance_tiny import textured_clip
-from trainables.generator.enhance.neighbours import merge_neighbours, settle
+from trainables.generator.enhance.neighbours import TOLERANCE, merge_neighbours, merge_windows, settle_windows
 
 
 def noisy(clean: np.ndarray, deviation: float = 12.0) -> np.ndarray:
@@ -46,7 +46,17 @@ def test_one_frame_and_tiny_frames_are_their_own_average():
 def test_what_stands_still_settles_and_what_moves_is_left():
     still = textured_clip(1, 64).repeat(8, 0)
     flickering = noisy(still, 4.0)
-    settled = settle(flickering)
+    (settled,) = settle_windows([flickering])
     assert np.abs(np.diff(settled, axis=0)).mean() < 0.4 * np.abs(np.diff(flickering.astype(float), axis=0)).mean()
     moving = textured_clip(8, 64, step=4)
-    assert np.abs(settle(moving) - moving).mean() < 2
+    assert np.abs(next(settle_windows([moving])) - moving).mean() < 2
+
+
+def test_a_clip_in_windows_has_the_averages_of_the_whole():
+    """The last window to the bit; the others but for what is too far ahead."""
+    clip = noisy(textured_clip(60, 32, step=1))
+    whole, weight = merge_neighbours(clip)
+    parts = list(merge_windows([clip[:10], clip[10:31], clip[31:]], TOLERANCE))
+    np.testing.assert_array_equal(parts[2][0], whole[31:])
+    assert np.abs(np.concatenate([merged for merged, _ in parts]) - whole).mean() < 0.3, "grey levels"
+    assert np.abs(np.concatenate([each for _, each in parts]) - weight).mean() < 0.1

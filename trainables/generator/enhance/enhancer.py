@@ -17,13 +17,13 @@ from cluster.errors import InputError
 from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.finish import sharpened, untinted
-from trainables.generator.enhance.neighbours import REACH, merge_neighbours, settle
+from trainables.generator.enhance.neighbours import TOLERANCE, merge_windows, settle_windows
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig, upgraded
 from trainables.generator.enhance.relight import relight
 
 LARGEST = 512
 WINDOW_PIXELS, LONGEST_WINDOW = 1 << 23, 32
-"""Output pixels and frames that are worked on at once, besides the overlap."""
+"""Output pixels and frames that are worked on at once, besides those ahead."""
 BATCH_PIXELS = 1 << 19
 """Output pixels that go through the network at once, at least a frame."""
 AFTERWARDS = 12.0
@@ -66,30 +66,29 @@ class Enhancer:
         return enhanced if brightness is None and contrast is None else relight(enhanced, brightness, contrast)
 
     def _enhance(self, frames_THWC: np.ndarray, scale: int, vividness: float) -> np.ndarray:
-        """Windows of frames with as much overlap as the averages in time reach, so that no seam shows."""
+        """Each frame through the network, averaged along the motion, then where it stands still; a window of frames
+        after the other, while the averages go on through all of them.
+        """
         frames, height, width = frames_THWC.shape[:3]
-        window = min(max(WINDOW_PIXELS // (scale * scale * height * width), 4), LONGEST_WINDOW)
-        parts = []
-        for first in range(0, frames, window):
-            last, start = min(first + window, frames), max(first - REACH, 0)
-            enhanced = self._window(frames_THWC, slice(start, min(last + REACH, frames)), scale, vividness)
-            parts.append(np.rint(enhanced[first - start : last - start]).astype(np.uint8))
-        return np.concatenate(parts)
+        size = min(max(WINDOW_PIXELS // (scale * scale * height * width), 4), LONGEST_WINDOW)
+        windows = [frames_THWC[first : first + size] for first in range(0, frames, size)]
+        enhanced = (
+            self._window(window, *merged, scale, vividness)
+            for window, merged in zip(windows, merge_windows(windows, TOLERANCE), strict=True)
+        )
+        steady = (merged for merged, _ in merge_windows(enhanced, AFTERWARDS))
+        crisp = (sharpened(window, vividness * SHARPENING) for window in steady) if vividness > 0 else steady
+        return np.concatenate([np.rint(window).astype(np.uint8) for window in settle_windows(crisp)])
 
-    def _window(self, frames_THWC: np.ndarray, part: slice, scale: int, vividness: float) -> np.ndarray:
-        """float32 0…255: each frame through the network, averaged along the motion, then where it stands still."""
-        start = max(part.start - REACH, 0)
-        merged, weight = merge_neighbours(frames_THWC[start : part.stop + REACH])
-        inside = slice(part.start - start, part.stop - start)
-        height, width = frames_THWC.shape[1:3]
-        parts = []
+    def _window(
+        self, frames_THWC: np.ndarray, merged_THWC: np.ndarray, weight_THW: np.ndarray, scale: int, vividness: float
+    ) -> np.ndarray:
+        """Frames with the averages along their motion through the network, float32 0…255, some at a time."""
+        frames, height, width = frames_THWC.shape[:3]
         size = max(1, BATCH_PIXELS // (scale * scale * height * width))
-        for here in range(0, part.stop - part.start, size):
-            batch = slice(here, here + size)
-            seen = evidence(frames_THWC[part][batch], merged[inside][batch], weight[inside][batch], scale)
-            parts.append(self._frames(seen, scale, vividness))
-        enhanced, _ = merge_neighbours(np.concatenate(parts), AFTERWARDS)
-        return settle(sharpened(enhanced, vividness * SHARPENING) if vividness > 0 else enhanced)
+        batches = [slice(first, first + size) for first in range(0, frames, size)]
+        seen = (evidence(frames_THWC[batch], merged_THWC[batch], weight_THW[batch], scale) for batch in batches)
+        return np.concatenate([self._frames(each, scale, vividness) for each in seen])
 
     @torch.inference_mode()
     def _frames(self, evidence_NCHW: Tensor, scale: int, vividness: float) -> np.ndarray:
