@@ -11,6 +11,7 @@ import pytest
 
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, products_table, two_tastes
 from trainables.data.schemas import conform
+from trainables.recommender.batch import pasts
 from trainables.recommender.feedback import FeedbackConfig, collect
 from trainables.recommender.model import ItemModel
 from trainables.recommender.settings import RecommenderTrainConfig
@@ -56,6 +57,19 @@ def test_clocks_far_ahead_are_dropped_and_counted_and_those_far_behind_fade(days
     # A pair counts at its last time with its strongest event: the late clock is worth a like of one viewer at most.
     shift = np.abs(model.popularity_n - GOOD.popularity_n)
     assert shift.max() < 0.01 and set(np.flatnonzero(shift > 1e-6)) <= {1}
+
+
+def test_a_viewer_who_comes_back_after_years_has_no_wrong_clock():
+    """Which clocks are wrong is asked of the whole log, also where a slate is made for one viewer alone."""
+    now_ms, wrong_ms = end_of(DATA.events), START_MS + 9000 * DAY_MS
+    years_ago = event("p00", "like", now_ms - 1000 * DAY_MS, "back")
+    events = with_rows(years_ago, event("p02", "like", now_ms - 1, "back"), event("p04", "like", wrong_ms, "ahead"))
+    alone, beside_another = (pasts(GOOD, events, viewers, now_ms) for viewers in (["back"], ["ahead", "back"]))
+    for past in (alone, beside_another):
+        found = past.of("back")
+        assert [IDS[row] for row in found.rows] == ["p00", "p02"]
+        assert found.weights[1] > 0.9
+    assert not len(pasts(GOOD, events, ["ahead"], now_ms).of("ahead").rows)
 
 
 def test_duplicates_change_nothing():

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.recommender.ease import fade
-from trainables.recommender.feedback import Feedback, collect, rows_in
+from trainables.recommender.feedback import Feedback, collect, far_future, rows_in
 from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import PastProducts, Recommender
 from trainables.recommender.train import TrainingData, end_of, rebuild
@@ -49,8 +49,9 @@ class Pasts:
 
 def pasts(model: ItemModel, events: pa.Table, viewers: Sequence[str], now_ms: int) -> Pasts:
     """Histories of viewers (pseudonyms), weighed as the model weighs them."""
-    own = events.filter(pc.is_in(events["viewer_id"], value_set=pa.array(sorted(set(viewers)), pa.string())))
-    feedback = collect(own, model.product_ids, model.config.feedback)
+    asked = pc.is_in(events["viewer_id"], value_set=pa.array(sorted(set(viewers)), pa.string()))
+    own, far = events.filter(asked), far_future(events["at"].cast(pa.int64()).to_numpy())
+    feedback = collect(own, model.product_ids, model.config.feedback, far[asked.to_numpy()])
     weight = feedback.weight_N * fade(feedback.at_ms_N, now_ms, model.config.history_half_life_days)
     return Pasts(feedback, weight, *_met(own, model.product_ids, feedback.viewers))
 

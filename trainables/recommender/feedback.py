@@ -112,10 +112,13 @@ def event_weights(type_E: np.ndarray, share_E: np.ndarray, config: FeedbackConfi
     return np.where(type_E >= IMPRESSION, np.maximum(weight, config.impression), 0.0)
 
 
-def collect(events: pa.Table, product_ids: Sequence[str], config: FeedbackConfig) -> Feedback:
+def collect(
+    events: pa.Table, product_ids: Sequence[str], config: FeedbackConfig, far_E: np.ndarray | None = None
+) -> Feedback:
     """Feedback of an `events` table. Events of unknown products or types are dropped and counted, never an error.
 
-    The result depends on the events alone, not on their order.
+    `far_E` marks events of a wrong clock, which are dropped as well: in a part of a log they are told by the whole log,
+    see `far_future`; None: these events are the whole. The result depends on the events alone, not on their order.
     """
     type_E = rows_in(events["event_type"], EVENT_TYPES)
     product_E = rows_in(events["product_id"], product_ids)
@@ -126,7 +129,7 @@ def collect(events: pa.Table, product_ids: Sequence[str], config: FeedbackConfig
     share_E, bad_watch, bad_duration = watched_share(watch_E, duration_E, config.full_watch_seconds)
     weight_E = event_weights(type_E, share_E, config)
 
-    far = far_future(at_ms_E)
+    far = far_future(at_ms_E) if far_E is None else far_E
     keep = (type_E > (IMPRESSION if config.impression == 0 else -1)) & (product_E >= 0) & ~far
     viewers, viewer_E = _viewer_rows(events["viewer_id"])
     viewer_N, product_N, at_ms_N, weight_N = strongest(viewer_E[keep], product_E[keep], at_ms_E[keep], weight_E[keep])
