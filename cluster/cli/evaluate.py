@@ -64,6 +64,8 @@ def generator(
     name = task_named(task).name
     if (data is None) == (not clips):
         raise InputError("say what to measure on: either --data DATASET or --in FOLDER")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
     chosen = choose_model(name, model, tracking_uri)
     material = _material(name, data, clips or [], styles, known, most_clips, most_styles)
     with Progress(

@@ -14,6 +14,7 @@ from tests.generator_tiny import TINY, Clips
 from trainables.data.dataset import Dataset
 from trainables.generator.generate import clip_maker
 from trainables.generator.repair.baselines import BASELINES
+from trainables.generator.repair.repairer import Repairer
 from trainables.generator.restyle.network import RestyleNetwork
 from trainables.generator.restyle.presets import preset_image
 from trainables.generator.restyle.restyler import save_bundle
@@ -21,8 +22,9 @@ from trainables.generator.scoring import generate, restyle
 from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
 from trainables.generator.scoring.features import ScoringFeatures
 from trainables.generator.scoring.material import material_of_dataset, material_of_folders
-from trainables.generator.scoring.report import Material
+from trainables.generator.scoring.report import Material, evaluate_bundle
 from trainables.generator.scoring.style import StyleMeasure
+from trainables.generator.starter import starter_bundle
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +184,26 @@ def test_repairs_are_reported_by_source_and_damage(tmp_path, clips):
     assert {row["method"] for row in said["rows"]} == {*BASELINES, "repair"}
     assert {row["source"] for row in said["rows"]} == {"clips", "all"}
     assert said["model"] == "generator-repair/starter" and all(10 < row["psnr"] <= 60 for row in said["rows"])
+
+
+def test_a_repairer_is_read_once_and_onto_the_device_asked_for(tmp_path, clips, monkeypatch):
+    read, asked = Repairer.from_bundle.__func__, []
+
+    def from_bundle(cls, folder, device="cpu"):
+        asked.append(device)
+        return read(cls, folder)
+
+    monkeypatch.setattr(Repairer, "from_bundle", classmethod(from_bundle))
+    names = [path.stem for path in sorted(clips.iterdir())]
+    material = Material(clips=[np.load(clips / f"{name}.npy")[:3] for name in names], names=names, sources=names)
+    evaluate_bundle("repair", starter_bundle("repair"), "starter", material, device="cuda")
+    assert asked == ["cuda"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "report").write_text("")
+    with pytest.raises(InputError, match="--out .*report is a file; name a folder"):
+        run(tmp_path / "report", "--task", "repair", "--in", tmp_path / "nowhere")
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path, bundle, clips):

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -105,13 +104,10 @@ def measure(
 
 
 def evaluate(
-    bundle: Path | str | None, clips: Sequence[np.ndarray], names: Sequence[str], sources: Sequence[str]
+    repairer: Repairer, clips: Sequence[np.ndarray], names: Sequence[str], sources: Sequence[str]
 ) -> list[Row]:
-    """Rows of a bundle (where one is given) beside the simple methods."""
-    methods: dict[str, Repair] = dict(BASELINES)
-    if bundle is not None:
-        methods["repair"] = Repairer.from_bundle(bundle).repair
-    return measure(methods, clips, names, sources)
+    """Rows of a model beside the simple methods."""
+    return measure({**BASELINES, "repair": repairer.repair}, clips, names, sources)
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str | float]]:

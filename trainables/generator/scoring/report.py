@@ -117,13 +117,14 @@ def _repair(
         "ssim": "of luma over damaged pixels",
         "flicker": "change between frames inside the damage over the clean clip's; 1 moves like it",
     }
+    repairer = Repairer.from_bundle(folder, device)
     rows: list[evaluation.Row] = []
     for place, clip in enumerate(clips):
-        rows += evaluation.evaluate(folder, [clip], [material.names[place]], [material.sources[place]])
+        rows += evaluation.evaluate(repairer, [clip], [material.names[place]], [material.sources[place]])
         on_progress()
     chosen = _spread(len(clips))
     shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
-    sheet = evaluation.sheet(Repairer.from_bundle(folder, device), *shown, "repair: held-out clips, planted damage")
+    sheet = evaluation.sheet(repairer, *shown, "repair: held-out clips, planted damage")
     return measures, evaluation.table(rows), sheet
 
 
