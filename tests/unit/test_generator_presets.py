@@ -54,3 +54,15 @@ def test_a_styles_folder_is_read_and_a_bad_file_in_it_is_named(tmp_path):
         read_styles(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         read_styles(tmp_path / "missing")
+
+
+def test_pictures_are_learned_as_they_are_looked_at_upright_and_over_white(tmp_path):
+    """`clips restyle` reads the same file with `read_photo`."""
+    wide = Image.fromarray(np.full((200, 400, 3), 90, np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # held upright
+    wide.save(tmp_path / "held.jpg", exif=turned)
+    Image.fromarray(np.zeros((200, 200, 4), np.uint8), "RGBA").save(tmp_path / "seen-through.png")
+    pictures = dict(read_styles(tmp_path))
+    assert pictures["held"].shape == (320, 160, 3)
+    assert (pictures["seen-through"] == 255).all()

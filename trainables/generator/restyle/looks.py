@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from cluster.errors import InputError
+from trainables.data.photos import read_photo
 from trainables.data.style_code import style_code
 from trainables.generator.features import FrozenFeatures, moments
 from trainables.generator.restyle.losses import colour_free
@@ -94,10 +95,11 @@ def read_styles(folder: str | Path) -> list[tuple[str, np.ndarray]]:
     pictures = []
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_ENDINGS):
         try:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"--styles: {path} is not a readable picture: {error}") from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"--styles: {path} cannot be read: {error}") from error
+        # As a look is read that is asked for later: upright, transparency over white.
+        picture = Image.fromarray(read_photo(data, f"--styles: {path}").rgb_HWC)
         scale = 160 / min(picture.size)
         size = tuple(max(round(side * scale), 160) for side in picture.size)
         pictures.append((path.stem, np.asarray(picture.resize(size, Image.Resampling.LANCZOS))))
