@@ -214,6 +214,11 @@ def test_enhance_keeps_length_and_doubles_the_size_also_of_odd_films(shop):
     assert read_provenance(shop / "same" / "odd.mp4").task == "enhance"
 
 
+def test_light_that_no_clip_can_be_given_is_said_once(shop):
+    with pytest.raises(InputError, match="brightness is 2"):
+        plan_enhance(Doubler(), "generator-enhance/1", shop / "in", shop / "out", brightness=2.0)
+
+
 class Numbers:
     """Stands in for a clip maker: clip n is grey level seed + n. It makes no mugs, and is interrupted at clip 3."""
 

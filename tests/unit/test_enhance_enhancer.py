@@ -116,6 +116,13 @@ def test_bad_arguments_are_named(enhancer, arguments, message):
         enhancer.enhance(CLIP, **arguments)
 
 
+@pytest.mark.parametrize("light", [{"brightness": 1.5}, {"contrast": 0.7}])
+def test_light_out_of_range_is_refused_before_the_clip_is_enhanced(monkeypatch, light):
+    monkeypatch.setattr(Enhancer, "_enhance", lambda *_: pytest.fail("the clip was enhanced"))
+    with pytest.raises(InputError, match=f"{next(iter(light))} is"):
+        Enhancer(make(trained=False)).enhance(CLIP, **light)
+
+
 def test_bad_clips_are_named(enhancer):
     with pytest.raises(InputError, match="uint8"):
         enhancer.enhance(CLIP.astype(float))

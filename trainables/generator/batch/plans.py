@@ -28,6 +28,7 @@ from trainables.generator.batch.files import (
     read_picture,
 )
 from trainables.generator.batch.work import Job, Outcome
+from trainables.generator.enhance.relight import check_light
 from trainables.generator.provenance import Provenance
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
@@ -121,6 +122,7 @@ def plan_enhance(
     format: Format | None = None,
 ) -> Plan:
     """Every clip, at its own or at twice its size."""
+    check_light(brightness, contrast)
 
     def make(path: Path) -> tuple[np.ndarray, float]:
         source = read_clip(path)

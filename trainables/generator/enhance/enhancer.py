@@ -19,7 +19,7 @@ from trainables.generator.enhance.evidence import evidence
 from trainables.generator.enhance.finish import sharpened, untinted
 from trainables.generator.enhance.neighbours import TOLERANCE, merge_windows, settle_windows
 from trainables.generator.enhance.network import MULTIPLE, EnhanceNetwork, NetworkConfig, upgraded
-from trainables.generator.enhance.relight import relight
+from trainables.generator.enhance.relight import check_light, relight
 
 LARGEST = 512
 WINDOW_PIXELS, LONGEST_WINDOW = 1 << 23, 32
@@ -61,6 +61,7 @@ class Enhancer:
         over the whole clip, 0…1; None leaves it.
         """
         _check(frames_THWC, scale, mode, vividness)
+        check_light(brightness, contrast)
         part = vividness if mode == "vivid" else 0.0
         enhanced = self._enhance(frames_THWC, scale, part)
         return enhanced if brightness is None and contrast is None else relight(enhanced, brightness, contrast)

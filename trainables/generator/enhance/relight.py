@@ -50,15 +50,20 @@ def light(frames_THWC: np.ndarray) -> tuple[float, float]:
     return _moments(_histogram(frames_THWC), _BINS_K)
 
 
+def check_light(brightness: float | None, contrast: float | None) -> None:
+    """Refuse targets that `relight` does not take."""
+    for name, value, most in (("brightness", brightness, 1.0), ("contrast", contrast, 0.5)):
+        if value is not None and not 0 < value < most:
+            raise InputError(f"{name} is {value}; it is of Oklab lightness, set it above 0 and below {most:g}")
+
+
 def relight(frames_THWC: np.ndarray, brightness: float | None = None, contrast: float | None = None) -> np.ndarray:
     """The clip, uint8 (T, H, W, 3), with the wanted mean and deviation of Oklab lightness.
 
     Without a brightness the mean stays; without a contrast the light changes as another exposure would change it.
     Targets no curve reaches (a mean of 0.95 with a deviation of 0.3) are met as nearly as a curve can.
     """
-    for name, value, most in (("brightness", brightness, 1.0), ("contrast", contrast, 0.5)):
-        if value is not None and not 0 < value < most:
-            raise InputError(f"{name} is {value}; it is of Oklab lightness, set it above 0 and below {most:g}")
+    check_light(brightness, contrast)
     weights_K = _histogram(frames_THWC)
     mean = _moments(weights_K, _BINS_K)[0] if brightness is None else brightness
     wanted = np.array([mean, contrast or 0.0])
