@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +21,7 @@ from trainables.data.importers.events import EventColumns, import_events
 from trainables.data.importers.report import ImportReport
 
 PSEUDONYMS = Pseudonymiser(bytes(32))
+SLOTS = "viewer_id,product_id,event_type,at,position\n"
 GOOD = "viewer_id,product_id,event_type,at,watch_seconds,duration_seconds\n"
 
 
@@ -118,6 +120,30 @@ def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
     assert sorted(row["at"].hour for row in shop.arrow("events").to_pylist()) == [10, 11]
 
 
+def test_whole_numbers_of_parquet_stay_whole_beside_empty_cells(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches with and without an empty cell give the same request, large ids keep their last digits, and the same log
+    as CSV brings nothing new.
+    """
+    monkeypatch.setattr("trainables.data.importers.events.ROWS_A_CHUNK", 2)
+    table = pa.table({
+        "user": ["a", "a", "a", "b"],
+        "item": ["p1", "p2", "p1", "p1"],
+        "type": ["impression", "impression", "click", "click"],
+        "at": pa.array([1_714_557_600_000 + place for place in range(4)]),
+        "request_id": pa.array([7, None, 7, 9_007_199_254_740_993]),
+        "position": pa.array([0, None, 0, 1]),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "log.parquet")
+    run(shop, tmp_path / "log.parquet")
+    rows = sorted(shop.arrow("events").to_pylist(), key=lambda row: row["at"])
+    assert [row["request_id"] for row in rows] == ["7", None, "7", "9007199254740993"]
+    assert [row["position"] for row in rows] == [0, None, 0, 1]
+    pa.csv.write_csv(table, tmp_path / "log.csv")
+    assert run(shop, tmp_path / "log.csv").added == {"events": 0}
+
+
 def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop: Dataset, tmp_path: Path) -> None:
     known = "ann,p1,click,2024-05-01,,\n"
     unknown = "ann,p9,click,2024-05-01,,\nbob,p9,watch,2024-05-02,7,8\nbob,p1,wave,2024-05-02,,\n"
@@ -161,6 +187,10 @@ def test_a_negative_watch_time_is_set_aside_and_the_rest_imported(shop: Dataset,
             GOOD + "a,p1,click,2024-05-01,,\na,p1,click,2200-01-01,,\n",
             r"'at', row 2: '2200-01-01' is not .*before 2200",
         ),
+        (GOOD + "a,p1,watch,2024-05-01,2,inf\n", r"'duration_seconds', row 1: 'inf' is not a finite number"),
+        (GOOD + "a,p1,watch,2024-05-01,1e300,3\n", r"'watch_seconds', row 1: '1e300' is not a number of at most 3.40"),
+        (SLOTS + "a,p1,click,2024-05-01,1\na,p1,click,2024-05-01,inf\n", r"'position', row 2: 'inf' is not a finite"),
+        (SLOTS + "a,p1,click,2024-05-01,99999999999\n", r"'99999999999' is not a number of at most 2147483647"),
         (GOOD + "a,,click,2024-05-01,,\n", r"'product_id', row 1: '' is not filled in"),
         ("", r"is empty"),
         (GOOD, r"holds no events"),

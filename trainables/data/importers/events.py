@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,8 @@ from trainables.data.schemas import EVENT_TYPES
 ROWS_A_CHUNK = 250_000
 EARLIEST, LATEST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 """What lies before the one, or not before the other, is no time of a viewing log: an empty or a broken clock."""
+MOST_SECONDS, MOST_POSITION = float(np.finfo(np.float32).max), int(np.iinfo(np.int32).max)
+"""What the columns of the `events` table hold."""
 
 USUAL_COLUMNS: dict[str, Sequence[str]] = {
     "viewer": ("viewer_id", "viewer", "user_id", "user", "visitor_id", "visitorid", "customer_id", "userid"),
@@ -152,7 +155,8 @@ class _LogReader:
             if suffixes.endswith((".parquet", ".pq")):
                 with pq.ParquetFile(self._file) as source:
                     for batch in source.iter_batches(ROWS_A_CHUNK):
-                        yield batch.to_pandas()
+                        # Whole numbers beside empty cells would become floats: request 7 would be 7.0 in some batches.
+                        yield batch.to_pandas(integer_object_nulls=True)
             elif suffixes.endswith((".csv", ".csv.gz")):
                 yield from pd.read_csv(
                     self._file, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=ROWS_A_CHUNK
@@ -181,9 +185,9 @@ class _LogReader:
         def text(name: str) -> pd.Series:
             return filled(self._file, self._columns[name], raw[self._columns[name]], first_row=first_row)
 
-        def number(name: str, minimum: float | None) -> pd.Series:
+        def number(name: str, minimum: float | None, maximum: float) -> pd.Series:
             column = self._columns[name]
-            return numbers(self._file, column, raw[column], first_row=first_row, minimum=minimum)
+            return numbers(self._file, column, raw[column], first_row=first_row, minimum=minimum, maximum=maximum)
 
         if "type" in self._columns:
             synonyms = USUAL_TYPES | {name.lower(): target for name, target in self._options.types.items()}
@@ -198,12 +202,12 @@ class _LogReader:
             "at_ms": self._times(raw[self._columns["time"]], first_row),
         })
         if "watch" in self._columns:
-            events["watch_seconds"] = number("watch", None)
+            events["watch_seconds"] = number("watch", None, MOST_SECONDS)
         if "duration" in self._columns:
             # 0 is how many logs write "unknown".
-            events["duration_seconds"] = number("duration", 0).replace(0, float("nan"))
+            events["duration_seconds"] = number("duration", 0, MOST_SECONDS).replace(0, float("nan"))
         if "position" in self._columns:
-            events["position"] = number("position", 0).round().astype("Int32")
+            events["position"] = number("position", 0, MOST_POSITION).round().astype("Int32")
         for name, target in (("style", "style"), ("request", "request_id"), ("surface", "surface")):
             if name in self._columns:
                 events[target] = raw[self._columns[name]].astype("string").str.strip().replace("", pd.NA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cluster.errors import InputError
@@ -49,15 +50,30 @@ def find_columns(
     return found
 
 
-def numbers(path: Path, column: str, values: pd.Series, *, first_row: int, minimum: float | None = None) -> pd.Series:
-    """float64 with NaN where the cell is empty; `first_row` is the first value's row, 1 after the header."""
+def numbers(
+    path: Path,
+    column: str,
+    values: pd.Series,
+    *,
+    first_row: int,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> pd.Series:
+    """float64 with NaN where the cell is empty; `first_row` is the first value's row, 1 after the header.
+
+    Raises InputError for what is no number, is not finite or lies outside the bounds.
+    """
     text = values.astype("string").str.strip().replace("", pd.NA)
     parsed = pd.to_numeric(text, errors="coerce").astype("float64")
     bad = text.notna() & parsed.isna() & ~text.str.lower().isin(["nan", "null", "none"])
     if bad.any():
         raise bad_cell(path, column, values, bad, first_row, "a number")
+    if (endless := np.isinf(parsed)).any():
+        raise bad_cell(path, column, values, endless, first_row, "a finite number")
     if minimum is not None and (low := parsed < minimum).any():
         raise bad_cell(path, column, values, low, first_row, f"a number of at least {minimum:g}")
+    if maximum is not None and (high := parsed > maximum).any():
+        raise bad_cell(path, column, values, high, first_row, f"a number of at most {maximum:.10g}")
     return parsed
 
 
