@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
+from cluster.errors import InputError
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, two_tastes
 from trainables.metrics import batched
 from trainables.recommender.learn_config import LearnConfig
@@ -87,6 +88,27 @@ def test_equal_times_stand_in_the_order_the_seed_draws():
     assert first.value_N[first.product_N == 3] == 1 and (first.value_N[first.product_N != 3] < 1).all()
     shuffled = events.take(pa.array(np.random.default_rng(0).permutation(events.num_rows)))
     assert log_of_ratings(shuffled, ids, 0).product_N.tolist() == first.product_N.tolist()
+
+
+def test_of_a_pair_clicked_again_the_last_click_counts():
+    click = {"viewer_id": "v", "event_type": "click", "at": START_MS}
+    rows = [
+        {**click, "product_id": "p0", "at": START_MS + 5},
+        {**click, "product_id": "p1", "at": START_MS + 2},
+        {**click, "product_id": "p0"},
+        {**click, "product_id": "p1", "viewer_id": "w"},
+    ]
+    log = log_of_ratings(events_table(rows), ["p0", "p1"], 0)
+    assert list(zip(log.viewer_N, log.product_N, log.at_N - START_MS, strict=True)) == [(0, 1, 2), (0, 0, 5), (1, 1, 0)]
+    assert log.matrix().max() == 1
+
+
+@pytest.mark.parametrize(("protocol", "kind"), [("loo", "click"), ("A", "click"), ("time", "watch")])
+def test_a_log_that_leaves_nobody_to_ask_is_refused_by_protocol(protocol, kind):
+    rows = [{"viewer_id": f"v{i}", "product_id": "p", "event_type": kind, "at": START_MS + i} for i in range(9)]
+    events = events_table(rows * 3)
+    with pytest.raises(InputError, match=f"protocol {protocol} leaves nobody to ask in validation: the dataset has"):
+        run_ratings(protocol, lambda seed: log_of_ratings(events, ["p"], seed), [0])
 
 
 def test_pearson_is_the_correlation_of_columns():

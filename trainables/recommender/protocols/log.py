@@ -59,9 +59,10 @@ class Log:
 def log_of_ratings(events: pa.Table, product_ids: Sequence[str], seed: int) -> Log:
     """Ratings imported as clicks, those of 4 stars and more also as likes: value 1 for a like, else 0.6.
 
-    Ratings of one viewer at the same moment are put into an order drawn at random by the seed (the declared tie-break).
+    Of a pair that was clicked more than once the last click counts. Ratings of one viewer at the same moment are put
+    into an order drawn at random by the seed (the declared tie-break).
     """
-    clicks = events.filter(pc.equal(events["event_type"], "click"))
+    clicks = _last_of_pairs(events.filter(pc.equal(events["event_type"], "click")))
     likes = events.filter(pc.equal(events["event_type"], "like"))
     viewers, viewer_N = np.unique(clicks["viewer_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     product_N = pc.index_in(clicks["product_id"], value_set=pa.array(list(product_ids))).to_numpy().astype(np.int64)
@@ -74,3 +75,12 @@ def log_of_ratings(events: pa.Table, product_ids: Sequence[str], seed: int) -> L
     drawn_N[stored] = np.random.default_rng(seed).random(len(at_N))
     order = np.lexsort((drawn_N, at_N, viewer_N))
     return Log(len(viewers), len(product_ids), viewer_N[order], product_N[order], value_N[order], at_N[order])
+
+
+def _last_of_pairs(events: pa.Table) -> pa.Table:
+    """The last event of each pair of viewer and product, in the order of the table."""
+    viewer, product = (pc.dictionary_encode(events[name]).combine_chunks() for name in ("viewer_id", "product_id"))
+    pair = viewer.indices.to_numpy().astype(np.int64) * max(len(product.dictionary), 1) + product.indices.to_numpy()
+    order = np.lexsort((events["at"].cast(pa.int64()).to_numpy(), pair))
+    last = np.append(np.diff(pair[order]) != 0, np.ones(min(len(pair), 1), bool))
+    return events.take(pa.array(np.sort(order[last])))

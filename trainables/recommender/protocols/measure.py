@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from cluster.errors import InputError
 from trainables.metrics import batched
 from trainables.recommender.protocols.baselines import Scorer
 from trainables.recommender.protocols.splits import Question
@@ -38,7 +39,12 @@ class Measured:
 
 
 def measure(scorer: Scorer, question: Question, k: int, met_Vn: sparse.csr_array | None = None) -> Measured:
-    """Rank all products for all asked viewers; those met are left out (`met_Vn`; None: those of the fitted log)."""
+    """Rank all products for all asked viewers; those met are left out (`met_Vn`; None: those of the fitted log).
+
+    InputError where nobody is asked.
+    """
+    if not len(question.asked):
+        raise InputError("no viewer of this dataset has something to be found; there is nobody to ask")
     met_Vn = question.fit.matrix() if met_Vn is None else met_Vn
     slates = []
     for first in range(0, len(question.asked), BATCH):

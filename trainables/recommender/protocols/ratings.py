@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from cluster.errors import InputError
 from trainables.recommender.protocols.baselines import Method, Scorer, baselines
 from trainables.recommender.protocols.blend import blend, blend_members, fit_weights, start_weights
 from trainables.recommender.protocols.log import Log
@@ -28,11 +29,15 @@ def run_ratings(
     seeds: Sequence[int],
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Result:
-    """All methods on a protocol of `splits.SPLITS`; `log_of_seed` draws the order of ties."""
+    """All methods on a protocol of `splits.SPLITS`; `log_of_seed` draws the order of ties.
+
+    InputError where the split leaves no viewer to ask.
+    """
     rows: list[Row] = []
     for seed in seeds:
         log = log_of_seed(seed)
         split = SPLITS[protocol](log, seed)
+        _check(protocol, log, split)
         for method in baselines(seed):
             on_step(f"seed {seed}: {method.name}")
             started = time.perf_counter()
@@ -45,6 +50,16 @@ def run_ratings(
         setting = " + ".join(f"{weight:g} {name}" for name, weight in weights.items())
         rows.append(_row(OURS, seed, setting, blend(fits, weights)(split.test.fit), split, started))
     return summarise(rows, protocol=protocol, k=K, ours=OURS)
+
+
+def _check(protocol: str, log: Log, split: Split) -> None:
+    for name, question in (("validation", split.validation), ("the test", split.test)):
+        if not len(question.asked):
+            raise InputError(
+                f"protocol {protocol} leaves nobody to ask in {name}: the dataset has {len(log.viewer_N):,} ratings "
+                f"(events of type click, one a product) of {log.viewers:,} viewers; it takes viewers with several, and "
+                "for --protocol time some who come back; of a log of watches ask --protocol kuairand"
+            )
 
 
 def tuned(method: Method, split: Split) -> tuple[str, Scorer]:
