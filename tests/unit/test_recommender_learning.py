@@ -10,6 +10,7 @@ from scipy import sparse
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, products_table, two_tastes
 from trainables.data.schemas import ATTRIBUTES
 from trainables.metrics import batched, ranking
+from trainables.recommender import learning
 from trainables.recommender.batch import caught_up, slates
 from trainables.recommender.feedback import FeedbackConfig, collect
 from trainables.recommender.history import histories
@@ -74,6 +75,32 @@ def test_learning_finds_that_skips_count_where_only_what_suits_is_shown():
     events = events_table([{**row, "event_type": "watch"} for row in rows])
     shop = TrainingData(events, products_table([f"p{i:03d}" for i in range(200)]), {})
     assert learn(CONFIG, shop, until_ms=START_MS + 14 * DAY_MS).feedback.impression > 0
+
+
+def test_few_viewers_are_scored_at_a_time_and_the_numbers_are_those_of_all_at_once(data, monkeypatch):
+    def learned(viewers_at_once: int) -> tuple[RecommenderTrainConfig, int, list[np.ndarray]]:
+        scored, gains, best, gain = [], [], batched.top_k, batched.ndcg
+
+        def top_k(scores_Vn: np.ndarray, k: int) -> np.ndarray:
+            scored.append(len(scores_Vn))
+            return best(scores_Vn, k)
+
+        def ndcg(*arguments: np.ndarray) -> np.ndarray:
+            gains.append(gain(*arguments))
+            return gains[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batched, "top_k", top_k)
+            patch.setattr(batched, "ndcg", ndcg)
+            patch.setattr(learning, "VIEWERS_AT_ONCE", viewers_at_once)
+            return learn(CONFIG, data, until_ms=END), scored[0], gains
+
+    config, most, gains = learned(7)
+    together, all_of_them, wanted = learned(10**6)
+    assert most == 7 < all_of_them
+    assert config == together
+    for found, expected in zip(gains, wanted, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("telling", [True, False])

@@ -10,12 +10,12 @@ viewers: a log too small to tell keeps what it was given.
 
 Nothing after `until_ms` is looked at, so what lies behind it stays fit to judge the result.
 
-Dims: V viewers, n products, m products in the item-item matrix.
+Dims: V viewers, P a part of them, n products, m products in the item-item matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,8 @@ TRENDS = tuple((days, strength) for days in (1.0, 3.0) for strength in (0.0, 0.3
 HISTORY_DAYS = (5.0, 10.0, 25.0, 100.0)
 POPULARITY_WEIGHTS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
 STEPS = len(IMPRESSIONS) + 4
+VIEWERS_AT_ONCE = 128
+"""Viewers scored at a time, each over the whole catalogue: this bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,20 @@ class Slice:
     """str, sorted."""
     relevant_Vn: sparse.csr_array
     met_Vn: sparse.csr_array
+
+    def parts(self) -> Iterator[slice]:
+        """The viewers, `VIEWERS_AT_ONCE` at a time."""
+        for first in range(0, len(self.viewers_V), VIEWERS_AT_ONCE):
+            yield slice(first, min(first + VIEWERS_AT_ONCE, len(self.viewers_V)))
+
+    def hits(self, part: slice, scores_Pn: np.ndarray) -> np.ndarray:
+        """True (P, places) where the slates of a part of the viewers hold what they took to next."""
+        slate_Pk = batched.top_k(batched.masked(scores_Pn, self.met_Vn[part]), PLACES)
+        return batched.hits(slate_Pk, self.relevant_Vn[part])
+
+    def gain(self, hits: Sequence[np.ndarray]) -> np.ndarray:
+        """NDCG@20 of each viewer, float64 (V,), from the hits of all parts."""
+        return batched.ndcg(np.concatenate(hits), np.diff(self.relevant_Vn.indptr))
 
 
 def learn(
@@ -135,12 +151,6 @@ def history(feedback: Feedback, viewers: np.ndarray, products: int, now_ms: int,
     return _pairs(feedback, viewers, (len(viewers), products), weight)
 
 
-def _gain(scores_Vn: np.ndarray, chosen_on: Slice) -> np.ndarray:
-    """NDCG@20 of each viewer, float64 (V,)."""
-    slate_Vk = batched.top_k(batched.masked(scores_Vn, chosen_on.met_Vn), PLACES)
-    return batched.ndcg(batched.hits(slate_Vk, chosen_on.relevant_Vn), np.diff(chosen_on.relevant_Vn.indptr))
-
-
 def clearly_better(candidate_V: np.ndarray, incumbent_V: np.ndarray) -> bool:
     """True where the mean rises by more than one standard error of the paired difference."""
     difference = candidate_V - incumbent_V
@@ -171,9 +181,12 @@ def _matrix_settings(
             past_Vm = history(liked, chosen_on.viewers_V, n, chosen_on.boundary_ms, days)[:, rows]
             for factor in L2_FACTORS:
                 l2 = config.ease.l2 * factor
-                scores_Vn = np.full((len(chosen_on.viewers_V), n), -np.inf, np.float32)
-                scores_Vn[:, rows] = past_Vm @ ease.solve(gram.copy(), l2)
-                yield replace(setting, ease=replace(config.ease, l2=l2)), _gain(scores_Vn, chosen_on)
+                matrix_mm, hits = ease.solve(gram.copy(), l2), []
+                for part in chosen_on.parts():
+                    scores_Pn = np.full((part.stop - part.start, n), -np.inf, np.float32)
+                    scores_Pn[:, rows] = past_Vm[part] @ matrix_mm
+                    hits.append(chosen_on.hits(part, scores_Pn))
+                yield replace(setting, ease=replace(config.ease, l2=l2)), chosen_on.gain(hits)
             step()
 
     return _best(config, tried())[0]
@@ -189,26 +202,32 @@ def _blend_settings(
 ) -> RecommenderTrainConfig:
     n, now_ms = chosen_on.relevant_Vn.shape[1], chosen_on.boundary_ms
 
-    def personal(setting: RecommenderTrainConfig) -> np.ndarray:
-        past_Vn = history(liked, chosen_on.viewers_V, n, now_ms, setting.history_half_life_days)
-        found = past_Vn[:, rows] @ matrix_mm
+    def past(days: float) -> sparse.csr_array:
+        return history(liked, chosen_on.viewers_V, n, now_ms, days)[:, rows]
+
+    def personal(past_Pm: sparse.csr_array) -> np.ndarray:
+        found = past_Pm @ matrix_mm
         return found.toarray() if sparse.issparse(found) else found
 
-    def gain(setting: RecommenderTrainConfig, personal_Vm: np.ndarray) -> np.ndarray:
+    def shared(setting: RecommenderTrainConfig) -> tuple[np.ndarray, np.ndarray]:
+        """What everybody's score of a product holds (n,), and what a personal one is multiplied by (m,)."""
         shown = setting.feedback.impression
         prior_n = setting.popularity_weight * popularity(liked, n, now_ms, setting.popularity, shown)
-        scores_Vn = np.tile(prior_n, (len(personal_Vm), 1))
-        scores_Vn[:, rows] += personal_Vm * trend(liked, n, now_ms, setting.popularity, shown)[rows]
-        return _gain(scores_Vn, chosen_on)
+        return prior_n, trend(liked, n, now_ms, setting.popularity, shown)[rows]
 
     def choose(settings: Iterable[RecommenderTrainConfig]) -> RecommenderTrainConfig:
-        found, cached = [], {}
-        for setting in (config, *(setting for setting in settings if setting != config)):
-            days = setting.history_half_life_days
-            cached = cached if days in cached else {days: personal(setting)}
-            found.append((setting, gain(setting, cached[days])))
+        tried = (config, *(setting for setting in settings if setting != config))
+        pasts = {days: past(days) for days in {setting.history_half_life_days for setting in tried}}
+        shares = [shared(setting) for setting in tried]
+        hits: list[list[np.ndarray]] = [[] for _ in tried]
+        for part in chosen_on.parts():
+            personal_Pm = {days: personal(past_Vm[part]) for days, past_Vm in pasts.items()}
+            for found, setting, (prior_n, trend_m) in zip(hits, tried, shares, strict=True):
+                scores_Pn = np.tile(prior_n, (part.stop - part.start, 1))
+                scores_Pn[:, rows] += personal_Pm[setting.history_half_life_days] * trend_m
+                found.append(chosen_on.hits(part, scores_Pn))
         step()
-        return _best(config, found)[0]
+        return _best(config, zip(tried, map(chosen_on.gain, hits), strict=True))[0]
 
     config = choose(
         replace(config, popularity=replace(config.popularity, trend_half_life_days=days, trend_strength=strength))
