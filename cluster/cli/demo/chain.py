@@ -130,14 +130,17 @@ def _import(options: DemoOptions, storage: Storage, pseudonymiser: Pseudonymiser
 
 def _train_recommender(settings: Settings, shop: DemoShop) -> TrainedModel:
     from trainables.recommender.job import run_training
+    from trainables.recommender.ranking.config import RankerConfig
     from trainables.recommender.settings import RecommenderTrainConfig
 
+    # A ranker takes minutes to learn, and scores impressions: nothing here asks for that.
+    config = RecommenderTrainConfig(ranker=RankerConfig(enabled=False))
     with bar("reading the log") as update:
         return run_training(
             settings,
             shop.dataset.name,
             None,
-            RecommenderTrainConfig(),
+            config,
             on_progress=lambda stage, done, total: update(done, total, stage),
         )
 
