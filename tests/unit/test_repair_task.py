@@ -3,6 +3,7 @@
 import json
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,11 +12,14 @@ from cluster.config import override
 from cluster.errors import InputError
 from tests.generator_tiny import Clips, Recorder, cpu_fabric, differences
 from trainables.bundle import read_bundle, write_bundle
-from trainables.generator.repair.config import RepairTrainConfig
+from trainables.generator.repair.candidates import NAMES, find_candidates
+from trainables.generator.repair.config import DamageConfig, RepairTrainConfig
+from trainables.generator.repair.motion import ClipMotion
 from trainables.generator.repair.network import FARTHEST, NetworkConfig, RepairNetwork
 from trainables.generator.repair.repairer import Repairer, save_bundle
 from trainables.generator.repair.samples import SampleStore
 from trainables.generator.repair.task import TASK
+from trainables.generator.repair.updates import RepairUpdates
 from trainables.generator.train import train
 from trainables.runs.checkpoints import Checkpoints
 
@@ -86,6 +90,34 @@ def test_a_sample_does_not_depend_on_what_was_asked_for_before():
             assert np.array_equal(getattr(sample, name), getattr(first, name))
 
 
+def test_motion_inside_damage_is_measured_on_what_was_mended():
+    """A thing that moves on its own behind a box that stands still: what is around the box tells nothing of it."""
+    rng = np.random.default_rng(0)
+    ground, thing = (rng.integers(0, 255, (n, n, 3)).astype(np.float32) for n in (64, 18))
+    ground, thing = (np.clip(cv2.GaussianBlur(v, (0, 0), 1.5) * 3 - 256, 0, 255) for v in (ground, thing))
+    clip = np.repeat(ground[None], 16, 0)
+    for t, frame in enumerate(clip):
+        frame[22:40, 3 * t : 3 * t + 18] = thing
+    clip = clip.astype(np.uint8)
+    mask = np.zeros(clip.shape[:3], bool)
+    mask[:, 16:46, 20:42] = True
+    box = slice(16, 46), slice(20, 42)
+    errors = []
+    for mended in (None, clip):
+        found = find_candidates(ClipMotion(clip, mask, mended), 7, box)
+        flow = found.colour_KhwC[[NAMES.index("flow_before"), NAMES.index("flow_after")]].astype(int)
+        errors.append(np.abs(flow - clip[7][box])[:, 6:24, 1:19].mean(-1).min(0).mean())  # the thing; no ground
+    assert errors[1] < errors[0] / 4
+
+
+def test_second_looks_need_a_network_that_looks_first():
+    config = RepairTrainConfig(damage=DamageConfig(variants=2, second_looks=1))
+    with pytest.raises(InputError, match=r"damage.second_looks is 1.*--start"):
+        RepairUpdates(config, cpu_fabric())
+    with pytest.raises(ValueError, match=r"damage.second_looks is 3.*set it to 2 or below"):
+        DamageConfig(variants=2, second_looks=3)
+
+
 def test_sound_pixels_come_back_untouched_and_damage_is_mended(repairer):
     clip = Clips(1)[0]
     mask = hole(clip)
@@ -135,7 +167,7 @@ def test_a_bundle_gives_the_same_repair_and_a_foreign_one_is_refused(repairer, t
     clip = Clips(1)[0]
     save_bundle(repairer.network, SMALL, tmp_path / "b", {"model": "test"})
     again = Repairer.from_bundle(tmp_path / "b")
-    first, second = (r.repair(clip, hole(clip)).astype(int) for r in (repairer, again))
+    first, second = (r.look(clip, hole(clip), None).astype(int) for r in (repairer, again))
     assert np.abs(first - second).max() <= 2
     config = json.loads((tmp_path / "b" / "config.json").read_text())["config"]
     assert config["task"] == "repair"

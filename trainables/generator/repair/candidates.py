@@ -2,7 +2,8 @@
 
 Candidates, in the order of `NAMES`: along the camera's motion from the nearest frame before and after that shows the
 point, and the mean over the frames that show it; along dense flow from before and after; the same along flow measured
-anew on a first mix of these; linear in time; Telea in space.
+anew on a first mix of these; linear in time; Telea in space. A clip that was mended before is looked at once more: flow
+is measured on what was mended, candidates are judged by it, and it stands in the place of Telea's.
 Dims: T frames, H height, W width, K candidates, C = 3 channels; h, w a box of the frame.
 """
 
@@ -24,8 +25,8 @@ NAMES = (
 )  # fmt: skip
 ERROR_SCALE = 12.0
 """Grey levels at which the confidence in a candidate has fallen to 1/e."""
-UNKNOWN_ERROR = 24.0
-"""Grey levels expected where nothing tells."""
+UNKNOWN_ERROR, MENDED_ERROR = 24.0, 12.0
+"""Grey levels expected where nothing tells, and of what was mended before."""
 PRIOR = (1.0, 1.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e-2, 1e-3)
 """Weights of the candidates in the first mix, at equal confidence."""
 STEEPNESS = 4.0
@@ -61,14 +62,24 @@ def find_candidates(motion: ClipMotion, t: int, box: Box) -> Candidates:
         found |= _by_flow(motion, t, box)
     in_time = motion.in_time_THWC[t]
     found["time"] = in_time[box], np.where(motion.found_THW[t][box], UNKNOWN_ERROR, np.inf)
+    found["space"] = _alone(motion, t, box)
+    if earlier or later:
+        first = _first_mix(motion, t, box, found) if motion.mended_THWC is None else motion.mended_THWC[t]
+        found |= _again(motion, t, box, first)
+    return _stack(found, in_time[box])
+
+
+def _alone(motion: ClipMotion, t: int, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """What no other frame is asked for."""
+    shape = motion.mask_THW[t][box].shape
+    if motion.mended_THWC is not None:
+        return motion.mended_THWC[t][box], np.full(shape, MENDED_ERROR)
+    in_time = motion.in_time_THWC[t]
     partly = not motion.mask_THW[t].all()
     space = fill_in_space(in_time, motion.mask_THW[t]) if partly else in_time
     # What no frame has at its place is surer from around it once its neighbours are filled in time.
     space = np.where(motion.found_THW[t][..., None], space, in_time)
-    found["space"] = space[box], np.full(hurt.shape, UNKNOWN_ERROR if partly else np.inf)
-    if earlier or later:
-        found |= _again(motion, t, box, _first_mix(motion, t, box, found))
-    return _stack(found, in_time[box])
+    return space[box], np.full(shape, UNKNOWN_ERROR if partly else np.inf)
 
 
 def mix(candidates: Candidates) -> np.ndarray:
@@ -159,7 +170,7 @@ def _in_nearest(motion: ClipMotion, t: int, way: list[int]) -> np.ndarray:
     inside it, where nothing is near, as what is seen there goes on (one frame on: further, its noise would count most).
     """
     around = pixel_grid(*motion.mask_THW.shape[1:]) + motion.flow(t, way[0])
-    if len(way) < 3 or abs(way[0] - t) > 1:
+    if motion.mended_THWC is not None or len(way) < 3 or abs(way[0] - t) > 1:
         return around
     depth = cv2.distanceTransform(motion.mask_THW[t].astype(np.uint8), cv2.DIST_L2, 3)[..., None]
     inside_share = depth / (depth + NEAR)
@@ -203,10 +214,13 @@ def _judged(
     named: dict[str, tuple[np.ndarray, np.ndarray]],
     pair: list[tuple[np.ndarray, np.ndarray] | None],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Colours with the error to expect, infinite where not seen: against the frame's own sound pixels; of a lost frame
-    by how far the sides disagree.
+    """Colours with the error to expect, infinite where not seen: against the frame as it was mended before, or its own
+    sound pixels; of a lost frame by how far the sides disagree.
     """
-    if t in motion.known:
+    if motion.mended_THWC is not None:
+        frame = motion.mended_THWC[t][box]
+        errors = {name: _error(value, frame, have) for name, (value, have) in named.items()}
+    elif t in motion.known:
         sound, frame = motion.sound_THW[t][box] > 0, motion.frames_THWC[t][box]
         errors = {name: _error(value, frame, have & sound) for name, (value, have) in named.items()}
     else:

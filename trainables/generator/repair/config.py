@@ -38,11 +38,20 @@ class DamageConfig:
     """Damages drawn for each clip, ≥ 1; each is measured once and kept while memory allows."""
     memory: int = 2048
     """Megabytes of measured samples kept, ≥ 0."""
+    second_looks: int = 0
+    """Of the variants, so many are mended by the bundle the run starts from and looked at again, as a clip is that is
+    repaired; 0…variants.
+    """
 
     def __post_init__(self) -> None:
-        for name, least in (("variants", 1), ("memory", 0)):
+        for name, least in (("variants", 1), ("memory", 0), ("second_looks", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"damage.{name} is {getattr(self, name)}; set it to {least} or above")
+        if self.second_looks > self.variants:
+            raise ValueError(
+                f"damage.second_looks is {self.second_looks}, damage.variants {self.variants}; set it to"
+                f" {self.variants} or below"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

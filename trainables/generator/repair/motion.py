@@ -27,10 +27,13 @@ def luma(frame_HWC: np.ndarray) -> np.ndarray:
 
 
 class ClipMotion:
-    """A clip uint8 (T, H, W, 3) with a mask bool (T, H, W); what lies under the mask is not looked at."""
+    """A clip uint8 (T, H, W, 3) with a mask bool (T, H, W); what lies under the mask is not looked at.
 
-    def __init__(self, frames_THWC: np.ndarray, mask_THW: np.ndarray) -> None:
-        self.mask_THW = mask_THW
+    `mended_THWC` is the clip as it was mended before: dense flow is then measured on that, inside the damage too.
+    """
+
+    def __init__(self, frames_THWC: np.ndarray, mask_THW: np.ndarray, mended_THWC: np.ndarray | None = None) -> None:
+        self.mask_THW, self.mended_THWC = mask_THW, mended_THWC
         self.in_time_THWC, self.found_THW = fill_in_time(frames_THWC, mask_THW)
         for t in np.flatnonzero(~self.found_THW.all((1, 2))):
             self.in_time_THWC[t] = fill_in_space(self.in_time_THWC[t], ~self.found_THW[t])
@@ -45,6 +48,11 @@ class ClipMotion:
     def luma(self) -> np.ndarray:
         """Luma of the clip filled in time, float32 (T, H, W)."""
         return np.stack([luma(frame) for frame in self.frames_THWC])
+
+    @cached_property
+    def followed_luma(self) -> np.ndarray:
+        """Luma that dense flow is measured on, float32 (T, H, W)."""
+        return self.luma if self.mended_THWC is None else np.stack([luma(frame) for frame in self.mended_THWC])
 
     def neighbours(self, t: int) -> tuple[list[int], list[int]]:
         """Known frames before and after, the nearest first."""
@@ -64,9 +72,14 @@ class ClipMotion:
         return self._between_known(home, s) @ np.linalg.inv(to_lost)
 
     def flow(self, a: int, b: int) -> np.ndarray:
-        """Dense flow (H, W, 2) from a known frame to its known neighbour, carried on where either is damaged."""
+        """Dense flow (H, W, 2) from a known frame to its known neighbour, carried on where either is damaged and not
+        mended.
+        """
         if (a, b) not in self._flows:
-            raw = self.measure(self.luma[a], self.luma[b], self._guess(a, b))
+            raw = self.measure(self.followed_luma[a], self.followed_luma[b], self._guess(a, b))
+            if self.mended_THWC is not None:
+                self._flows[a, b] = raw
+                return raw
             at = pixel_grid(*raw.shape[:2]) + raw
             trusted = (self.sound_THW[a] > 0) & (sample(self.sound_THW[b], at) > 0.99)
             self._flows[a, b] = spread(raw, trusted)

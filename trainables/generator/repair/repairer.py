@@ -1,14 +1,15 @@
 """Repair clips with a trained bundle: what the server, the evaluation and the contact sheets use.
 
+A clip is mended twice: inside the damage motion is guessed at the first look, and measured on the guess at the second.
 Dims: T frames, H height, W width, C = 3 channels, N frames of a window, K candidates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -19,6 +20,11 @@ from trainables.generator.repair.detect import detect_damage
 from trainables.generator.repair.motion import KNOWN_SHARE, ClipMotion
 from trainables.generator.repair.network import MULTIPLE, NetworkConfig, RepairNetwork, upgraded
 
+Way = tuple[int, bool]
+"""Quarter turns to the left, after mirroring or not."""
+UPRIGHT: tuple[Way, ...] = ((0, False),)
+EVERY_WAY: tuple[Way, ...] = tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True))
+"""The mean over these errs less than each of them (self-ensemble, Timofte et al. 2016, arXiv 1511.02228)."""
 WINDOW = 16
 """Frames mended at once: memory stays bounded in long clips."""
 CONTEXT = 12
@@ -26,10 +32,6 @@ CONTEXT = 12
 MARGIN = 12
 """Sound pixels around the damage that the network sees."""
 LARGEST = 2048
-SHARPENED = 0.12
-"""How much of what a Gaussian of one pixel takes off a mended place is put on top. What is pieced together from several
-guesses is a little softer than the rest of the clip, and then moves too little.
-"""
 
 
 class Repairer:
@@ -55,36 +57,56 @@ class Repairer:
             raise InputError(f"the mask is {mask_THW.shape}; a clip {shape} needs (T, H, W) = {shape[:3]}")
         if mask_THW.all():
             raise InputError("the mask covers every pixel of every frame; nothing is left to mend the clip from")
+        first_THWC = self.look(frames_THWC, mask_THW, None)
+        return self.look(frames_THWC, mask_THW, first_THWC, EVERY_WAY)
+
+    def look(
+        self,
+        frames_THWC: np.ndarray,
+        mask_THW: np.ndarray,
+        before_THWC: np.ndarray | None,
+        ways: Sequence[Way] = UPRIGHT,
+    ) -> np.ndarray:
+        """The clip mended once, with the help of what it was mended to before; takes what `repair` has checked."""
         mended = frames_THWC.copy()
-        for first in range(0, shape[0], WINDOW):
-            last = min(first + WINDOW, shape[0])
+        for first in range(0, len(mended), WINDOW):
+            last = min(first + WINDOW, len(mended))
             if mask_THW[first:last].any():
                 start, stop = _context(mask_THW, first, last)
-                motion = ClipMotion(frames_THWC[start:stop], mask_THW[start:stop])
+                cut = slice(start, stop)
+                motion = ClipMotion(frames_THWC[cut], mask_THW[cut], None if before_THWC is None else before_THWC[cut])
                 for t in range(first, last):
                     if mask_THW[t].any():
-                        mended[t] = self._frame(motion, t - start)
+                        mended[t] = self._frame(motion, t - start, ways)
         return mended
 
-    def _frame(self, motion: ClipMotion, t: int) -> np.ndarray:
+    def _frame(self, motion: ClipMotion, t: int, ways: Sequence[Way]) -> np.ndarray:
         """One damaged frame, mended."""
         box = _box(motion.mask_THW[t])
         found = find_candidates(motion, t, box)
         mask_hw = motion.mask_THW[t][box]
         frame_hwC = motion.frames_THWC[t]
+        inputs = (
+            self._tensor(frame_hwC[box]).permute(2, 0, 1) / 127.5 - 1,
+            self._tensor(mask_hw)[None],
+            self._tensor(found.colour_KhwC).permute(0, 3, 1, 2) / 127.5 - 1,
+            self._tensor(found.confidence_Khw) / 255,
+        )
         with torch.inference_mode():
-            mended = self.network(
-                self._tensor(frame_hwC[box]).permute(2, 0, 1)[None] / 127.5 - 1,
-                self._tensor(mask_hw)[None, None],
-                self._tensor(found.colour_KhwC).permute(0, 3, 1, 2)[None] / 127.5 - 1,
-                self._tensor(found.confidence_Khw)[None] / 255,
-            )
-        levels_hwC = ((mended[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
-        levels_hwC += SHARPENED * (levels_hwC - cv2.GaussianBlur(levels_hwC, (0, 0), 1.0))
-        levels_hwC = levels_hwC.round().clip(0, 255).astype(np.uint8)
+            mended_Chw = sum(self._lying(inputs, *way) for way in ways) / len(ways)
+        levels_Chw = ((mended_Chw.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        levels_hwC = levels_Chw.permute(1, 2, 0).cpu().numpy()
         whole = frame_hwC.copy()
         whole[box] = np.where(mask_hw[..., None], levels_hwC, whole[box])
         return whole
+
+    def _lying(self, inputs: tuple[torch.Tensor, ...], turns: int, mirrored: bool) -> torch.Tensor:
+        """What the network makes of a picture that lies another way, put upright again."""
+        turned = [
+            value.flip(-1).rot90(turns, (-2, -1)) if mirrored else value.rot90(turns, (-2, -1)) for value in inputs
+        ]
+        upright_Chw = self.network(*(value.contiguous()[None] for value in turned))[0].rot90(-turns, (-2, -1))
+        return upright_Chw.flip(-1) if mirrored else upright_Chw
 
     def _tensor(self, value: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(value)).to(self.device).float()

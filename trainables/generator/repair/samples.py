@@ -16,6 +16,7 @@ from torch import Tensor
 from trainables.generator.repair.candidates import NAMES, find_candidates
 from trainables.generator.repair.damage import KINDS, damage_mask
 from trainables.generator.repair.motion import ClipMotion
+from trainables.generator.repair.repairer import Repairer
 from trainables.generator.task import ClipSource
 
 SHARES = (0.35, 0.3, 0.2, 0.15)
@@ -46,15 +47,19 @@ class Batch:
     confidence_BFKHW: Tensor
 
 
-def make_sample(frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.Generator) -> Sample:
+def make_sample(
+    frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.Generator, before: Repairer | None = None
+) -> Sample:
     """Damage a clip uint8 (T, H, W, 3) with a drawn kind and measure `frames` neighbouring frames, at least one of
-    them damaged. A clip smaller than `size` is carried on by mirroring.
+    them damaged. A clip smaller than `size` is carried on by mirroring. `before` mends the clip first: the sample is
+    then what is seen at the second look.
     """
     frames_THWC = _at_least(np.asarray(frames_THWC), size)
     mask_THW = np.zeros(frames_THWC.shape[:3], bool)
     while not mask_THW.any():
         mask_THW = damage_mask(_kind(len(mask_THW), rng), mask_THW.shape, rng)
-    motion = ClipMotion(frames_THWC, mask_THW)
+    mended_THWC = None if before is None else before.look(frames_THWC, mask_THW, None)
+    motion = ClipMotion(frames_THWC, mask_THW, mended_THWC)
     frames = min(frames, len(mask_THW))
     hurt = int(rng.choice(np.flatnonzero(mask_THW.any((1, 2)))))
     first = int(np.clip(hurt - rng.integers(frames), 0, len(mask_THW) - frames))
@@ -72,8 +77,19 @@ def make_sample(frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.
 class SampleStore:
     """Samples by clip and variant; the least recently used leave when `memory` megabytes are full."""
 
-    def __init__(self, *, seed: int, frames: int, size: int, memory: int) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        frames: int,
+        size: int,
+        memory: int,
+        before: Repairer | None = None,
+        second_looks: int = 0,
+    ) -> None:
+        """The first `second_looks` variants are seen as they are once `before` has mended them."""
         self.seed, self.frames, self.size = seed, frames, size
+        self._before, self._second_looks = before, second_looks
         self._room = memory * 2**20
         self._kept: OrderedDict[tuple[int, int], Sample] = OrderedDict()
         self._clips: ClipSource | None = None
@@ -87,7 +103,8 @@ class SampleStore:
         key = clip, variant
         if key not in self._kept:
             rng = np.random.default_rng((self.seed, 3, clip, variant))
-            sample = make_sample(clips[clip], self.frames, self.size, rng)
+            before = self._before if variant < self._second_looks else None
+            sample = make_sample(clips[clip], self.frames, self.size, rng, before)
             self._kept[key] = sample
             self._room -= sample.nbytes
             while self._room < 0 and len(self._kept) > 1:

@@ -36,8 +36,8 @@ class RepairTask(GeneratorTask):
     def updates(
         self, config: RepairTrainConfig, fabric: Fabric, styles: Sequence[tuple[str, np.ndarray]], start: Path | None
     ) -> RepairUpdates:
-        first = Repairer.from_bundle(start).network.state_dict() if start else None
-        return RepairUpdates(config, fabric, first)
+        before = Repairer.from_bundle(start, str(fabric.device)) if start else None
+        return RepairUpdates(config, fabric, before)
 
     def network(self, config: RepairTrainConfig) -> RepairNetwork:
         return RepairNetwork(config.network)

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
 
+from cluster.errors import InputError
 from trainables.generator.ema import Ema
 from trainables.generator.optimizer import (
     checked_means,
@@ -24,6 +24,7 @@ from trainables.generator.optimizer import (
 from trainables.generator.repair import losses
 from trainables.generator.repair.config import RepairTrainConfig
 from trainables.generator.repair.network import RepairNetwork
+from trainables.generator.repair.repairer import Repairer
 from trainables.generator.repair.samples import Batch, SampleStore, augmented
 from trainables.generator.sampler import Draw
 from trainables.generator.task import ClipSource
@@ -32,18 +33,28 @@ from trainables.generator.task import ClipSource
 class RepairUpdates:
     """The network and its updates; `state` and `load_state` hold everything a resumed run needs."""
 
-    def __init__(self, config: RepairTrainConfig, fabric: Fabric, start: dict[str, Tensor] | None = None) -> None:
-        """`start` holds weights of a network of the same size to begin with."""
+    def __init__(self, config: RepairTrainConfig, fabric: Fabric, start: Repairer | None = None) -> None:
+        """`start` has a network of the same size to begin with; it mends what is looked at a second time."""
+        if config.damage.second_looks and start is None:
+            raise InputError(
+                f"damage.second_looks is {config.damage.second_looks}: name the bundle that looks first (--start), or"
+                " set it to 0"
+            )
         self.config, self.fabric = config, fabric
         torch.manual_seed(config.seed)
         network = RepairNetwork(config.network)
         if start is not None:
-            load_start(network, start)
+            load_start(network, start.network.state_dict())
         optimizer = make_optimizer(network, config.optimizer, config.optimizer.learning_rate)
         self.ema = Ema(network.to(fabric.device), half_life=config.ema.half_life, warm_up=config.ema.warm_up)
         self.network, self.optimizer = fabric.setup(network, optimizer)
         self.store = SampleStore(
-            seed=config.seed, frames=config.clip_frames, size=config.frame_size, memory=config.damage.memory
+            seed=config.seed,
+            frames=config.clip_frames,
+            size=config.frame_size,
+            memory=config.damage.memory,
+            before=start,
+            second_looks=config.damage.second_looks,
         )
 
     def batch(self, clips: ClipSource, draws: Sequence[Draw]) -> Batch:

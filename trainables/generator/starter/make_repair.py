@@ -1,8 +1,10 @@
 """Train the starter weights of repair from scratch on a rendered corpus.
 
-    python -m trainables.generator.starter.make_repair --corpus CORPUS --run RUN --out BUNDLE
+    python -m trainables.generator.starter.make_repair --corpus CORPUS --run FIRST --out FIRST-BUNDLE
+    python -m trainables.generator.starter.make_repair --corpus CORPUS --run SECOND --out BUNDLE --start FIRST-BUNDLE
 
-An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the products is held out.
+The second training goes on from the first one's weights and learns from second looks as well, at clips that those
+mended. An interrupted run goes on where its newest checkpoint in its folder is. A tenth of the products is held out.
 """
 
 from __future__ import annotations
@@ -40,12 +42,21 @@ SETTINGS = (
     "checkpoint_every=50",
     "sheet_every=100",
 )
+SECOND = (
+    "steps=3600",
+    "damage.variants=2",
+    "damage.second_looks=1",
+    "optimizer.learning_rate=0.001",
+    "loss.structure_weight=1.5",
+    "loss.activity_weight=0.3",
+)
+"""What is different in the second training."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     starter_arguments(parser)
-    parser.add_argument("--start", type=Path, help="bundle whose weights a fresh run begins with")
+    parser.add_argument("--start", type=Path, help="bundle of the first training, for the second one")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     corpus = Corpus.open(arguments.corpus)
@@ -55,8 +66,9 @@ def main() -> None:
         for place in corpus.where(source, held_out=False)[:: EVERY[source]] * times
     ]
     clips = CorpusClips(corpus, places)
+    settings = (*SETTINGS, *SECOND) if arguments.start else SETTINGS
     train_starter(
-        arguments, RepairTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=clips, data=(USED,), start=arguments.start
+        arguments, RepairTrainConfig, settings, corpus, tuple(TIMES), clips=clips, data=(USED,), start=arguments.start
     )
 
 
