@@ -38,7 +38,6 @@ from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.sampler import shard
 from trainables.generator.split import split_products
 from trainables.generator.worker import Assignment, work
-from trainables.runs.folder import RunFolder
 
 DATA = "bench"
 WARM_UP = 60
@@ -112,9 +111,7 @@ class Contender:
 
     def weights(self) -> str:
         """Checksum of the weights at the end."""
-        return RunFolder(Storage(str(self.root)), self.name).storage.read_json(f"runs/{self.name}/workers.json")[0][
-            "weights"
-        ]
+        return Storage(str(self.root)).read_json(f"runs/{self.name}/workers.json")[0]["weights"]
 
 
 def assignment(root: str, name: str, steps: int) -> Assignment:

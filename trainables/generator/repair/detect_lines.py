@@ -56,19 +56,19 @@ def _lines(thin_HW: np.ndarray, frame_HWC: np.ndarray, others: list[np.ndarray])
     standing_out = (thin_HW > CONTRAST).astype(np.uint8)
     shortest = round(SHORTEST * min(height, width))
     segments = cv2.HoughLinesP(standing_out, 1, np.pi / 180, shortest // 2, minLineLength=shortest, maxLineGap=GAP)
-    even = []
-    for segment in segments.reshape(-1, 4) if segments is not None else ():
-        points_P2 = _points(*segment)
+    lines = []
+    for x0, y0, x1, y1 in segments.reshape(-1, 4).tolist() if segments is not None else ():
+        points_P2 = _points(x0, y0, x1, y1)
         x, y = points_P2.T
         out = standing_out[y, x] > 0
         if out.mean() >= COVERED and frame_HWC[y, x][out].std(0).max() <= EVEN:
-            even.append((segment, points_P2))
-    through = [abs(y1 - y0) >= LONG * height for (_, y0, _, y1), _ in even]
-    pattern = _side_by_side([(x0 + x1) / 2 for ((x0, _, x1, _), _), runs in zip(even, through, strict=True) if runs])
-    for ((x0, y0, x1, y1), points_P2), runs in zip(even, through, strict=True):
+            lines.append((points_P2, abs(y1 - y0) >= LONG * height))
+    pattern = _side_by_side([points_P2[[0, -1], 0].mean() for points_P2, runs_through in lines if runs_through])
+    for points_P2, runs_through in lines:
         x, y = points_P2.T
-        if (runs and not pattern) or all(_nearest(frame_HWC[y, x], other, points_P2) > ALIKE for other in others):
-            cv2.line(found, (int(x0), int(y0)), (int(x1), int(y1)), 1, THICKEST + 2)
+        alone = runs_through and not pattern
+        if alone or all(_nearest(frame_HWC[y, x], other, points_P2) > ALIKE for other in others):
+            cv2.line(found, points_P2[0].tolist(), points_P2[-1].tolist(), 1, THICKEST + 2)
     return cv2.dilate(found & (thin_HW > CONTRAST // 2), np.ones((3, 3), np.uint8)).astype(bool)
 
 

@@ -77,12 +77,10 @@ class ClipMotion:
         """
         if (a, b) not in self._flows:
             raw = self.measure(self.followed_luma[a], self.followed_luma[b], self._guess(a, b))
-            if self.mended_THWC is not None:
-                self._flows[a, b] = raw
-                return raw
-            at = pixel_grid(*raw.shape[:2]) + raw
-            trusted = (self.sound_THW[a] > 0) & (sample(self.sound_THW[b], at) > 0.99)
-            self._flows[a, b] = spread(raw, trusted)
+            if self.mended_THWC is None:
+                at = pixel_grid(*raw.shape[:2]) + raw
+                raw = spread(raw, (self.sound_THW[a] > 0) & (sample(self.sound_THW[b], at) > 0.99))
+            self._flows[a, b] = raw
         return self._flows[a, b]
 
     def step_between(self, a: int, b: int, t: int) -> np.ndarray:
