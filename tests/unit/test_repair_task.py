@@ -82,9 +82,11 @@ def test_a_stopped_training_goes_on_to_the_same_bits_and_twice_the_same_seed_giv
 def test_a_sample_does_not_depend_on_what_was_asked_for_before():
     clips = Clips(2)
     full, small = (SampleStore(seed=1, frames=2, size=32, memory=memory) for memory in (64, 0))
-    first = small.get(clips, 0, 0)
+    several = SampleStore(seed=1, frames=2, size=32, memory=64, samples=3).get(clips, 0, 0)
+    assert len(several) == 3
+    [first] = small.get(clips, 0, 0)
     small.get(clips, 1, 0)
-    for sample in (small.get(clips, 0, 0), full.get(clips, 0, 0)):
+    for sample in (*small.get(clips, 0, 0), *full.get(clips, 0, 0), several[0]):
         assert sample.mask_FHW.any()
         for name in ("clean_FHWC", "mask_FHW", "candidates_FKHWC", "confidence_FKHW"):
             assert np.array_equal(getattr(sample, name), getattr(first, name))

@@ -36,6 +36,10 @@ class DamageConfig:
 
     variants: int = 2
     """Damages drawn for each clip, ≥ 1; each is measured once and kept while memory allows."""
+    samples: int = 1
+    """Cuts of `clip_frames` frames taken of each damaged clip, ≥ 1: more of them cost little, for the motion of the
+    whole clip is measured once.
+    """
     memory: int = 2048
     """Megabytes of measured samples kept, ≥ 0."""
     second_looks: int = 0
@@ -44,7 +48,7 @@ class DamageConfig:
     """
 
     def __post_init__(self) -> None:
-        for name, least in (("variants", 1), ("memory", 0), ("second_looks", 0)):
+        for name, least in (("variants", 1), ("samples", 1), ("memory", 0), ("second_looks", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"damage.{name} is {getattr(self, name)}; set it to {least} or above")
         if self.second_looks > self.variants:

@@ -47,12 +47,18 @@ class Batch:
     confidence_BFKHW: Tensor
 
 
-def make_sample(
-    frames_THWC: np.ndarray, frames: int, size: int, rng: np.random.Generator, before: Repairer | None = None
-) -> Sample:
+def make_samples(
+    frames_THWC: np.ndarray,
+    frames: int,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    count: int = 1,
+    before: Repairer | None = None,
+) -> list[Sample]:
     """Damage a clip uint8 (T, H, W, 3) with a drawn kind and measure `frames` neighbouring frames, at least one of
-    them damaged. A clip smaller than `size` is carried on by mirroring. `before` mends the clip first: the sample is
-    then what is seen at the second look.
+    them damaged, at `count` places. A clip smaller than `size` is carried on by mirroring. `before` mends the clip
+    first: the samples are then what is seen at the second look.
     """
     frames_THWC = _at_least(np.asarray(frames_THWC), size)
     mask_THW = np.zeros(frames_THWC.shape[:3], bool)
@@ -61,21 +67,26 @@ def make_sample(
     mended_THWC = None if before is None else before.look(frames_THWC, mask_THW, None)
     motion = ClipMotion(frames_THWC, mask_THW, mended_THWC)
     frames = min(frames, len(mask_THW))
-    hurt = int(rng.choice(np.flatnonzero(mask_THW.any((1, 2)))))
-    first = int(np.clip(hurt - rng.integers(frames), 0, len(mask_THW) - frames))
-    cut = slice(first, first + frames)
+    samples = []
+    for _ in range(count):
+        hurt = int(rng.choice(np.flatnonzero(mask_THW.any((1, 2)))))
+        first = int(np.clip(hurt - rng.integers(frames), 0, len(mask_THW) - frames))
+        samples.append(_measured(frames_THWC, mask_THW, motion, slice(first, first + frames)))
+    return samples
+
+
+def _measured(frames_THWC: np.ndarray, mask_THW: np.ndarray, motion: ClipMotion, cut: slice) -> Sample:
     box = slice(0, mask_THW.shape[1]), slice(0, mask_THW.shape[2])
     candidates = np.repeat(frames_THWC[cut][:, None], len(NAMES), 1)
     confidence = np.full(candidates.shape[:-1], 255, np.uint8)
-    for place in range(frames):
-        if mask_THW[cut][place].any():
-            found = find_candidates(motion, first + place, box)
-            candidates[place], confidence[place] = found.colour_KhwC, found.confidence_Khw
+    for place in np.flatnonzero(mask_THW[cut].any((1, 2))):
+        found = find_candidates(motion, cut.start + int(place), box)
+        candidates[place], confidence[place] = found.colour_KhwC, found.confidence_Khw
     return Sample(frames_THWC[cut].copy(), mask_THW[cut].copy(), candidates, confidence)
 
 
 class SampleStore:
-    """Samples by clip and variant; the least recently used leave when `memory` megabytes are full."""
+    """Samples by clip and damage; the least recently used leave when `memory` megabytes are full."""
 
     def __init__(
         self,
@@ -84,31 +95,34 @@ class SampleStore:
         frames: int,
         size: int,
         memory: int,
+        samples: int = 1,
         before: Repairer | None = None,
         second_looks: int = 0,
     ) -> None:
-        """The first `second_looks` variants are seen as they are once `before` has mended them."""
-        self.seed, self.frames, self.size = seed, frames, size
+        """`samples` of each damaged clip; the first `second_looks` variants are seen as they are once `before` has
+        mended them.
+        """
+        self.seed, self.frames, self.size, self.samples = seed, frames, size, samples
         self._before, self._second_looks = before, second_looks
         self._room = memory * 2**20
-        self._kept: OrderedDict[tuple[int, int], Sample] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], list[Sample]] = OrderedDict()
         self._clips: ClipSource | None = None
 
-    def get(self, clips: ClipSource, clip: int, variant: int) -> Sample:
-        """The sample of a clip and variant; it does not depend on what was asked for before."""
+    def get(self, clips: ClipSource, clip: int, variant: int) -> list[Sample]:
+        """The samples of a clip and variant; they do not depend on what was asked for before."""
         if clips is not self._clips:
-            self._room += sum(sample.nbytes for sample in self._kept.values())
+            self._room += sum(map(_nbytes, self._kept.values()))
             self._kept.clear()
             self._clips = clips
         key = clip, variant
         if key not in self._kept:
             rng = np.random.default_rng((self.seed, 3, clip, variant))
             before = self._before if variant < self._second_looks else None
-            sample = make_sample(clips[clip], self.frames, self.size, rng, before)
-            self._kept[key] = sample
-            self._room -= sample.nbytes
+            made = make_samples(clips[clip], self.frames, self.size, rng, count=self.samples, before=before)
+            self._kept[key] = made
+            self._room -= _nbytes(made)
             while self._room < 0 and len(self._kept) > 1:
-                self._room += self._kept.popitem(last=False)[1].nbytes
+                self._room += _nbytes(self._kept.popitem(last=False)[1])
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -143,6 +157,10 @@ def augmented(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Tens
         picture(sample.candidates_FKHWC),
         move(sample.confidence_FKHW) / 255,
     )
+
+
+def _nbytes(samples: list[Sample]) -> int:
+    return sum(sample.nbytes for sample in samples)
 
 
 def _kind(frames: int, rng: np.random.Generator) -> str:

@@ -53,6 +53,7 @@ class RepairUpdates:
             frames=config.clip_frames,
             size=config.frame_size,
             memory=config.damage.memory,
+            samples=config.damage.samples,
             before=start,
             second_looks=config.damage.second_looks,
         )
@@ -63,7 +64,8 @@ class RepairUpdates:
         for draw in draws:
             rng = draw.rng()
             variant = int(rng.integers(self.config.damage.variants))
-            parts.append(augmented(self.store.get(clips, draw.clip, variant), self.config.frame_size, rng))
+            samples = self.store.get(clips, draw.clip, variant)
+            parts.append(augmented(samples[rng.integers(len(samples))], self.config.frame_size, rng))
         return Batch(*(torch.stack(items).to(self.fabric.device) for items in zip(*parts, strict=True)))
 
     def step(self, step: int, batch: Batch) -> dict[str, float]:

@@ -18,36 +18,34 @@ from trainables.generator.repair.config import RepairTrainConfig
 from trainables.generator.starter.corpus import Corpus, CorpusClips
 from trainables.generator.starter.training import starter_arguments, train_starter
 
-TIMES = {"turntables": 12, "garments": 2, "sample": 2, "misc": 3, "groceries": 4}
-"""How often a source's clips come up, each time with other damage; turntables are the hard ones."""
-EVERY = {"turntables": 1, "garments": 4, "sample": 1, "misc": 4, "groceries": 4}
-"""Every so many clips of a source: measuring motion takes longer than learning from it."""
-USED = (
-    "of garments, other clips and groceries every 4th clip; turntables come up twelve times, others two to four times,"
-    " each time with other damage"
-)
+FIRST = {"turntables": (1, 8), "garments": (4, 1), "sample": (1, 1), "misc": (4, 2), "groceries": (4, 2)}
+SECOND = {"turntables": (1, 3), "garments": (8, 1), "sample": (2, 1), "misc": (8, 1), "groceries": (4, 1)}
+"""Of each source every so many clips, so many times, each time with other damage. Turntables are the hard ones, and
+measuring motion takes longer than learning from it.
+"""
 SETTINGS = (
     "steps=4000",
     "batch_size=8",
     "frame_size=64",
     "clip_frames=2",
     "damage.variants=1",
-    "damage.memory=4096",
+    "damage.samples=2",
+    "damage.memory=8192",
     "optimizer.learning_rate=0.002",
     "optimizer.final_share=0.02",
     "optimizer.beta1=0.9",
-    "loss.structure_weight=0.2",
+    "loss.structure_weight=1.5",
     "loss.activity_weight=0.1",
     "ema.half_life=600",
     "checkpoint_every=50",
     "sheet_every=100",
 )
-SECOND = (
-    "steps=3600",
+SECOND_SETTINGS = (
+    "steps=1600",
     "damage.variants=2",
     "damage.second_looks=1",
+    "damage.samples=4",
     "optimizer.learning_rate=0.001",
-    "loss.structure_weight=1.5",
     "loss.activity_weight=0.3",
 )
 """What is different in the second training."""
@@ -60,15 +58,22 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     corpus = Corpus.open(arguments.corpus)
+    taken = SECOND if arguments.start else FIRST
     places = [
         place
-        for source, times in TIMES.items()
-        for place in corpus.where(source, held_out=False)[:: EVERY[source]] * times
+        for source, (every, times) in taken.items()
+        for place in corpus.where(source, held_out=False)[::every] * times
     ]
-    clips = CorpusClips(corpus, places)
-    settings = (*SETTINGS, *SECOND) if arguments.start else SETTINGS
+    used = "; ".join(f"of {source} every {every}. clip {times} times" for source, (every, times) in taken.items())
     train_starter(
-        arguments, RepairTrainConfig, settings, corpus, tuple(TIMES), clips=clips, data=(USED,), start=arguments.start
+        arguments,
+        RepairTrainConfig,
+        (*SETTINGS, *SECOND_SETTINGS) if arguments.start else SETTINGS,
+        corpus,
+        tuple(taken),
+        clips=CorpusClips(corpus, places),
+        data=(f"{used}, each time with other damage",),
+        start=arguments.start,
     )
 
 
