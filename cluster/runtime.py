@@ -145,3 +145,11 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
         yield
     finally:
         ray.shutdown()
+
+
+def owns_ray() -> bool:
+    """Whether the Ray that is up was started by this process, on this machine alone, and ends with it."""
+    import ray
+
+    node = ray._private.worker._global_node
+    return node is not None and node.head

@@ -1,4 +1,4 @@
-"""The processes of an application served by this process's own Ray, and their end."""
+"""The processes of this process's own Ray, those of a served application first of all, and their end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ CONTROLLER, HAPROXY, HAPROXY_MANAGER = "ray::ServeController", "haproxy\0", "ray
 
 
 def pids(title: str) -> set[int]:
-    """Processes whose title begins so in this process's own Ray: children of a raylet that is a child of ours, and
-    their children.
-    """
-    found = set()
+    """Processes whose title begins so in this process's own Ray."""
+    return {pid for pid, found in _own().items() if found.startswith(title)}
+
+
+def titles() -> list[str]:
+    """What the workers and actors of this process's own Ray call themselves, in order; Ray's own services left out."""
+    return sorted(found.strip("\0 ") for found in _own().values() if found.startswith("ray::") and "Agent" not in found)
+
+
+def _own() -> dict[int, str]:
+    """Children of a raylet that is a child of ours, and their children."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             pid = int(folder.name)
-            if (folder / "cmdline").read_text().startswith(title) and os.getpid() in _ancestors(pid)[1:3]:
-                found.add(pid)
+            if os.getpid() in _ancestors(pid)[1:3]:
+                found[pid] = (folder / "cmdline").read_text()
     return found
 
 

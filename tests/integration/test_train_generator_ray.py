@@ -17,6 +17,7 @@ from cluster.errors import InputError
 from cluster.storage import Storage
 from tests.generator_tiny import TINY, cpu_fabric, differences
 from tests.report_killer import KillAtReport
+from tests.serving_processes import titles
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.errors import TrainingDiverged
@@ -54,12 +55,31 @@ def training_products(shop: Dataset) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(shop: Dataset, ray_local) -> Iterator[RunFolder]:
+    """An undisturbed run; `processes.json` in its folder has the titles of Ray's processes while it stepped."""
     from trainables.generator.ray_train import train_on_ray
 
+    folder = RunFolder(shop.storage, "straight")
     seen: list[int] = []
-    train_on_ray(task_of(shop, "straight"), training_products(shop), workers=2, on_step=lambda s, _: seen.append(s))
+
+    def on_step(step: int, _: dict[str, float]) -> None:
+        seen.append(step)
+        if step == STEPS // 2:
+            shop.storage.write_json(folder.path("processes.json"), titles())
+
+    train_on_ray(task_of(shop, "straight"), training_products(shop), workers=2, on_step=on_step)
     assert seen == list(range(1, STEPS + 1))
-    yield RunFolder(shop.storage, "straight")
+    yield folder
+
+
+def test_one_machine_runs_nothing_beside_the_workers_but_their_controller_and_barrier(shop, uninterrupted):
+    """Each process of Ray takes a hundredth of the core that a worker steps on."""
+    running = [title for title in shop.storage.read_json(uninterrupted.path("processes.json")) if "IDLE" not in title]
+    assert running == [
+        "ray::RayTrainWorker",
+        "ray::RayTrainWorker",
+        "ray::SynchronizationActor",
+        "ray::TrainController.run",
+    ]
 
 
 def test_two_workers_end_with_the_same_weights_and_train_on_different_shards(shop, uninterrupted):

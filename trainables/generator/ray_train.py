@@ -24,15 +24,14 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.execution import context as context_module
 
 from cluster.errors import InputError, NotFoundError, ShopreelError
-from cluster.runtime import RAY_ENVIRONMENT
+from cluster.runtime import RAY_ENVIRONMENT, owns_ray
 from cluster.storage import Storage
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.interruptions import CountInterruptions
+from trainables.generator.ray_trainer import NamesTrainer, OneMachineTrainer
 from trainables.generator.sampler import shard
 from trainables.generator.worker import Assignment, work
 from trainables.runs.folder import RunFolder
@@ -82,13 +81,6 @@ class RayEnvironment(LightningEnvironment):
     def teardown(self) -> None: ...
 
 
-class NamesTrainer(TorchTrainer):
-    """Without the actor that deals out shards of Ray datasets, which Ray Train starts even where there are none."""
-
-    def _create_default_callbacks(self) -> list[Any]:
-        return [each for each in super()._create_default_callbacks() if not isinstance(each, DatasetsCallback)]
-
-
 def train_on_ray(
     task: Assignment,
     product_ids: Sequence[str],
@@ -111,7 +103,7 @@ def train_on_ray(
         raise InputError(f"batch_size is {task.config.batch_size}; make it a multiple of the {workers} workers")
     folder = RunFolder(Storage(task.storage_root), task.run_name)
     folder.storage.delete(folder.path(FAILURE))
-    trainer = NamesTrainer(
+    trainer = (OneMachineTrainer if owns_ray() else NamesTrainer)(
         _worker,
         train_loop_config={"task": task, "product_ids": list(product_ids)},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
