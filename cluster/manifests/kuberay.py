@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from cluster.manifests.description import ClusterDescription, Job
@@ -29,7 +30,7 @@ def ray_job(description: ClusterDescription, name: str, job: Job) -> dict[str, A
         "RayJob",
         f"-{name}",
         {
-            "entrypoint": " || ".join(f"shopreel {command}" for command in (job.resume, job.command) if command),
+            "entrypoint": _entrypoint(job),
             "submissionMode": "K8sJobMode",
             "backoffLimit": job.retries,
             "activeDeadlineSeconds": job.deadline_s,
@@ -38,6 +39,13 @@ def ray_job(description: ClusterDescription, name: str, job: Job) -> dict[str, A
         },
         labels={QUEUE_LABEL: description.queue} if description.queue else {},
     )
+
+
+def _entrypoint(job: Job) -> str:
+    """One command: KubeRay's submitter puts it into a shell line of its own, which would take `||` for itself."""
+    if not job.resume:
+        return f"shopreel {job.command}"
+    return shlex.join(["sh", "-c", f"shopreel {job.resume} || shopreel {job.command}"])
 
 
 def _deletion(description: ClusterDescription, job: Job) -> dict[str, Any]:

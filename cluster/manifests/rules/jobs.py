@@ -11,7 +11,9 @@ from cluster.manifests.source import Document, Problem
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
-_BETWEEN_COMMANDS = ("||", "&&", ";")
+_BETWEEN_COMMANDS = ("||", "&&", ";", "|", "&")
+_SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
+_SUBMITTED_BY_SHELL = (None, "K8sJobMode", "SidecarMode")
 _ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 CommandError = Callable[[Sequence[str]], str | None]
@@ -28,17 +30,29 @@ def check_job(document: Document, command_error: CommandError) -> Iterator[Probl
 
 
 def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Problem]:
-    line = document.root.get("spec", "entrypoint")
+    line, mode = document.root.get("spec", "entrypoint"), document.root.get("spec", "submissionMode").value
     try:
-        words = shlex.split(line.text() or "")
+        words = _words(line.text() or "")
+        parts = [word for word in words if word in _BETWEEN_COMMANDS]
+        if len(words) == 3 and words[0] in _SHELLS and words[1] == "-c":
+            words = _words(words[2])
     except ValueError as error:
         yield line.problem(f"is no command line: {error}")
         return
+    if parts and mode in _SUBMITTED_BY_SHELL:
+        yield line.problem(f"KubeRay's submitter takes {parts[0]} for itself, the job ends there; write sh -c '…'")
     for between_words, command in groupby(words, key=_BETWEEN_COMMANDS.__contains__):
         program, *arguments = command
         reason = command_error(arguments) if program == "shopreel" and not between_words else None
         if reason:
             yield line.problem(f"shopreel does not take this command: {reason}")
+
+
+def _words(line: str) -> list[str]:
+    """Words of a shell line, what stands between its commands among them. Raises ValueError for a broken one."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split, words.commenters = True, ""
+    return list(words)
 
 
 def _deletion(document: Document) -> Iterator[Problem]:

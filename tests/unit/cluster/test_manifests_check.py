@@ -143,6 +143,11 @@ def test_all_mistakes_of_all_files_are_named_at_once(rendered):
             id="the second command of a job",
         ),
         pytest.param(
+            *("rayjob-train.yaml", "--run cluster", "--run cluster; shopreel data list"),
+            "KubeRay's submitter takes ; for itself, the job ends there; write sh -c '…'",
+            id="two commands of which one is the job",
+        ),
+        pytest.param(
             *("rayservice.yaml", "ingress_replicas:", "ingres_replicas:"),
             "the application takes no such argument; did you mean ingress_replicas?",
             id="an argument of the application",

@@ -1,6 +1,9 @@
 """Manifests rendered from one description: checked whole, for every shape of cluster."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -86,15 +89,40 @@ def test_a_job_ends_its_cluster_with_and_without_kueue():
     ]
 
 
-def test_a_retried_job_takes_up_what_was_begun():
-    """A training by the name of its run; a sweep by the command for it, and anew where there is nothing yet."""
-    texts = render(described())
-    train, tune = (yaml.safe_load(texts[f"rayjob-{name}"])["spec"]["entrypoint"] for name in ("train", "tune"))
-    assert train.startswith("shopreel train generator ")
-    assert " --run cluster" in train
-    assert tune == (
-        "shopreel tune generator --resume cluster || shopreel tune generator --data shop --trials 16 --name cluster"
-    )
+KUBERAY_SUBMITTER = "ray job submit --no-wait --submission-id 1a2b -- {entrypoint} ; echo followed"
+"""The shell line around an entrypoint, as KubeRay 1.6 writes it in K8sJobMode (common/job.go)."""
+
+
+@pytest.mark.parametrize(
+    ("name", "begun", "ran"),
+    [
+        pytest.param(
+            "train", False, ["train generator --data shop --workers 1 --run cluster --start starter"], id="train"
+        ),
+        pytest.param("tune", True, ["tune generator --resume cluster"], id="a sweep that was begun"),
+        pytest.param(
+            "tune",
+            False,
+            ["tune generator --resume cluster", "tune generator --data shop --trials 16 --name cluster"],
+            id="a sweep with nothing to take up",
+        ),
+    ],
+)
+def test_all_of_a_job_s_entrypoint_is_the_job_and_a_retry_takes_up_what_was_begun(tmp_path, name, begun, ran):
+    """KubeRay's submitter is a shell; nothing of the entrypoint runs in it, everything in the job's own shell."""
+    entrypoint = yaml.safe_load(render(described())[f"rayjob-{name}"])["spec"]["entrypoint"]
+    programs = {
+        "ray": f'#!{sys.executable}\nimport shlex, sys\nopen("job", "w").write(shlex.join(sys.argv[7:]))\n',
+        "shopreel": f"#!/bin/sh\necho $* >> ran\ncase $* in *--resume*) exit {int(not begun)};; esac\n",
+    }
+    for program, text in programs.items():
+        (tmp_path / program).write_text(text)
+        (tmp_path / program).chmod(0o755)
+    settings = {"cwd": tmp_path, "env": os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, "check": True}
+    subprocess.run(["bash", "-ec", KUBERAY_SUBMITTER.format(entrypoint=entrypoint)], **settings)
+    assert not (tmp_path / "ran").exists()
+    subprocess.run((tmp_path / "job").read_text(), shell=True, **settings)
+    assert (tmp_path / "ran").read_text().splitlines() == ran
 
 
 def test_the_service_upgrades_beside_the_old_cluster_and_survives_its_head():
