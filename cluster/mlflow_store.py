@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cluster.errors import StorageError
 
@@ -25,6 +26,7 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+DATABASE_SERVERS = ("postgresql", "mysql", "mssql")
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -33,17 +35,19 @@ def connect(tracking_uri: str) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    if _sqlite_file(tracking_uri) is None:
-        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        if _sqlite_file(tracking_uri) is None:
+            _check_database(tracking_uri)
+            return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         _check_sqlite(tracking_uri)
         # The client makes the tables, and MLflow does not guard that against a second process.
         with exclusive(tracking_uri):
             client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
             client.search_registered_models(max_results=1)
-    except (OSError, sqlite3.Error, MlflowException) as error:
+    except (OSError, ImportError, sqlite3.Error, SQLAlchemyError, MlflowException) as error:
         fix = "check SHOPREEL_HOME or --tracking-uri"
         raise StorageError(f"cannot open the tracking store {tracking_uri}: {error}; {fix}") from error
     return client
@@ -71,6 +75,15 @@ def _check_sqlite(tracking_uri: str) -> None:
     if file is not None and file.exists():
         with contextlib.closing(sqlite3.connect(file)) as connection:
             connection.execute("PRAGMA schema_version")
+
+
+def _check_database(tracking_uri: str) -> None:
+    """An error at once where a database server does not answer: MLflow tries for most of an hour."""
+    if urlsplit(tracking_uri).scheme.split("+")[0] not in DATABASE_SERVERS:
+        return
+    import sqlalchemy as sa
+
+    sa.create_engine(tracking_uri, poolclass=sa.NullPool).connect().close()
 
 
 def _sqlite_file(tracking_uri: str) -> Path | None:

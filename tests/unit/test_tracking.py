@@ -189,6 +189,16 @@ def test_a_run_on_a_server_that_is_away_does_not_begin(away, tmp_path):
         pass
 
 
+@pytest.mark.timeout(60)
+def test_a_database_that_is_away_is_named_at_once(away, tmp_path):
+    """MLflow itself tries for most of an hour."""
+    database = away.replace("http://", "postgresql+psycopg://shopreel@")
+    settings = Settings.load({"SHOPREEL_HOME": str(tmp_path)}, tracking_uri=f"{database}/mlflow")
+    run = TrackedRun(settings, "x", kind="generator", params={}, lineage={})
+    with pytest.raises(StorageError, match="cannot open the tracking store postgresql.*refused"), run:
+        pass
+
+
 def test_the_code_version_is_the_commit_or_what_a_job_was_given(monkeypatch):
     code_version.cache_clear()
     found = code_version()
