@@ -45,7 +45,7 @@ class OptunaSearch(Searcher):
     def _new_study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = ["minimize"] * (2 if self._config.objective == "front" else 1)
-        return optuna.create_study(sampler=sampler(self._config), directions=directions)
+        return optuna.create_study(directions=directions)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Which points Tune knows of; the points themselves are in the journal."""
@@ -54,7 +54,8 @@ class OptunaSearch(Searcher):
 
     def restore_from_dir(self, checkpoint_dir: str) -> None:
         """Go on where Tune's newest state and the journal are."""
-        newest = max(Path(checkpoint_dir).glob("search-*.json"), key=lambda path: path.stat().st_mtime)
+        # One a session, named by its beginning; times of change are those of the copying.
+        newest = max(Path(checkpoint_dir).glob("search-*.json"), key=lambda path: path.name)
         known = json.loads(newest.read_text())
         self._asked, self._study = {}, self._new_study()
         points, running = self._journal.points(), known["numbers"]
@@ -96,22 +97,23 @@ class OptunaSearch(Searcher):
 
     def _ask(self, number: int, settings: Settings | None) -> Settings:
         """A new point, or the given one; what that leaves open is drawn."""
+        # One a point: a search that is taken up again would draw from the beginning what has been tried.
+        self._study.sampler = sampler(self._config, number)
         if settings is not None:
             self._study.enqueue_trial(settings)
-        trial = self._asked[number] = self._study.ask(
-            {axis.name: axis.distribution() for axis in self._config.space}
-        )
+        trial = self._asked[number] = self._study.ask({axis.name: axis.distribution() for axis in self._config.space})
         return dict(trial.params)
 
     def _tell(self, number: int, state: State, told: list[float]) -> None:
         self._study.tell(self._asked.pop(number), told if state == "finished" else None, state=_STATES[state])
 
 
-def sampler(config: SweepConfig) -> optuna.samplers.BaseSampler:
-    """TPE, or random points."""
+def sampler(config: SweepConfig, number: int) -> optuna.samplers.BaseSampler:
+    """TPE, or random points; what it draws depends on the sweep's seed and the point's number."""
+    seed = int(np.random.SeedSequence((config.seed, number)).generate_state(1)[0])
     if config.search == "optuna":
-        return optuna.samplers.TPESampler(seed=config.seed, multivariate=True, constant_liar=True, n_startup_trials=6)
-    return optuna.samplers.RandomSampler(seed=config.seed)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=6)
+    return optuna.samplers.RandomSampler(seed=seed)
 
 
 def grid(config: SweepConfig) -> list[Settings]:

@@ -1,6 +1,7 @@
 """The parts of a sweep that need no Ray: the space, the search, the measures, the table."""
 
 import math
+import os
 import re
 from dataclasses import replace
 from io import StringIO
@@ -143,6 +144,38 @@ def test_a_search_taken_up_again_knows_what_was_tried_and_gives_lost_points_out_
     after.on_trial_complete("b", {STEP: 10, RUNNING: 0.1, OBJECTIVE: 0.7})
     assert after.suggest("d again") == {"number": 3, "settings": late}
     assert after.suggest("e")["number"] == 4
+
+
+@pytest.mark.parametrize("kind", ["optuna", "random"])
+def test_a_search_taken_up_again_draws_what_it_would_have_drawn_and_nothing_twice(tmp_path, kind):
+    sweep = planned(SUBJECT, SweepConfig(search=kind))
+    whole = OptunaSearch(sweep, Journal(str(tmp_path), "whole"), first=SETTINGS)
+    expected = [whole.suggest(str(number)) for number in range(6)]
+
+    def taken_up() -> OptunaSearch:
+        return OptunaSearch(sweep, Journal(str(tmp_path), "broken"), first=SETTINGS)
+
+    before, after = taken_up(), taken_up()
+    told = [before.suggest(str(number)) for number in range(3)]
+    before.save_to_dir(str(tmp_path))
+    after.restore_from_dir(str(tmp_path))
+    told += [after.suggest(str(number)) for number in range(3, 5)]
+    without_state = taken_up()  # killed before Tune wrote anything down: the journal alone is left
+    assert [without_state.suggest(str(number)) for number in range(6)] == expected
+    assert told == expected[:5]
+
+
+def test_a_search_taken_up_a_second_time_begins_with_the_newest_session(tmp_path):
+    """Tune copies the states of all sessions into a folder of the new one, in no order of time."""
+    searching = OptunaSearch(planned(SUBJECT, SweepConfig()), Journal(str(tmp_path / "home"), "s"), first=SETTINGS)
+    sessions = ("2026-01-01_10-00-00", "2026-01-01_11-00-00")
+    for session in sessions:
+        searching.suggest(session)
+        searching.save_to_dir(str(tmp_path), session)
+    for age, session in enumerate(reversed(sessions)):
+        os.utime(tmp_path / f"search-{session}.json", (age, age))
+    searching.restore_from_dir(str(tmp_path))
+    assert searching.suggest("next")["number"] == 2
 
 
 def test_a_front_is_searched_by_both_measures(search):
