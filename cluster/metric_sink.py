@@ -17,6 +17,8 @@ from cluster.mlflow_store import connect
 FLUSH_SECONDS = 2.0
 METRICS_A_CALL = 1000  # MLflow's own limit
 CLOSE_SECONDS = 10.0
+REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+"""Answers of MLflow that would be the same another time."""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class MlflowSink:
 
     Steps are sent in order, again and again while the server is away (one warning each time it goes away), and each is
     stored once. What is sent twice because an answer was lost is equal to the millisecond, and MLflow keeps equal
-    points once. What a killed process had sent before is asked for at the first contact and left out.
+    points once. What a killed process had sent before is asked for at the first contact and left out. A metric that
+    MLflow refuses is left out with a warning, the others are kept.
     """
 
     def __init__(self, tracking_uri: str, run_id: str, *, flush_seconds: float = FLUSH_SECONDS) -> None:
@@ -47,6 +50,7 @@ class MlflowSink:
     def _reset(self) -> None:
         self._waiting: list[_Logged] = []
         self._stored: dict[str, set[int]] = {}
+        self._refused: set[str] = set()
         self._changing = threading.Lock()
         self._sending = threading.Lock()
         self._closing = threading.Event()
@@ -108,7 +112,7 @@ class MlflowSink:
                     self._client = self._client or connect(self._tracking_uri)
                     self._send(batch)
                 except (MlflowException, StorageError, OSError) as error:
-                    if getattr(error, "error_code", "") not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+                    if not _is_refusal(error):
                         if not self._away:
                             log.warning("MLflow at %s is away, metrics wait: %s", self._tracking_uri, error)
                         self._away = True
@@ -123,21 +127,46 @@ class MlflowSink:
         """All steps of the batch that the store does not have from an earlier process."""
         from mlflow.entities import Metric
 
-        known, points = [], []
+        known, points = set(), []
         for logged in batch:
             # One metric speaks for its step: a step is sent in one call.
             first = next(iter(logged.values))
             if first not in self._stored:
                 history = self._client.get_metric_history(self._run_id, first)
                 self._stored[first] = {point.step for point in history}
-            if logged.step in self._stored[first]:
-                known.append((first, logged.step))
+            if logged.step in self._stored[first] and (first, logged.step) not in known:
+                known.add((first, logged.step))
             else:
                 points += [Metric(name, value, logged.at_ms, logged.step) for name, value in logged.values.items()]
         if points:
-            self._client.log_batch(self._run_id, metrics=points)
+            self._store(points)
         for first, step in known:  # a training that goes back logs a step anew, and that counts
             self._stored[first].discard(step)
+
+    def _store(self, points: list[Any]) -> None:
+        """In one call; where MLflow refuses that, metric by metric, so that it lacks only the one it refuses."""
+        from mlflow.exceptions import MlflowException
+
+        points = [point for point in points if point.key not in self._refused]
+        names = list(dict.fromkeys(point.key for point in points))
+        try:
+            if points:
+                self._client.log_batch(self._run_id, metrics=points)
+        except MlflowException as error:
+            if not _is_refusal(error):
+                raise
+            if len(names) == 1:
+                self._refused.add(names[0])
+                log.warning(
+                    "MLflow refuses metric %r of run %s, it gets no more of it: %s", *names, self._run_id, error
+                )
+                return
+            for name in reversed(names):  # the one that speaks for the step comes last
+                self._store([point for point in points if point.key == name])
+
+
+def _is_refusal(error: Exception) -> bool:
+    return getattr(error, "error_code", "") in REFUSALS
 
 
 def _first(waiting: list[_Logged]) -> list[_Logged]:

@@ -117,6 +117,30 @@ def test_steps_that_a_killed_process_had_sent_are_not_sent_again(settings, clien
     assert [point.value for point in client.get_metric_history(run.run_id, "loss")][-1] == 9.0
 
 
+def test_a_training_that_goes_back_over_steps_of_a_killed_process_counts_twice(settings, client):
+    """Also where both passes are sent in one call: the first is the killed process's, the second is new."""
+    with TrackedRun(settings, "back", kind="generator", params={}, lineage={}) as run:
+        killed = MlflowSink(settings.tracking_uri, run.run_id)
+        killed.log(1, {"loss": 1.0})
+        killed.close()
+        again = MlflowSink(settings.tracking_uri, run.run_id, flush_seconds=3600)
+        for step, value in ((1, 1.0), (2, 2.0), (1, 0.5), (2, 0.25)):
+            again.log(step, {"loss": value})
+        again.close()
+    assert sorted(point.value for point in client.get_metric_history(run.run_id, "loss")) == [0.25, 0.5, 1.0, 2.0]
+
+
+def test_a_metric_that_mlflow_refuses_costs_no_other_metric(settings, client, caplog):
+    with TrackedRun(settings, "refused", kind="generator", params={}, lineage={}) as run:
+        for step in range(1, 4):
+            run.log_metrics({"loss": float(step), "a*b": 0.0} | ({} if step < 3 else {"late": 1.0}), step=step)
+    assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [1.0, 2.0, 3.0]
+    assert [point.step for point in client.get_metric_history(run.run_id, "late")] == [3]
+    assert [record.getMessage().split(",")[0] for record in caplog.records if "refuses" in record.message] == [
+        f"MLflow refuses metric 'a*b' of run {run.run_id}"
+    ]
+
+
 def test_a_value_that_is_not_finite_is_kept_as_such(settings, client):
     with TrackedRun(settings, "nan", kind="generator", params={}, lineage={}) as run:
         run.log_metrics({"loss": float("nan")}, step=0)
