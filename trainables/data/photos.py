@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 
@@ -18,6 +19,12 @@ LARGEST_SIDE_KEPT = 2048
 """Larger photos are reduced once to this side; camera moves of clips up to 1024 pixels lose nothing by it."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+
+DAMAGE = (
+    OSError, ValueError, TypeError, RuntimeError, SyntaxError, EOFError, LookupError, ArithmeticError, AttributeError,
+    struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's readers raise for damaged files: RuntimeError for AVIF, TypeError for TIFF, struct.error for EXIF."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def read_photo(data: bytes, name: str) -> Photo:
             rgb = _to_rgb(upright)
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is no picture shopreel can read ({', '.join(FORMATS)})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except DAMAGE as error:
         raise InputError(f"{name} is damaged or truncated: {error}") from error
     rgb.thumbnail((LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT), Image.Resampling.LANCZOS)
     return Photo(np.asarray(rgb), "animated: only its first frame was taken" if animated else None)
