@@ -101,12 +101,17 @@ def test_bad_files_are_named_and_the_others_are_done(shop, bundle):
     (shop / "in" / "cut.mp4").write_bytes((shop / "in" / "film.mp4").read_bytes()[:900])
     (shop / "in" / "text.npy").write_text("no array")
     np.save(shop / "in" / "objects.npy", np.array([{}]), allow_pickle=True)
+    np.savez(shop / "in" / "archive", frames=Clips(1)[0])
+    (shop / "in" / "archive.npz").rename(shop / "in" / "archive.npy")
+    (shop / "in" / "header.npy").write_bytes((shop / "in" / "mug.npy").read_bytes().replace(b"}", b"(", 1))
     (shop / "looks" / "broken.png").write_bytes(b"")
     bad = (
         "float,dots",
         "cut,dots",
         "text,dots",
         "objects,dots",
+        "archive,dots",
+        "header,dots",
         "nowhere,dots",
         "mug,nothing",
         "mug,broken",
@@ -114,10 +119,12 @@ def test_bad_files_are_named_and_the_others_are_done(shop, bundle):
     )
     (shop / "pairs.csv").write_text("clip,style\n" + "\n".join((*bad, "mug,dots")) + "\n")
     result = restyle(shop, bundle)
-    assert isinstance(result.exception, InputError) and "8 of 9 clips failed" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "10 of 11 clips failed" in str(result.exception)
     assert names(shop / "out") == ["mug__dots.npy"]
-    for name in ("float.npy must be uint8", "cut.mp4", "text.npy is no NumPy array", "objects.npy", "'nowhere'"):
+    for name in ("float.npy must be uint8", "cut.mp4", "objects.npy", "'nowhere'"):
         assert name in result.output
+    for name in ("text.npy", "archive.npy", "header.npy"):
+        assert f"{name} is no NumPy array" in result.output
     for name in ("'nothing'", "broken.png is empty", "'../x'"):
         assert name in result.output
 

@@ -9,6 +9,7 @@ import csv
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Literal
 
 import numpy as np
@@ -134,9 +135,10 @@ def _by_name(folder: Path, endings: tuple[str, ...]) -> dict[str, list[Path]]:
 
 
 def _read_array(path: Path) -> np.ndarray:
+    """The array of a `.npy` file, mapped. One of Python objects is refused: nothing is unpickled."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, TypeError, OverflowError, EOFError, TokenError) as error:  # a damaged header raises any of them
         raise InputError(f"{path} is no NumPy array, or is cut off: {error}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
