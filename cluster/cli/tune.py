@@ -154,7 +154,10 @@ def _sweep(
 
     if (data is None) == (resume is None):
         raise InputError("give either --data NAME for a new sweep or --resume SWEEP for one that was broken off")
-    sweep = planned(subject, asked()) if resume is None else begun(settings, resume, subject)
+    try:
+        sweep = planned(subject, asked()) if resume is None else begun(settings, resume, subject)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     with LiveTable(f"sweep {sweep.name}", sweep, Console(stderr=True)) as table:
         if resume is None:
             result = run_sweep(settings, subject, data, sweep, base, start=start, callbacks=(table,))

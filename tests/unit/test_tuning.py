@@ -11,8 +11,10 @@ import optuna
 import pytest
 import yaml
 from rich.console import Console
+from typer.testing import CliRunner
 
 from cluster import config
+from cluster.cli.main import app
 from cluster.errors import InputError
 from tests.recommender_log import two_tastes
 from trainables.generator.restyle.config import RestyleTrainConfig
@@ -88,6 +90,21 @@ def test_a_space_that_cannot_be_searched_is_refused(asked, message):
 def test_a_sweep_needs_a_trial():
     with pytest.raises(ValueError, match="trials is 0; set it to 1 or above"):
         SweepConfig(trials=0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        pytest.param("generator --scheduler asa", "scheduler is 'asa'; choose one of asha, pbt", id="scheduler"),
+        pytest.param("generator --scheduler pbt --workers-per-trial 2", "leave workers_per_trial at 1", id="workers"),
+        pytest.param("recommender --search tpe", "search is 'tpe'; choose one of optuna", id="search"),
+        pytest.param("recommender --objective both", "objective is 'both'; choose one of score", id="objective"),
+    ],
+)
+def test_a_sweep_asked_for_in_wrong_words_is_an_error_of_one_line(settings, asked, message):
+    ended = CliRunner().invoke(app, ["tune", *asked.split(), "--data", "shop"])
+    assert isinstance(ended.exception, InputError)
+    assert message in str(ended.exception)
 
 
 @pytest.fixture
