@@ -49,17 +49,16 @@ def _entrypoint(job: Job) -> str:
 
 
 def _deletion(description: ClusterDescription, job: Job) -> dict[str, Any]:
-    """Workers go at once, the head with its logs after `keep_s`. Kueue insists on its own, coarser way."""
+    """Workers go at once, the head with its logs after `keep_s`; Kueue insists on its own, coarser way.
+
+    A job past its deadline is Failed as a deployment while its Ray job still counts as running, so that rules of
+    jobStatus FAILED (onFailure is one) would leave its cluster standing.
+    """
     if description.queue:
-        policies = {"onSuccess": {"policy": "DeleteCluster"}, "onFailure": {"policy": "DeleteCluster"}}
-        return {
-            "shutdownAfterJobFinishes": True,
-            "ttlSecondsAfterFinished": job.keep_s,
-            "deletionStrategy": policies,
-        }
+        return {"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": job.keep_s}
     rules = [
-        {"policy": policy, "condition": {"jobStatus": status, "ttlSeconds": seconds}}
-        for status in ("SUCCEEDED", "FAILED")
+        {"policy": policy, "condition": condition | {"ttlSeconds": seconds}}
+        for condition in ({"jobStatus": "SUCCEEDED"}, {"jobDeploymentStatus": "Failed"})
         for policy, seconds in (("DeleteWorkers", 0), ("DeleteCluster", job.keep_s))
     ]
     return {"deletionStrategy": {"deletionRules": rules}}

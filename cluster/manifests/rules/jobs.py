@@ -1,4 +1,4 @@
-"""Rules of a RayJob: its command, how it is taken down, and what Kueue asks of it."""
+"""Rules of a RayJob: its command, and what Kueue asks of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from cluster.manifests.rules.deletion import check_deletion
 from cluster.manifests.rules.parts import kind_of, worker_groups
 from cluster.manifests.source import Document, Problem
 
@@ -14,7 +15,6 @@ ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
 _BETWEEN_COMMANDS = ("||", "&&", ";", "|", "&")
 _SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
 _SUBMITTED_BY_SHELL = (None, "K8sJobMode", "SidecarMode")
-_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 CommandError = Callable[[Sequence[str]], str | None]
 """What is wrong with the arguments of `shopreel`; None where nothing is."""
@@ -25,7 +25,7 @@ def check_job(document: Document, command_error: CommandError) -> Iterator[Probl
     if kind_of(document) != "RayJob":
         return
     yield from _entrypoint(document, command_error)
-    yield from _deletion(document)
+    yield from check_deletion(document.root.get("spec"))
     yield from _queue(document)
 
 
@@ -53,41 +53,6 @@ def _words(line: str) -> list[str]:
     words = shlex.shlex(line, posix=True, punctuation_chars=True)
     words.whitespace_split, words.commenters = True, ""
     return list(words)
-
-
-def _deletion(document: Document) -> Iterator[Problem]:
-    spec = document.root.get("spec")
-    shut_down, ttl = spec.get("shutdownAfterJobFinishes"), spec.get("ttlSecondsAfterFinished")
-    strategy = spec.get("deletionStrategy")
-    rules = list(strategy.get("deletionRules").items())
-    both_policies = strategy.get("onSuccess").value and strategy.get("onFailure").value
-    any_policy = strategy.get("onSuccess").value or strategy.get("onFailure").value
-    autoscaling = spec.get("rayClusterSpec", "enableInTreeAutoscaling").value
-    if (ttl.whole() or 0) > 0 and not shut_down.value:
-        yield ttl.problem("needs shutdownAfterJobFinishes: true")
-    if rules and shut_down.value:
-        yield shut_down.problem("KubeRay takes either this or deletionStrategy.deletionRules")
-    if rules and any_policy:
-        yield strategy.problem("KubeRay takes either deletionRules or onSuccess and onFailure")
-    if strategy.value and not rules and not both_policies:
-        yield strategy.problem("needs deletionRules, or both onSuccess and onFailure")
-    for rule in (*rules, strategy.get("onSuccess"), strategy.get("onFailure")):
-        if rule.get("policy").value == "DeleteWorkers" and autoscaling:
-            yield rule.get("policy").problem("DeleteWorkers does not go with enableInTreeAutoscaling")
-    due: dict[object, list[tuple[int, int]]] = {}
-    for rule in rules:
-        condition, policy = rule.get("condition"), rule.get("policy").value
-        status = condition.get("jobStatus").text() or condition.get("jobDeploymentStatus").text()
-        if status is None:
-            yield condition.problem("needs jobStatus or jobDeploymentStatus")
-        elif policy in _ORDER:
-            rank, seconds = _ORDER.index(policy), condition.get("ttlSeconds").whole() or 0
-            earlier = due.setdefault(status, [])
-            if any((seconds - other) * (rank - place) < 0 for place, other in earlier):
-                yield condition.get("ttlSeconds").problem(
-                    f"workers go first, then the cluster, then the job: the times of {status} are out of order"
-                )
-            earlier.append((rank, seconds))
 
 
 def _queue(document: Document) -> Iterator[Problem]:

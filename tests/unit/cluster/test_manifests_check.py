@@ -236,6 +236,70 @@ def test_what_does_not_fit_together_is_refused(rendered, file, right, wrong, mes
     assert any(problem.startswith(f"{file}:") and message in problem for problem in problems), problems
 
 
+WORKERS_FIRST = "{policy: DeleteWorkers, condition: {jobStatus: FAILED, ttlSeconds: 60}}"
+POLICIES = "{onSuccess: {policy: DeleteCluster}, onFailure: {policy: %s}}"
+
+
+def deleted_by(strategy: str, shut_down: str = "false") -> str:
+    """A training's RayJob with this deletionStrategy."""
+    text = render(ClusterDescription(queue=None))["rayjob-train"]
+    fields = f"shutdownAfterJobFinishes: {shut_down}\n  deletionStrategy: {strategy}\n"
+    return re.sub(r"deletionStrategy:\n(?:    .*\n)+", fields, text)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "shut_down", "message"),
+    [
+        pytest.param(
+            f"{{deletionRules: [{WORKERS_FIRST}]}}",
+            *("false", "its cluster stays; write jobDeploymentStatus: Failed"),
+            id="rules that miss a deadline",
+        ),
+        pytest.param(
+            POLICIES % "DeleteCluster",
+            *("true", "its cluster stays; leave deletionStrategy to shutdownAfterJobFinishes"),
+            id="policies that miss a deadline",
+        ),
+        pytest.param(
+            POLICIES % "DeleteNone", "true", "does not go with shutdownAfterJobFinishes", id="none, and shut down"
+        ),
+        pytest.param(
+            f"{{deletionRules: [{WORKERS_FIRST}, {WORKERS_FIRST.replace('Workers', 'Cluster').replace('60', '30')}]}}",
+            *("false", "the times of FAILED are out of order"),
+            id="the cluster before its workers",
+        ),
+        pytest.param(
+            f"{{deletionRules: [{WORKERS_FIRST}, {WORKERS_FIRST}]}}",
+            *("false", "FAILED has two rules for DeleteWorkers"),
+            id="two rules for one thing",
+        ),
+        pytest.param(
+            f"{{deletionRules: [{WORKERS_FIRST.replace('FAILED', 'FAILED, jobDeploymentStatus: Failed')}]}}",
+            *("false", "needs jobStatus or jobDeploymentStatus, one of them"),
+            id="both statuses",
+        ),
+        pytest.param(
+            f"{{deletionRules: [{WORKERS_FIRST}]}}",
+            *("true", "KubeRay takes either this or deletionStrategy.deletionRules"),
+            id="rules, and shut down",
+        ),
+    ],
+)
+def test_a_deletion_that_kuberay_refuses_or_that_leaves_the_cluster_is_named(strategy, shut_down, message):
+    text = deleted_by(strategy, shut_down)
+    lines = [line_of(text, key) for key in ("deletionStrategy:", "shutdownAfterJobFinishes:")]
+    problems = check({"j.yaml": text})
+    assert any(
+        problem.startswith(f"j.yaml:{line}: ") and message in problem for problem in problems for line in lines
+    ), problems
+
+
+def test_a_deletion_that_covers_every_end_of_a_job_is_right():
+    assert check({"j.yaml": deleted_by(POLICIES % "DeleteNone")}) == []
+    failed = WORKERS_FIRST.replace("jobStatus: FAILED", "jobDeploymentStatus: Failed")
+    assert check({"j.yaml": deleted_by(f"{{deletionRules: [{failed}]}}")}) == []
+
+
 def test_a_problem_inside_the_serve_configuration_has_the_line_of_the_file(rendered):
     texts = plant(rendered, "rayservice.yaml", "num_cpus: 1\n", "num_cpu: 1\n")
     line = line_of(texts["rayservice.yaml"], "num_cpu: 1")

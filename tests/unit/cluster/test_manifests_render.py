@@ -75,18 +75,20 @@ def test_a_cluster_s_nodes_can_reach_each_other():
 
 
 def test_a_job_ends_its_cluster_with_and_without_kueue():
+    """After success, failure and a deadline, which KubeRay calls Failed without a jobStatus FAILED."""
     queued = objects(described())["RayJob"]
     assert queued["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "shopreel"}
-    assert queued["spec"]["shutdownAfterJobFinishes"] is True
     assert queued["spec"]["backoffLimit"] == 3
     assert queued["spec"]["activeDeadlineSeconds"] == 86_400
-    free = objects(described("queue=null"))["RayJob"]
+    assert queued["spec"]["shutdownAfterJobFinishes"] is True
+    assert queued["spec"]["ttlSecondsAfterFinished"] == 3_600
+    assert "deletionStrategy" not in queued["spec"]  # it would go before, and know no deadline
+    free = objects(described("queue=null", "train.keep_s=60"))["RayJob"]
     assert "labels" not in free["metadata"]
-    rules = free["spec"]["deletionStrategy"]["deletionRules"]
-    assert [rule["policy"] for rule in rules if rule["condition"]["jobStatus"] == "FAILED"] == [
-        "DeleteWorkers",
-        "DeleteCluster",
-    ]
+    rules = [(rule["policy"], rule["condition"]) for rule in free["spec"]["deletionStrategy"]["deletionRules"]]
+    for status in ({"jobStatus": "SUCCEEDED"}, {"jobDeploymentStatus": "Failed"}):
+        assert ("DeleteWorkers", status | {"ttlSeconds": 0}) in rules
+        assert ("DeleteCluster", status | {"ttlSeconds": 60}) in rules
 
 
 KUBERAY_SUBMITTER = "ray job submit --no-wait --submission-id 1a2b -- {entrypoint} ; echo followed"
