@@ -86,7 +86,10 @@ class Registry:
         metrics: Mapping[str, float],
         lineage: Mapping[str, str],
     ) -> ModelVersion:
-        """Keep a bundle with its run and make it the next version; the alias `challenger` moves to it."""
+        """Keep a bundle with its run and make it the next version; the alias `challenger` moves to it.
+
+        What a command that was broken off had registered already is that version still, and no second one.
+        """
         checksums = _checksums(bundle_dir)
         if missing := [file for file in BUNDLE_FILES if file not in checksums]:
             raise InputError(f"{bundle_dir} is not a bundle: {', '.join(missing)} missing")
@@ -94,15 +97,19 @@ class Registry:
         with self._answering() as client:
             client.log_artifacts(run_id, str(bundle_dir), _artifact_path(checksums))
             with exclusive(self._settings.tracking_uri):
-                self._ensure_model(client, name)
-                created = client.create_model_version(
-                    name,
-                    source=f"runs:/{run_id}/{_artifact_path(checksums)}",
-                    run_id=run_id,
-                    tags={key: json.dumps(value, sort_keys=True) for key, value in tags.items()},
-                )
-                client.set_registered_model_alias(name, CHALLENGER, created.version)
-        return self.resolve(f"{name}/{created.version}")
+                known = (v for v in self.versions(name) if (v.run_id, v.checksums) == (run_id, checksums))
+                number = next((str(version.version) for version in known), None)
+                if number is None:
+                    self._ensure_model(client, name)
+                    number = client.create_model_version(
+                        name,
+                        source=f"runs:/{run_id}/{_artifact_path(checksums)}",
+                        run_id=run_id,
+                        tags={key: json.dumps(value, sort_keys=True) for key, value in tags.items()},
+                    ).version
+                if self._aliases(name).get(CHAMPION) != int(number):
+                    client.set_registered_model_alias(name, CHALLENGER, number)
+        return self.resolve(f"{name}/{number}")
 
     def resolve(self, reference: str, only: str | None = None) -> ModelVersion:
         """The version a reference names. An alias may move; the version that is returned never does.

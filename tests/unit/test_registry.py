@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from cluster.errors import InputError, NotFoundError, StorageError
 from cluster.mlflow_store import connect
@@ -79,6 +81,28 @@ def test_the_challenger_alias_moves_to_the_newest_version(settings, tmp_path):
     assert [version.version for version in registry.versions("generator")] == [1, 2]
     assert [version.aliases for version in registry.versions("generator")] == [(), ("challenger",)]
     assert registry.names() == ["generator"]
+
+
+def test_a_command_that_is_broken_off_while_it_registers_makes_one_version(settings, tmp_path, monkeypatch):
+    """The same command again moves the alias, to the version that is there; a promoted one is no challenger again."""
+    first, second = (bundle_at(tmp_path / name, value) for name, value in (("first", 1.0), ("second", 2.0)))
+    registry = Registry(settings)
+    with TrackedRun(settings, "run", kind="generator", params={}, lineage=LINEAGE) as run:
+        kept = {"run_id": run.run_id, "metrics": {}, "lineage": LINEAGE}
+
+        def broken(*_):
+            raise MlflowException("connection reset")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "set_registered_model_alias", broken)
+            with pytest.raises(StorageError, match="connection reset.*run the same command"):
+                registry.register("generator", first, **kept)
+        assert registry.register("generator", first, **kept).reference == "generator/1"
+        assert registry.resolve("generator@challenger").version == 1
+        registry.promote(registry.resolve("generator/1"), YES)
+        assert registry.register("generator", first, **kept).aliases == ("champion",)
+        assert registry.register("generator", second, **kept).reference == "generator/2"
+    assert [version.version for version in registry.versions("generator")] == [1, 2]
 
 
 def test_promotion_moves_the_champion_and_rollback_walks_back(settings, tmp_path):
