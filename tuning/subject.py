@@ -34,7 +34,8 @@ class Subject(ABC):
     """Setting by which the points of the front are coloured."""
     measure: str
     """How the held-out measure comes from its parts, in words."""
-
+    learns_on_gpu: bool = False
+    """Whether every worker of a trial takes a GPU where the cluster has enough of them."""
     of_trials: tuple[str, ...] = ()
     """Settings by dotted name that say how long a trial is and not how it learns: `best.yaml` leaves them out."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -210,7 +210,8 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
         parent_run_id=plan.parent_run_id,
         exploits=config.scheduler == "pbt",
     )
-    needed = subject.resources(config.workers_per_trial, ray.cluster_resources().get("GPU", 0))
+    cluster = ray.cluster_resources()
+    needed = subject.resources(config.workers_per_trial, cluster.get("GPU", 0))
     trainable = tune.with_resources(tune.with_parameters(subject.trainable(), task=task), needed)
     folder = storage.path(f"sweeps/{name}")
     if tune.Tuner.can_restore(folder, storage_filesystem=storage.filesystem):
@@ -228,7 +229,7 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
         param_space=begin if task.exploits else None,
         tune_config=tune.TuneConfig(
             num_samples=1 if task.exploits else config.trials,
-            max_concurrent_trials=config.concurrency or _room(config.workers_per_trial),
+            max_concurrent_trials=config.concurrency or room(subject, config.workers_per_trial, cluster),
             search_alg=None if task.exploits else search,
             reuse_actors=True,
             scheduler=scheduler(config),
@@ -246,15 +247,14 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     return tuner.fit()
 
 
-def _room(workers: int) -> int:
-    """Trials the cluster has room for: whole sets of workers by GPU, else by CPU and memory."""
-    import ray
-
-    resources = ray.cluster_resources()
-    if resources.get("GPU", 0) >= workers:
-        return int(resources["GPU"] // workers)
-    by_memory = resources.get("memory", 0) / 1024**3 // (GIB_A_WORKER * workers)
-    return max(1, int(min(resources.get("CPU", 1) // workers, by_memory)))
+def room(subject: Subject, workers: int, cluster: Mapping[str, float]) -> int:
+    """Trials that these resources of a Ray cluster (memory in bytes) have room for, at least 1: whole sets of workers,
+    by GPU where the subject learns on it, else by CPU and memory.
+    """
+    if subject.learns_on_gpu and cluster.get("GPU", 0) >= workers:
+        return int(cluster["GPU"] // workers)
+    by_memory = cluster.get("memory", 0) / 1024**3 // (GIB_A_WORKER * workers)
+    return max(1, int(min(cluster.get("CPU", 1) // workers, by_memory)))
 
 
 def _outcomes(grid: ResultGrid, run_ids: dict[str, str]) -> list[TrialOutcome]:

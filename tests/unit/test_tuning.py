@@ -33,7 +33,7 @@ from tuning.recommender.subject import SUBJECT as RECOMMENDER
 from tuning.report import report
 from tuning.search import OptunaSearch
 from tuning.space import apply, as_partial_config, said_of, settings_of
-from tuning.sweep import planned
+from tuning.sweep import planned, room
 from tuning.table import summary
 
 SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_size": 4}
@@ -105,6 +105,25 @@ def test_a_sweep_asked_for_in_wrong_words_is_an_error_of_one_line(settings, aske
     ended = CliRunner().invoke(app, ["tune", *asked.split(), "--data", "shop"])
     assert isinstance(ended.exception, InputError)
     assert message in str(ended.exception)
+
+
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("subject", "workers", "cluster", "trials"),
+    [
+        pytest.param(SUBJECT, 1, {"CPU": 64, "GPU": 2, "memory": 256 * GIB}, 2, id="a GPU each"),
+        pytest.param(SUBJECT, 2, {"CPU": 64, "GPU": 5, "memory": 256 * GIB}, 2, id="whole sets of GPUs"),
+        pytest.param(SUBJECT, 2, {"CPU": 8, "GPU": 1, "memory": 256 * GIB}, 4, id="too few GPUs"),
+        pytest.param(RECOMMENDER, 1, {"CPU": 64, "GPU": 1, "memory": 32 * GIB}, 16, id="recommender beside a GPU"),
+        pytest.param(SUBJECT, 2, {"CPU": 7, "memory": 256 * GIB}, 3, id="by CPU"),
+        pytest.param(SUBJECT, 1, {"CPU": 8, "memory": 5 * GIB}, 2, id="by memory"),
+        pytest.param(SUBJECT, 4, {"CPU": 2, "memory": 2 * GIB}, 1, id="one at least"),
+    ],
+)
+def test_as_many_trials_run_at_a_time_as_the_cluster_has_room_for(subject, workers, cluster, trials):
+    assert room(subject, workers, cluster) == trials
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ class GeneratorSubject(Subject):
     parts = ("style distance", "lost contours")
     shade = CONTENT_WEIGHT
     measure = "style distance + lost contours"
+    learns_on_gpu = True
     of_trials = ("steps", "checkpoint_every", "sheet_every")
 
     def check(self, config: SweepConfig) -> None:
