@@ -8,9 +8,10 @@ LABEL org.opencontainers.image.title="shopreel" \
       org.opencontainers.image.version="0.1.0" \
       io.ray.version="2.60.0"
 
-# libgomp1: LightGBM and implicit. wget: KubeRay's health probes. rsync: `ray up`.
+# libgomp1: LightGBM and implicit. wget: KubeRay's health probes. openssh-client and rsync: the head of `ray up` starts
+# its workers with them.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends libgomp1 rsync wget \
+ && apt-get install --yes --no-install-recommends libgomp1 openssh-client rsync wget \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home --shell /bin/bash ray
 

@@ -216,6 +216,9 @@ class RayUp:
     ssh_user: str = "ubuntu"
     """User to log in as."""
 
+    ssh_private_key: str = "~/.ssh/id_ed25519"
+    """Private key to log in with, for `local`; the head gets it for its workers. On AWS Ray makes one."""
+
     def __post_init__(self) -> None:
         if self.provider == "local" and not (self.head_ip and self.worker_ips):
             raise InputError("ray_up.provider is local; set ray_up.head_ip and ray_up.worker_ips")

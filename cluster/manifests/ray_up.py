@@ -36,6 +36,7 @@ def ray_up(description: ClusterDescription) -> dict[str, Any]:
     }
     if machines.provider == "local":
         file["max_workers"] = file["min_workers"] = len(machines.worker_ips)
+        file["auth"]["ssh_private_key"] = machines.ssh_private_key
         return file
     return file | {"head_node_type": HEAD_TYPE, "available_node_types": _node_types(description)}
 

@@ -20,6 +20,7 @@ from cluster.manifests.description import ClusterDescription
 from cluster.manifests.metrics import own_metrics
 from cluster.manifests.render import MANIFESTS, render
 from serving.metrics import Metrics
+from tests.conftest import REPOSITORY
 
 
 def described(*settings: str) -> ClusterDescription:
@@ -151,6 +152,16 @@ def test_ray_up_takes_its_file():
     config = prepare_config(yaml.safe_load(render(described("gpus=2"))["ray-up"]))
     validate_config(config)
     assert config["available_node_types"]["head"]["resources"]["CPU"] == 0
+
+
+def test_the_head_of_own_machines_can_log_in_to_its_workers():
+    """Ray copies the key that the file names to the head; the image has what it starts workers with."""
+    own = ["ray_up.provider=local", "ray_up.head_ip=10.0.0.1", "ray_up.worker_ips=[10.0.0.2]"]
+    config = prepare_config(yaml.safe_load(render(described(*own, "ray_up.ssh_private_key=~/.ssh/shop"))["ray-up"]))
+    validate_config(config)
+    assert config["auth"] == {"ssh_user": "ubuntu", "ssh_private_key": "~/.ssh/shop"}
+    (packages,) = [line for line in (REPOSITORY / "Dockerfile").read_text().splitlines() if "apt-get install" in line]
+    assert {"openssh-client", "rsync"} <= set(packages.split())
 
 
 def test_the_dashboard_shows_every_metric_that_the_code_declares():
