@@ -34,6 +34,13 @@ def test_the_best_stays_however_old_it_is(checkpoints):
     assert checkpoints.best()["step"] == 6
 
 
+def test_a_measure_that_is_no_number_is_never_the_best(checkpoints):
+    for step, measure in enumerate([np.nan, 0.5, np.nan, 0.3, np.inf, 0.4], start=1):
+        checkpoints.save(step, {"step": step}, measure=measure, newest=1)
+    assert checkpoints.best()["step"] == 4
+    assert checkpoints.names() == [f"step-0000000{step}.ckpt" for step in (4, 6)]
+
+
 def test_without_measures_the_best_is_the_newest(checkpoints):
     for step in (1, 2):
         checkpoints.save(step, {"step": step})
@@ -125,6 +132,27 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_taken(checkpoints
     with caplog.at_level(logging.WARNING):
         assert checkpoints.newest() == {"step": 1}
     assert "step-00000002.ckpt" in caplog.text
+
+
+def test_a_checkpoint_cut_off_at_any_byte_is_refused(checkpoints):
+    checkpoints.save(1, {"step": 1})
+    whole = checkpoints.storage.read_bytes("runs/r/checkpoints/step-00000001.ckpt")
+    for length in range(len(whole)):
+        checkpoints.storage.write_bytes("runs/r/checkpoints/step-00000001.ckpt", whole[:length])
+        with pytest.raises(InputError, match="step-00000001.ckpt"):
+            checkpoints.load("step-00000001.ckpt")
+
+
+def test_a_training_that_went_back_over_damaged_checkpoints_keeps_its_own(checkpoints):
+    """Those of later steps go: with `newest=1` the damaged one would be the only one that stays."""
+    for step in (1, 2, 3):
+        checkpoints.save(step, {"step": step}, newest=3)
+    for step in (2, 3):
+        checkpoints.storage.write_bytes(f"runs/r/checkpoints/step-0000000{step}.ckpt", b"cut short")
+    assert checkpoints.newest()["step"] == 1
+    checkpoints.save(2, {"step": 2, "again": True}, newest=1)
+    assert checkpoints.newest() == {"step": 2, "again": True}
+    assert checkpoints.names() == ["step-00000002.ckpt"]
 
 
 def test_a_foreign_file_is_refused(checkpoints):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
 import random
 from typing import Any
 
@@ -39,11 +40,13 @@ class Checkpoints:
             measures = {known: value for known, value in measures.items() if known in before} | {name: measure}
             self.storage.write_json(f"{self.folder}.json", measures)
         self.storage.write_bytes(f"{self.folder}/{name}", data)
-        names = sorted({*before, name})
+        # The training went back over those of later steps, which were damaged: they must not outlive this one.
+        later = [known for known in before if known > name]
+        names = sorted({*before, name}.difference(later))
         best = _by_measure(names, measures)[:1]
         # What a killed process had begun to write goes as well: a folder has one writer.
-        begun = [name for name in self.storage.list(self.folder) if name.endswith(".tmp")]
-        for old in [*(name for name in names[:-newest] if name not in best), *begun]:
+        begun = [known for known in self.storage.list(self.folder) if known.endswith(".tmp")]
+        for old in [*later, *(known for known in names[:-newest] if known not in best), *begun]:
             self.storage.delete(f"{self.folder}/{old}")
 
     def newest(self) -> dict[str, Any] | None:
@@ -86,8 +89,9 @@ class Checkpoints:
 
 
 def _by_measure(names: list[str], measures: dict[str, float]) -> list[str]:
-    """The names that have a measure, the lowest first; of equal ones the older."""
-    return sorted((name for name in names if name in measures), key=lambda name: (measures[name], name))
+    """The names that have a measure, the lowest first; of equal ones the older. One that is no number says nothing."""
+    known = [name for name in names if math.isfinite(measures.get(name, math.nan))]
+    return sorted(known, key=lambda name: (measures[name], name))
 
 
 def seed_everything(seed: int, rank: int, step: int) -> None:
