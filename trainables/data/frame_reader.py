@@ -42,14 +42,15 @@ class FrameReader:
             here = self._before or self._after
             if here is None:
                 raise InputError(f"{self._name} holds no picture that can be decoded")
-            if time < here[0] - self._interval or time > (self._after or here)[0] + SEEK_GAP_SECONDS:
+            last = self._after or here
+            if time < here[0] - self._interval or time > max(last[0] + SEEK_GAP_SECONDS, _shown_until(*last)):
                 self._seek(time)
             while self._after is not None and self._after[0] < time:
                 self._before, self._after = self._after, next(self._frames, None)
             choices = [timed for timed in (self._before, self._after) if timed is not None]
             # Rounded, so that of two equally near frames it is always the earlier.
             at, chosen = min(choices, key=lambda timed: round(abs(timed[0] - time), 6))
-            if self._after is None and time - at > max(0.5, 2 * self._interval):
+            if self._after is None and time - _shown_until(at, chosen) > max(0.5, 2 * self._interval):
                 raise InputError(f"{self._name} is truncated: it ends at {at:.1f} s; export it again")
             yield chosen
 
@@ -67,6 +68,11 @@ class FrameReader:
             if self._pixels > DECODE_BUDGET_PIXELS:
                 raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
             yield float(frame.time or 0.0) - self._origin, frame
+
+
+def _shown_until(at: float, frame: VideoFrame) -> float:
+    """When the frame ends: the last one of a GIF, or of a recording of uneven rate, may be held for seconds."""
+    return at + float((frame.duration or 0) * (frame.time_base or 0))
 
 
 def duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
