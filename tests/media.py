@@ -36,13 +36,13 @@ def numbered_clip(count: int, fps: float, side: int = 64) -> bytes:
     return encode_mp4(numbered_frames(list(range(count)), side), fps)
 
 
-def clip_with_tone(path: Path, hertz: float, *, seconds: int = 2, rate: int = 44_100) -> Path:
-    """24 frames at 12 fps with a stereo AAC tone."""
+def clip_with_tone(path: Path, hertz: float, *, seconds: int = 2, rate: int = 44_100, tracks: int = 1) -> Path:
+    """24 frames at 12 fps with a stereo AAC tone, on one or more tracks."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=12)
         video.width = video.height = 64
         video.pix_fmt = "yuv420p"
-        sound = container.add_stream("aac", rate=rate, layout="stereo")
+        sounds = [container.add_stream("aac", rate=rate, layout="stereo") for _ in range(tracks)]
         for index, picture in enumerate(numbered_frames(list(range(12 * seconds)))):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, 12)
@@ -53,8 +53,10 @@ def clip_with_tone(path: Path, hertz: float, *, seconds: int = 2, rate: int = 44
             piece = wave[start : start + 1024]
             frame = av.AudioFrame.from_ndarray(np.stack([piece, piece]), format="fltp", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-            container.mux(sound.encode(frame))
-        container.mux(sound.encode())
+            for sound in sounds:
+                container.mux(sound.encode(frame))
+        for sound in sounds:
+            container.mux(sound.encode())
     return path
 
 

@@ -108,3 +108,14 @@ def test_a_track_whose_layout_and_rate_change_goes_on(tmp_path: Path) -> None:
     for part, hertz in ((slice(2_000, 14_000), 440.0), (slice(18_000, 28_000), 880.0)):
         spectrum = np.abs(np.fft.rfft(audio.samples[part] * np.hanning(part.stop - part.start)))
         assert spectrum.argmax() * SAMPLE_RATE / (part.stop - part.start) == pytest.approx(hertz, abs=5)
+
+
+@pytest.mark.parametrize("tracks", [1, 2])
+def test_a_track_of_a_kind_that_is_not_known_is_left_out(tmp_path: Path, tracks: int) -> None:
+    """Phones store spatial sound beside the usual kind; where it is the only track, the clip comes in without sound."""
+    whole = clip_with_tone(tmp_path / "tone.mp4", 1000.0, tracks=tracks).read_bytes()
+    clip = decode_clip(whole.replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1), DecodeOptions(size=32))
+    assert clip.frames_THWC.shape == (24, 32, 32, 3)
+    assert (clip.audio is not None) == (tracks > 1)
+    if clip.audio is not None:
+        assert log_mel(clip.audio, 24, clip.frame_seconds).argmax(1).tolist() == [band_of(1000.0)] * 24

@@ -34,8 +34,13 @@ class Audio:
 
 
 def read_audio(container: av.container.InputContainer, start: float, seconds: float) -> Audio | None:
-    """Mono 16 kHz sound of `seconds` from `start`; silence where the track is shorter, None without a track."""
+    """Mono 16 kHz sound of `seconds` from `start`; silence where the track is shorter, None without a track that can be
+    decoded.
+    """
     stream = container.streams.best("audio")
+    if stream is None or stream.codec_context is None:
+        # Phones put a second track of a kind that few programs know beside the usual one.
+        stream = next((other for other in container.streams.audio if other.codec_context is not None), None)
     if stream is None:
         return None
     samples = np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32)
