@@ -10,10 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from cluster.errors import InputError
 from tests.media import numbered_clip, numbered_frames, read_numbers
-from trainables.data.video import DecodeOptions, decode_clip, encode_mp4
+from trainables.data.video import DecodeOptions, decode_clip, decode_whole, encode_mp4
 
 SMALL = {"size": 64}
 
@@ -80,6 +81,18 @@ def test_trimming_is_bounded_and_can_be_switched_off() -> None:
     assert read_numbers(untouched.frames_THWC) == [0] * 24 + list(range(1, 49))
 
 
+@pytest.mark.parametrize("pause", [2000, 20_000])
+def test_a_last_frame_that_is_held_is_not_taken_for_a_truncation(pause: int) -> None:
+    """Animated GIFs pause on their last picture; recordings of uneven rate do, too."""
+    first, *others = [Image.fromarray(picture) for picture in numbered_frames(list(range(10)))]
+    data = io.BytesIO()
+    first.save(data, "GIF", save_all=True, append_images=others, duration=[100] * 9 + [pause])
+    clip = decode_clip(data.getvalue(), DecodeOptions(span="whole", max_dead_seconds=0, num_frames=29, **SMALL))
+    numbers = read_numbers(clip.frames_THWC)
+    assert clip.source_seconds == pytest.approx(0.9 + pause / 1000)
+    assert numbers == sorted(numbers) and numbers[-1] == 9
+
+
 def test_explicit_trims_are_always_cut() -> None:
     options = DecodeOptions(trim_start=1.0, trim_end=2.0, **SMALL)
     assert read_numbers(decode_clip(numbered_clip(60, 12), options).frames_THWC) == list(range(12, 36))
@@ -123,6 +136,35 @@ def test_a_truncated_mp4_is_refused_by_name(tmp_path: Path, share: float) -> Non
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(InputError, match=r"cut\.mp4.*truncated"):
         decode_clip(path, DecodeOptions())
+
+
+def h264(side: int) -> bytes:
+    """12 frames of raw H.264."""
+    data = io.BytesIO()
+    with av.open(data, "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width = stream.height = side
+        stream.pix_fmt, stream.options = "yuv420p", {"bf": "0"}
+        for index, picture in enumerate(numbered_frames(list(range(12)), side)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 12)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return data.getvalue()
+
+
+def test_a_file_whose_picture_size_changes_is_read_at_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "joined.ts"
+    with av.open(io.BytesIO(h264(64) + h264(96)), format="h264") as source, av.open(str(path), "w") as joined:
+        stream = joined.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.pts = packet.dts = index * 7500
+            packet.time_base, packet.stream = Fraction(1, 90_000), stream
+            joined.mux(packet)
+    frames_THWC, _ = decode_whole(path)
+    assert frames_THWC.shape == (24, 64, 64, 3)
+    assert read_numbers(frames_THWC) == list(range(12)) * 2
+    assert read_numbers(decode_clip(path, DecodeOptions(**SMALL)).frames_THWC) == list(range(12)) * 2
 
 
 def test_an_mp4_without_its_index_is_refused_by_name(tmp_path: Path) -> None:

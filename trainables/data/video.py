@@ -123,7 +123,7 @@ def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str
 
 
 def decode_whole(path: Path) -> tuple[np.ndarray, float]:
-    """Every frame of a file at its own size, upright, uint8 (T, H, W, 3), and its frames a second.
+    """Every frame of a file at the size of its first, upright, uint8 (T, H, W, 3), and its frames a second.
 
     Raises InputError for a file that is no video, is empty, truncated, or holds more than `WHOLE_BUDGET_PIXELS`.
     """
@@ -134,7 +134,7 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
             _check_complete(stream, name, _size_in_bytes(path))
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            scaler = Scaler()
+            scaler, size = Scaler(), None
             for frame in container.decode(stream):
                 budget -= frame.width * frame.height
                 if budget < 0:
@@ -142,7 +142,8 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
                     raise InputError(
                         f"{name} is too long to be read at once: cut it to {limit} frames or scale it down"
                     )
-                frames.append(scaler.upright(frame, frame.width, frame.height))
+                size = size or (frame.width, frame.height)  # it may change on the way
+                frames.append(scaler.upright(frame, *size))
     except av.FFmpegError as error:
         raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
     if not frames:
