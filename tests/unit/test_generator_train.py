@@ -141,3 +141,21 @@ def test_a_training_that_diverges_goes_back_once_and_on_with_a_lower_rate(storag
     assert not checkpoints.load("step-00000004.ckpt")["slowed"]
     _, more = run(storage, "wild", override(TINY, ["steps=10"]))
     assert more.lines[0]["learning_rate"] < SLOWED * TINY.optimizer.learning_rate
+
+
+def test_weights_that_are_no_numbers_are_never_a_checkpoint(storage, monkeypatch, caplog):
+    """A gradient of the judges may overflow while every loss is still finite: the training would go back to it."""
+    plain = RestyleUpdates.step
+
+    def poisoning(self, step, batch):
+        terms = plain(self, step, batch)
+        if step == 7 and self.config.optimizer.learning_rate == TINY.optimizer.learning_rate:
+            next(self.discriminator.parameters()).data.fill_(float("nan"))
+        return terms
+
+    monkeypatch.setattr(RestyleUpdates, "step", poisoning)
+    checkpoints, sink = run(storage, "poisoned", override(TINY, ["steps=10"]))
+    assert "step 8: 'discriminator' is no number any more" in caplog.text
+    assert "going back to step 4" in caplog.text
+    assert [line["step"] for line in sink.lines] == [*range(1, 9), *range(5, 11)]
+    assert checkpoints.newest()["step"] == 10

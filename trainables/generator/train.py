@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,8 @@ def train(
                 raise
             step = state["step"] if state else 0
             log.warning("%s; going back to step %d with %g times the learning rate", error, step, SLOWED)
-            return loop.run(slowed=True)
+        # Out here, where the error no longer holds the networks of the first stretch in memory.
+        return loop.run(slowed=True)
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class _Loop:
                 if done % config.checkpoint_every == 0 or done == config.steps:
                     seed_everything(config.seed, rank, done)
                     state = _state(updates, batches.position, done, workers, slowed)
+                    _check_finite(state, done)
                     self._write(done, state, measured, timed)
                     measured.clear()
                 if rank == 0 and self.on_average and (done % config.sheet_every == 0 or done == config.steps):
@@ -179,6 +181,25 @@ def _state(updates: Updates, position: int, step: int, workers: int, slowed: boo
         torch.distributed.all_gather_object(rng, own)
     where = {"step": step, "position": position, "workers": workers, "rng": rng, "slowed": slowed}
     return updates.state() | where
+
+
+def _check_finite(state: dict[str, Any], step: int) -> None:
+    """Refuse to keep weights that are no numbers: a training that diverged could only go back to them. Every worker has
+    the same, so all of them stop together.
+    """
+    for name, part in state.items():
+        if not all(bool(torch.isfinite(value).all()) for value in _floats(part)):
+            raise TrainingDiverged(f"step {step}: {name!r} is no number any more; lower optimizer.learning_rate")
+
+
+def _floats(state: Any) -> Iterator[torch.Tensor]:
+    """The tensors of floating-point numbers in a nested state."""
+    if isinstance(state, torch.Tensor):
+        if state.is_floating_point():
+            yield state
+    elif isinstance(state, (dict, list, tuple)):
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from _floats(part)
 
 
 def _resume(state: dict[str, Any], updates: Updates, sampler: ShardSampler, workers: int, rank: int) -> int:
