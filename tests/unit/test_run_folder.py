@@ -25,6 +25,15 @@ def test_every_step_up_to_a_checkpoint_is_on_disk_and_a_resumed_run_repeats_none
     assert folder.stats()[5]["loss/total"] == 0.6
 
 
+def test_the_last_step_is_on_disk_before_its_checkpoint_too(folder):
+    """A process killed between the two would have no step left to repeat."""
+    killed = StatsSink(folder, checkpoint_every=4, steps=6)
+    for step in range(1, 7):
+        killed.log(step, {"loss/total": float(step)})
+    StatsSink(folder, checkpoint_every=4, steps=6).close()
+    assert [line["step"] for line in folder.stats()] == list(range(1, 7))
+
+
 def test_another_sink_first_gets_the_record_so_far(folder):
     """What an earlier process logged, without the steps that are repeated; also where nothing is left to train."""
     killed = StatsSink(folder, checkpoint_every=4)

@@ -76,7 +76,7 @@ def work(
         task.config,
         DatasetClips(dataset, product_ids),
         fabric,
-        sink=StatsSink(folder, task.config.checkpoint_every, onward=task.sink),
+        sink=StatsSink(folder, task.config.checkpoint_every, onward=task.sink, steps=task.config.steps),
         checkpoints=folder.checkpoints,
         styles=read_styles(task.styles) if task.styles else (),
         start=Path(task.start) if task.start else None,

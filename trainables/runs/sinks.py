@@ -28,8 +28,11 @@ class StatsSink:
     which of them it had before a process was killed, or while its server was away.
     """
 
-    def __init__(self, folder: RunFolder, checkpoint_every: int, onward: MetricSink | None = None) -> None:
-        self._folder, self._checkpoint_every, self._onward = folder, checkpoint_every, onward
+    def __init__(
+        self, folder: RunFolder, checkpoint_every: int, onward: MetricSink | None = None, *, steps: int | None = None
+    ) -> None:
+        """`steps` is the last step, where that has a checkpoint as well."""
+        self._folder, self._checkpoint_every, self._onward, self._steps = folder, checkpoint_every, onward, steps
         self._begun = False
         self._next_flush = 0.0
 
@@ -45,7 +48,7 @@ class StatsSink:
         if self._onward is not None:
             self._onward.log(step, metrics)
         self._lines.append({"step": step} | {name: float(f"{value:.6g}") for name, value in metrics.items()})
-        if time.monotonic() >= self._next_flush or step % self._checkpoint_every == 0:
+        if time.monotonic() >= self._next_flush or step % self._checkpoint_every == 0 or step == self._steps:
             self._flush()
 
     def close(self) -> None:
