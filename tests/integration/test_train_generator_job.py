@@ -67,6 +67,22 @@ def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(
         run_training(settings, "tiny", "first", TINY, workers=1, use_ray=False)
 
 
+def test_a_command_killed_at_its_end_is_taken_up_again(settings, storage, shop):
+    """While it wrote a contact sheet, and after the model was registered: the same command ends well, with the same
+    version.
+    """
+    folder = RunFolder(storage, "first")
+    half_a_sheet = folder.path(f"sheets/step-{TINY.steps:06d}.png.12345678.tmp")
+    storage.write_bytes(half_a_sheet, b"\x89PNG half")
+    first = run_training(settings, "tiny", "first", TINY, workers=1, use_ray=False)
+    known = storage.read_json(folder.path("run.json"))
+    assert known.pop("version") == first.version.reference
+    storage.write_json(folder.path("run.json"), known)
+    again = run_training(settings, "tiny", "first", TINY, workers=1, use_ray=False)
+    assert again.version == first.version
+    assert [version.version for version in Registry(settings).versions("generator")] == [1]
+
+
 def test_the_command_trains_and_says_what_is_wrong(settings, storage, shop):
     flags = [flag for setting in TINY_SETTINGS for flag in ("--set", setting)]
     done = CliRunner().invoke(app, ["train", "generator", "--data", "tiny", "--run", "by-hand", "--no-ray", *flags])

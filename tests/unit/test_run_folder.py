@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from cluster.config import override, to_dict
@@ -56,6 +60,25 @@ def test_final_metrics_are_means_of_the_last_tenth(folder):
         sink.log(step, {"loss/total": float(step)})
     sink.close()
     assert folder.final_metrics(20) == {"steps": 20.0, "loss/total": 19.5}
+
+
+def test_two_commands_never_drive_one_run_at_once(folder, monkeypatch):
+    """The second says who holds it; a killed holder lets go of it, and so does one that ends."""
+    code = "import sys; from trainables.runs.folder import RunFolder as R; from cluster.storage import Storage as S\n"
+    code += "with R(S(sys.argv[1]), 'r').driven(): print('mine', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, folder.storage.root]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"mine\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("trainables.runs.folder.LOCK_SECONDS", 0)
+        said = rf"'r' is being trained by another command \(process {other.pid} on .*give this one another --run name"
+        with pytest.raises(InputError, match=said), folder.driven():
+            pass
+    other.kill()
+    other.communicate()
+    for _ in range(2):
+        with folder.driven():
+            assert str(os.getpid()) in folder.storage.read_bytes(folder.path("driver.lock")).decode()
 
 
 def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):

@@ -6,6 +6,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,72 +81,74 @@ def run_training(
         raise InputError(f"without Ray there is one worker, not {workers}; leave --workers out, or leave out --no-ray")
     run_name = check_name(run_name or f"{model_name(config.task)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     folder = RunFolder(storage, run_name)
-    lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
-    known = folder.describe("generator", to_dict(config), data_name, lineage["data_hash"], **origins)
-    if "version" in known:
-        raise InputError(
-            f"run {run_name!r} is finished and registered as {known['version']}; give a new one another --run name"
+    # Trials of a sweep are dealt out by its driver.
+    with folder.driven() if register else nullcontext():
+        lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
+        known = folder.describe("generator", to_dict(config), data_name, lineage["data_hash"], **origins)
+        if "version" in known:
+            raise InputError(
+                f"run {run_name!r} is finished and registered as {known['version']}; give a new one another --run name"
+            )
+        tracked = TrackedRun(
+            settings,
+            run_name,
+            kind="generator",
+            parent_run_id=parent_run_id,
+            run_id=known.get("run_id"),
+            params=to_dict(config) | {"workers": workers},
+            lineage=lineage,
         )
-    tracked = TrackedRun(
-        settings,
-        run_name,
-        kind="generator",
-        parent_run_id=parent_run_id,
-        run_id=known.get("run_id"),
-        params=to_dict(config) | {"workers": workers},
-        lineage=lineage,
-    )
-    with tracked as run:
-        folder.note(run_id=run.run_id)
-        task = Assignment(
-            config=config,
-            storage_root=settings.storage_root,
-            data_name=data_name,
-            run_name=run_name,
-            shown=tuple(held_out[: SHEET_PRODUCTS if register else SHEET_PRODUCTS // 2]),
-            styles=str(Path(styles).resolve()) if styles else None,
-            start=str(start.resolve()) if start else None,
-            sink=MlflowSink(settings.tracking_uri, run.run_id),
-        )
-        if use_ray:
-            from trainables.generator.ray_train import train_on_ray
+        with tracked as run:
+            folder.note(run_id=run.run_id)
+            task = Assignment(
+                config=config,
+                storage_root=settings.storage_root,
+                data_name=data_name,
+                run_name=run_name,
+                shown=tuple(held_out[: SHEET_PRODUCTS if register else SHEET_PRODUCTS // 2]),
+                styles=str(Path(styles).resolve()) if styles else None,
+                start=str(start.resolve()) if start else None,
+                sink=MlflowSink(settings.tracking_uri, run.run_id),
+            )
+            if use_ray:
+                from trainables.generator.ray_train import train_on_ray
 
-            with ray_session(settings):
-                train_on_ray(
-                    task, training, workers=workers, on_step=on_step, callbacks=callbacks, max_failures=max_failures
+                with ray_session(settings):
+                    train_on_ray(
+                        task, training, workers=workers, on_step=on_step, callbacks=callbacks, max_failures=max_failures
+                    )
+                run.set_tag("interruptions", json.dumps(folder.interruptions()))
+            else:
+                from lightning.fabric import Fabric
+
+                on_gpu = torch.cuda.is_available()
+                fabric = Fabric(
+                    devices=1, accelerator="cuda" if on_gpu else "cpu", precision="bf16-mixed" if on_gpu else "32-true"
                 )
-            run.set_tag("interruptions", json.dumps(folder.interruptions()))
-        else:
-            from lightning.fabric import Fabric
-
-            on_gpu = torch.cuda.is_available()
-            fabric = Fabric(
-                devices=1, accelerator="cuda" if on_gpu else "cpu", precision="bf16-mixed" if on_gpu else "32-true"
-            )
-            fabric.launch()
-            work(task, training, fabric, on_step, on_checkpoint)
-        network = average_network(folder, config)
-        card = _card(config, lineage, len(training), held_out, styles, origins["start"])
-        with tempfile.TemporaryDirectory() as scratch:
-            bundle = Path(scratch) / "bundle"
-            generator.save(network, config, bundle, card)
-            measured = generator.evaluate(bundle, dataset, held_out[: PRODUCTS if register else 2])
-            heldout = {f"heldout/{name}": value for name, value in measured.items()}
-            metrics = folder.final_metrics(config.steps) | heldout
-            run.log_metrics(heldout, step=config.steps)
-            if not register:
-                return TrainedModel(run_name=run_name, run_id=run.run_id, version=None, metrics=metrics)
-            for name in storage.list(folder.path("sheets")):
-                picture = Image.open(io.BytesIO(storage.read_bytes(folder.path(f"sheets/{name}"))))
-                run.log_image(Path(name).stem, picture)
-            (bundle / "card.json").write_text(json.dumps(card | {"metrics": metrics}, indent=2, sort_keys=True) + "\n")
-            for file in sorted(bundle.iterdir()):
-                storage.write_bytes(folder.path(f"bundle/{file.name}"), file.read_bytes())
-            version = Registry(settings).register(
-                model_name(config.task), bundle, run_id=run.run_id, metrics=metrics, lineage=lineage
-            )
-        folder.note(version=version.reference)
-        return TrainedModel(run_name=run_name, run_id=run.run_id, version=version, metrics=metrics)
+                fabric.launch()
+                work(task, training, fabric, on_step, on_checkpoint)
+            network = average_network(folder, config)
+            card = _card(config, lineage, len(training), held_out, styles, origins["start"])
+            with tempfile.TemporaryDirectory() as scratch:
+                bundle = Path(scratch) / "bundle"
+                generator.save(network, config, bundle, card)
+                measured = generator.evaluate(bundle, dataset, held_out[: PRODUCTS if register else 2])
+                heldout = {f"heldout/{name}": value for name, value in measured.items()}
+                metrics = folder.final_metrics(config.steps) | heldout
+                run.log_metrics(heldout, step=config.steps)
+                if not register:
+                    return TrainedModel(run_name=run_name, run_id=run.run_id, version=None, metrics=metrics)
+                _log_sheets(run, folder)
+                (bundle / "card.json").write_text(
+                    json.dumps(card | {"metrics": metrics}, indent=2, sort_keys=True) + "\n"
+                )
+                for file in sorted(bundle.iterdir()):
+                    storage.write_bytes(folder.path(f"bundle/{file.name}"), file.read_bytes())
+                version = Registry(settings).register(
+                    model_name(config.task), bundle, run_id=run.run_id, metrics=metrics, lineage=lineage
+                )
+            folder.note(version=version.reference)
+            return TrainedModel(run_name=run_name, run_id=run.run_id, version=version, metrics=metrics)
 
 
 def average_network(folder: RunFolder, config: TrainConfig) -> nn.Module:
@@ -156,6 +159,14 @@ def average_network(folder: RunFolder, config: TrainConfig) -> nn.Module:
     network = task_named(config.task).network(config)
     network.load_state_dict(state["ema"])
     return network.eval()
+
+
+def _log_sheets(run: TrackedRun, folder: RunFolder) -> None:
+    """Contact sheets as pictures of the MLflow run, without one that a killed process had begun to write."""
+    for name in folder.storage.list(folder.path("sheets")):
+        if name.endswith(".png"):
+            picture = Image.open(io.BytesIO(folder.storage.read_bytes(folder.path(f"sheets/{name}"))))
+            run.log_image(Path(name).stem, picture)
 
 
 def _card(

@@ -1,17 +1,27 @@
 """The folder of a run below the storage root: `run.json`, `workers.json`, `stats.jsonl`, `checkpoints/` and
-`checkpoints.json`, `interruptions.json`, `sheets/`, `bundle/`.
+`checkpoints.json`, `interruptions.json`, `sheets/`, `bundle/`, `driver.lock`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-from typing import Any
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.storage import Storage
 from trainables.runs.checkpoints import Checkpoints
+
+LOCK_SECONDS = 5.0
+"""A driver that was killed a moment ago may still be there for so long."""
 
 
 class RunFolder:
@@ -27,6 +37,42 @@ class RunFolder:
     @property
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.storage, self.path("checkpoints"))
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Inside the block this process alone drives the run, where the storage is a folder; of another store nobody
+        can be kept out. InputError while another process does.
+        """
+        if not self.storage.is_local:
+            yield
+            return
+        file = Path(self.storage.path(self.path("driver.lock")))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = file.open("a+")
+        except OSError as error:
+            raise StorageError(f"cannot write {file}: {error}; free space, or set SHOPREEL_HOME") from error
+        with lock:
+            self._lock(lock)
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+            lock.flush()
+            yield
+
+    def _lock(self, lock: IO[str]) -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                lock.seek(0)
+                raise InputError(
+                    f"run {self.name!r} is being trained by another command ({lock.read()}); wait until that has"
+                    " ended, or give this one another --run name"
+                ) from error
 
     def describe(
         self, kind: str, settings: dict[str, Any], data_name: str, data_hash: str, **origins: str | None
