@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tuning.generator.subject import measures, running
 from tuning.objective import RUNNING, STEP
 from tuning.space import apply
 from tuning.task import TrialTask
+from tuning.trial import begin, end
 
 
 def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
@@ -39,9 +41,12 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     # Not by number: a trial that goes on from another one is given that one's settings, number and all.
     name = tune.get_context().get_trial_name()
     folder = RunFolder(Storage(task.settings.storage_root), name)
-    if task.exploits and (checkpoint := tune.get_checkpoint()):
-        with checkpoint.as_directory() as taken:
-            adopt(folder, Path(taken), config)
+    if not begin(folder, task):
+        return
+    if task.exploits:
+        checkpoint = tune.get_checkpoint()
+        with checkpoint.as_directory() if checkpoint else nullcontext() as taken:
+            adopt(folder, Path(taken) if taken else None, config)
     train = partial(
         run_training,
         task.settings,
@@ -60,20 +65,28 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         trained = TorchTrainer(local, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
     else:
         trained = train(use_ray=True, callbacks=[ReportToTune()])
-    tune.report({STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
+    end(folder, {STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
 
 
-def adopt(folder: RunFolder, taken: Path, config: RestyleTrainConfig) -> None:
+def adopt(folder: RunFolder, taken: Path | None, config: RestyleTrainConfig) -> None:
     """Make a trial's run go on from a checkpoint that Tune hands it, with these settings.
+
+    Without one it goes on from its own, unless those are of other settings: after a kill Tune may remember a trial as
+    it was before it first went on from another. Then it begins anew.
 
     The learning rate is set anew at every step, so what the checkpoint's optimiser remembers of it does not matter.
     """
-    (file,) = taken.glob("*.ckpt")
+    settings = json.loads(json.dumps(to_dict(config)))
+    begun = folder.storage.exists(folder.path("run.json"))
+    if taken is None and (not begun or folder.storage.read_json(folder.path("run.json"))["settings"] == settings):
+        return
     folder.storage.delete(folder.path("checkpoints"))
     folder.storage.delete(folder.path("checkpoints.json"))
-    folder.storage.write_bytes(folder.path(f"checkpoints/{file.name}"), file.read_bytes())
-    if folder.storage.exists(folder.path("run.json")):
-        folder.note(settings=json.loads(json.dumps(to_dict(config))))
+    if taken is not None:
+        (file,) = taken.glob("*.ckpt")
+        folder.storage.write_bytes(folder.path(f"checkpoints/{file.name}"), file.read_bytes())
+    if begun:
+        folder.note(settings=settings)
 
 
 def _reporting(config: RestyleTrainConfig, exploited: RunFolder | None) -> Callable[[int, Mapping[str, float]], None]:

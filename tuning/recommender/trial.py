@@ -26,6 +26,7 @@ from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.recommender.subject import STEPS
 from tuning.space import apply
 from tuning.task import TrialTask
+from tuning.trial import begin, end
 
 RUNGS = (1, 2)
 """Steps at which a scheduler may stop a trial."""
@@ -35,23 +36,26 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     """Tune's trainable: train and measure on a share of the viewers at every rung, then on all of them."""
     storage, name = Storage(task.settings.storage_root), tune.get_context().get_trial_name()
     dataset, folder = Dataset.open(storage, task.data_name), RunFolder(storage, name)
+    if not begin(folder, task):
+        return
     config = apply(task.base, point["settings"])
     data = read_training_data(dataset)
     data = replace(data, events=events_before(data.events, training_boundary(data.events)))
     boundary_ms = training_boundary(data.events)
     note = folder.path("run.json")
-    known = storage.read_json(note) if storage.exists(note) else {}  # of a sweep that was broken off
+    if not storage.exists(note):
+        storage.write_json(note, {"kind": "recommender"})
     tracked = TrackedRun(
         task.settings,
         name,
         kind="recommender",
         parent_run_id=task.parent_run_id,
-        run_id=known.get("run_id"),
+        run_id=storage.read_json(note).get("run_id"),
         params=to_dict(config),
         lineage={"data_name": task.data_name, "code_version": code_version()},
     )
     with tracked as run:
-        storage.write_json(note, {"kind": "recommender", "run_id": run.run_id})
+        folder.note(run_id=run.run_id)
         sink = StatsSink(folder, 1)
         for step in (*(RUNGS if task.stops else ()), STEPS):
             part = _of_viewers(data, step / STEPS)
@@ -69,7 +73,7 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
                 tune.report({STEP: step, **told})
         sink.close()
         parts = told[RUNNING], 1 - metrics["coverage_at_10"]
-        tune.report({STEP: STEPS, **told, OBJECTIVE: told[RUNNING], **dict(zip(PARTS, parts, strict=True))})
+        end(folder, {STEP: STEPS, **told, OBJECTIVE: told[RUNNING], **dict(zip(PARTS, parts, strict=True))})
 
 
 def _of_viewers(data: TrainingData, share: float) -> TrainingData:
