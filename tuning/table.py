@@ -24,6 +24,7 @@ ROOMY = 4
 
 @dataclass
 class _Row:
+    number: str
     settings: dict[str, float]
     state: str = "starting"
     step: int = 0
@@ -31,6 +32,13 @@ class _Row:
     objective: float | None = None
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
+
+    def report(self, state: str, result: dict[str, Any]) -> None:
+        self.state, self.step = state, result.get(STEP, 0)
+        self.running, self.objective = result.get(RUNNING), result.get(OBJECTIVE)
+
+    def end(self, state: str) -> None:
+        self.state, self.ended = state, time.monotonic()
 
 
 class LiveTable(Callback):
@@ -54,31 +62,41 @@ class LiveTable(Callback):
         return {name: value for name, value in self.__dict__.items() if name != "_live"}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        for known in trials:
+            if known.is_finished() and known.trial_id not in self._rows:
+                self._ended_before(known)
         self._row(trial)
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         row = self._row(trial)
-        row.state, row.step, row.running = "training", result[STEP], result[RUNNING]
-        row.objective = result.get(OBJECTIVE)
+        row.report("training", result)
+        row.settings = trial.config["settings"]  # others than at first, once it went on from another trial
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         row = self._row(trial)
-        row.state, row.ended = "finished" if row.objective is not None else "stopped", time.monotonic()
+        row.end("finished" if row.objective is not None else "stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        row = self._row(trial)
-        row.state, row.ended = "failed", time.monotonic()
+        self._row(trial).end("failed")
 
     def _row(self, trial: Any) -> _Row:
-        return self._rows.setdefault(trial.trial_id, _Row(trial.config["settings"]))
+        number = str(trial).rsplit("-", 1)[-1]
+        return self._rows.setdefault(trial.trial_id, _Row(number, trial.config["settings"]))
+
+    def _ended_before(self, trial: Any) -> None:
+        """A trial of before the sweep was taken up again."""
+        row = self._row(trial)
+        row.report("training", trial.last_result)
+        row.end("failed" if trial.status == "ERROR" else "finished" if row.objective is not None else "stopped")
+        row.began = row.ended - trial.last_result.get("time_total_s", 0.0)
 
     def _table(self) -> Table:
         done = sum(row.ended is not None for row in self._rows.values())
         table = _columns(f"{self._title}: {done} of {self._trials} trials done", self._space)
-        for number, row in enumerate(list(self._rows.values())):
+        for row in sorted(self._rows.values(), key=lambda row: row.number):
             seconds = (row.ended or time.monotonic()) - row.began
             table.add_row(
-                str(number),
+                row.number,
                 *_settings(row.settings, self._space),
                 f"{row.step}/{self._steps}",
                 *_measured(row.running, row.objective, self._space),

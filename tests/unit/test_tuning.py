@@ -34,7 +34,7 @@ from tuning.report import report
 from tuning.search import OptunaSearch
 from tuning.space import apply, as_partial_config, said_of, settings_of
 from tuning.sweep import planned, room
-from tuning.table import summary
+from tuning.table import LiveTable, summary
 
 SETTINGS = {"optimizer.learning_rate": 1e-3, "loss.content_weight": 0.5, "batch_size": 4}
 
@@ -306,6 +306,41 @@ def test_neither_measure_depends_on_lambda():
 def test_a_recommender_is_not_swept_in_ways_it_cannot_learn_in(asked, message):
     with pytest.raises(InputError, match=message):
         planned(RECOMMENDER, SweepConfig(steps=4, **asked))
+
+
+class Known:
+    """What the live table sees of a Tune trial."""
+
+    def __init__(self, number: int, status: str, rate: float, **reported: float) -> None:
+        self.trial_id, self.status, self.last_result = f"id{number}", status, reported
+        self.config = {"settings": SETTINGS | {"optimizer.learning_rate": rate}}
+        self._name = f"s-{number:03d}"
+
+    def __str__(self) -> str:
+        return self._name
+
+    def is_finished(self) -> bool:
+        return self.status in ("TERMINATED", "ERROR")
+
+
+def test_the_live_table_knows_what_ended_before_the_sweep_was_taken_up_again():
+    """By the numbers of the trials, and with the settings that one took over from another trial."""
+    text = StringIO()
+    table = LiveTable("sweep s", planned(SUBJECT, SweepConfig(trials=4)), Console(file=text, width=100))
+    running = Known(3, "RUNNING", 1e-3)
+    trials = [Known(1, "TERMINATED", 4e-3, step=50, running=0.8), running, Known(0, "ERROR", 3e-3)]
+    trials.append(Known(2, "TERMINATED", 5e-3, step=100, running=0.5, objective=0.7))
+    table.on_trial_start(0, trials, running)
+    running.config = {"settings": SETTINGS | {"optimizer.learning_rate": 2e-3}}
+    table.on_trial_result(0, trials, running, {STEP: 25, RUNNING: 0.9})
+    table._live.console.print(table._table())
+    title, *lines = (line.split() for line in text.getvalue().splitlines() if line.strip())
+    assert " ".join(title) == "sweep s: 3 of 4 trials done"
+    told = {line[0]: (line[1], line[4], line[-3]) for line in lines if line[0].isdigit()}
+    assert told == {
+        "000": ("0.003", "0/100", "failed"), "001": ("0.004", "50/100", "stopped"),
+        "002": ("0.005", "100/100", "finished"), "003": ("0.002", "25/100", "training"),
+    }  # fmt: skip
 
 
 POINTS = {
