@@ -89,7 +89,10 @@ def read_impressions(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path)
         elif path.name.endswith((".csv", ".csv.gz")):
             wanted = dict.fromkeys(COLUMNS, "str")
-            table = pd.read_csv(path, dtype=wanted, keep_default_na=False, usecols=lambda name: name in COLUMNS)
+            # Without index_col, rows that end in a comma more than the header would be shifted by a column.
+            table = pd.read_csv(
+                path, dtype=wanted, keep_default_na=False, usecols=lambda name: name in COLUMNS, index_col=False
+            )
         else:
             raise InputError(f"--impressions is {path}; give a file that ends in .parquet, .csv or .csv.gz")
     except (pd.errors.EmptyDataError, pd.errors.ParserError, OSError, EOFError, ValueError) as error:

@@ -103,13 +103,15 @@ def test_a_log_without_types_holds_watches_or_what_is_said(shop: Dataset, tmp_pa
 
 @pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
 def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
-    table = pd.DataFrame({
-        "viewer_id": [1, 2],
-        "product_id": ["p1", "p2"],
-        "event_type": ["click", "watch"],
-        "at": pd.to_datetime(["2024-05-01T10:00:00Z", "2024-05-01T11:00:00Z"]),
-        "watch_seconds": [None, 2.5],
-    })
+    table = pd.DataFrame(
+        {
+            "viewer_id": [1, 2],
+            "product_id": ["p1", "p2"],
+            "event_type": ["click", "watch"],
+            "at": pd.to_datetime(["2024-05-01T10:00:00Z", "2024-05-01T11:00:00Z"]),
+            "watch_seconds": [None, 2.5],
+        }
+    )
     path = tmp_path / f"log.{kind}"
     if kind == "parquet":
         table.to_parquet(path)
@@ -118,6 +120,17 @@ def test_other_file_kinds(shop: Dataset, tmp_path: Path, kind: str) -> None:
     assert run(shop, path).added == {"events": 2}
     assert {row["viewer_id"] for row in shop.arrow("events").to_pylist()} == {PSEUDONYMS.of("1"), PSEUDONYMS.of("2")}
     assert sorted(row["at"].hour for row in shop.arrow("events").to_pylist()) == [10, 11]
+
+
+def test_rows_that_end_in_a_comma_more_than_the_header_are_not_shifted(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.data.importers.events.ROWS_A_CHUNK", 2)
+    rows = "".join(f"v{i},p1,click,2024-05-01,,,\n" for i in range(5))
+    assert run(shop, written(tmp_path, GOOD + rows)).added == {"events": 5}
+    assert set(shop.arrow("events")["viewer_id"].to_pylist()) == {PSEUDONYMS.of(f"v{i}") for i in range(5)}
+    with pytest.raises(InputError, match="row 6 has more cells than the header has columns"):
+        run(shop, written(tmp_path, GOOD + rows + "v5,p1,watch,2024-05-01,1,5,2\n"))
 
 
 def test_whole_numbers_of_parquet_stay_whole_beside_empty_cells(

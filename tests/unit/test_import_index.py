@@ -41,6 +41,14 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(tmp_path: Path) -> None:
     assert catalogue(tmp_path, "\ufeffpath, title\na.jpg, Hat\n").items[0].product["title"] == "Hat"
 
 
+def test_rows_that_end_in_a_comma_more_than_the_header_are_not_shifted(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, "id,path,title,price\ns1,a.jpg,Hat,3,\ns2,b.jpg,Cap,4,\n").items
+    assert [(item.product["product_id"], item.product["title"], item.product["price"]) for item in found] == [
+        ("s1", "Hat", 3),
+        ("s2", "Cap", 4),
+    ]
+
+
 def test_several_files_of_one_product_and_repeated_rows(tmp_path: Path) -> None:
     found = catalogue(tmp_path, "id,path\np,a.jpg\np,b.jpg\np,a.jpg\nq,c.jpg\n")
     assert [(item.product["product_id"], len(item.files)) for item in found.items] == [("p", 2), ("q", 1)]
@@ -63,6 +71,8 @@ def test_a_listed_file_that_does_not_exist_is_set_aside(tmp_path: Path) -> None:
         pytest.param("path,price\na.jpg,5\nb.jpg,cheap\n", r"'price', row 2: 'cheap' is not a number", id="wrong type"),
         pytest.param("path,price\na.jpg,-1\n", r"'price', row 1: '-1' is not a number of at least 0", id="negative"),
         pytest.param("", r"index\.csv is empty", id="empty file"),
+        pytest.param("path,price\na.jpg,3,\nb.jpg,12,50\n", r"row 2 has more cells than the header", id="bare comma"),
+        pytest.param("path;price\na.jpg;3\n", r"has: path;price; save it with commas", id="semicolons"),
         pytest.param("path\n", r"index\.csv has no rows", id="header only"),
         pytest.param('path,title\n"a.jpg,oops\n', r"index\.csv is not a readable CSV", id="open quote"),
     ],

@@ -132,6 +132,12 @@ def test_a_missing_column_and_a_foreign_file_are_named(tmp_path: Path) -> None:
         score.read_impressions(tmp_path / "rows.txt")
 
 
+def test_rows_that_end_in_a_comma_more_than_the_header_are_not_shifted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("user_id,video_id,time_ms,tab,duration_ms,click\n1,2,3,4,5,0,\n1,2,3,4,5,1,\n")
+    assert score.read_impressions(path).to_numpy().tolist() == [[1, 2, 3, 4, 5]] * 2
+
+
 def test_whole_ids_stay_whole_numbers(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pd.DataFrame({"user_id": [7], "video_id": [9], "time_ms": [1], "tab": [1], "duration_ms": [0]}).to_parquet(path)

@@ -93,6 +93,12 @@ def test_what_is_wrong_with_a_request_is_named(shop: Path, tmp_path: Path, monke
     assert "empty values" in error(**{"--viewers": str(other)})
 
 
+def test_ids_are_read_from_their_column_without_spaces_as_at_import(tmp_path: Path):
+    path = tmp_path / "viewers.csv"
+    path.write_text("user_id,segment\n 17,gold,\n18 ,new,\n17,gold,\n")
+    assert slates.read_viewers(path).tolist() == ["17", "18"]
+
+
 def test_ids_that_are_not_whole_numbers_stay_text():
     assert plain_ids(["1", "02"]).tolist() == ["1", "02"]
     assert plain_ids(["1", "b"]).tolist() == ["1", "b"]

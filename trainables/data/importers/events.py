@@ -18,7 +18,7 @@ from cluster.storage import Storage
 from trainables.data.dataset import Dataset, TableWriter
 from trainables.data.importers.eventlog import keys_of, pseudonyms, store
 from trainables.data.importers.report import ImportReport, SetAside, keep_set_aside
-from trainables.data.importers.tables import bad_cell, filled, find_columns, numbers
+from trainables.data.importers.tables import aligned, bad_cell, filled, find_columns, numbers
 from trainables.data.schemas import EVENT_TYPES
 
 ROWS_A_CHUNK = 250_000
@@ -158,9 +158,12 @@ class _LogReader:
                         # Whole numbers beside empty cells would become floats: request 7 would be 7.0 in some batches.
                         yield batch.to_pandas(integer_object_nulls=True)
             elif suffixes.endswith((".csv", ".csv.gz")):
-                yield from pd.read_csv(
+                first_row = 1
+                for chunk in pd.read_csv(
                     self._file, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=ROWS_A_CHUNK
-                )
+                ):
+                    yield aligned(self._file, chunk, first_row=first_row)
+                    first_row += len(chunk)
             else:
                 raise InputError(f"{self._file} is neither .csv, .csv.gz nor .parquet")
         except FileNotFoundError as error:
@@ -194,13 +197,15 @@ class _LogReader:
             types = text("type").str.lower().replace(synonyms)
         else:
             types = pd.Series(self._options.default_type or "watch", index=raw.index)
-        events = pd.DataFrame({
-            "row": range(first_row, first_row + len(raw)),
-            "viewer_id": pseudonyms(text("viewer"), self._pseudonymiser),
-            "product_id": text("product"),
-            "event_type": types,
-            "at_ms": self._times(raw[self._columns["time"]], first_row),
-        })
+        events = pd.DataFrame(
+            {
+                "row": range(first_row, first_row + len(raw)),
+                "viewer_id": pseudonyms(text("viewer"), self._pseudonymiser),
+                "product_id": text("product"),
+                "event_type": types,
+                "at_ms": self._times(raw[self._columns["time"]], first_row),
+            }
+        )
         if "watch" in self._columns:
             events["watch_seconds"] = number("watch", None, MOST_SECONDS)
         if "duration" in self._columns:

@@ -14,13 +14,33 @@ from cluster.errors import InputError
 def read_csv(path: Path) -> pd.DataFrame:
     """All columns as text; empty cells are ''. Errors name the file."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path} is empty; it needs a header line and rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
+    return aligned(path, table, first_row=1)
+
+
+def aligned(path: Path, table: pd.DataFrame, *, first_row: int) -> pd.DataFrame:
+    """What `pandas.read_csv` made of rows that all end in a comma more than the header, with every cell in its column.
+
+    pandas takes the first cells of such rows for labels, and shifts the others. Raises InputError where the cells
+    beyond the header are filled in: which column they belong to cannot be told.
+    """
+    if table.empty or isinstance(table.index, pd.RangeIndex):
+        return table
+    labels = table.index.to_frame(index=False)
+    cells = pd.concat([labels, table.reset_index(drop=True)], axis=1, ignore_index=True).fillna("")
+    kept, beyond = cells.iloc[:, : len(table.columns)], cells.iloc[:, len(table.columns) :]
+    if (filled_in := (beyond != "").any(axis=1)).any():
+        raise InputError(
+            f"{path}, row {first_row + int(filled_in.to_numpy().argmax())} has more cells than the header has columns; "
+            "put cells that hold a comma in double quotes"
+        )
+    return kept.set_axis(table.columns, axis=1)
 
 
 def find_columns(
@@ -36,6 +56,8 @@ def find_columns(
     """
     by_name = {name.strip().lower(): name for name in reversed(list(present))}
     there = f"the file has: {', '.join(map(str, present))}"
+    if len(present) == 1 and any(mark in str(present[0]) for mark in ";\t|"):
+        there += "; save it with commas between the columns"
     found: dict[str, str] = {}
     for field, names in usual.items():
         flag = f"--{field.replace('_', '-')}-column"
