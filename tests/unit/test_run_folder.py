@@ -93,6 +93,25 @@ def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):
     assert folder.describe("generator", kept, "shop", "hash")["run_id"] == "abc", "what is kept makes no other run"
 
 
+def test_measures_of_one_term_are_never_compared_with_those_of_another(folder):
+    """A run may go on with another `keep.lowest`; what was lowest by the one before says nothing about it."""
+    described = "shop", "hash"
+    folder.describe("generator", to_dict(override(TINY, ["keep.lowest=gradient_norm"])), *described)
+    folder.checkpoints.save(1, {"step": 1}, measure=0.1)
+    for _ in range(2):
+        kept = folder.describe("generator", to_dict(TINY), *described)["settings"]["keep"]
+        assert kept["lowest"] == folder.storage.read_json(folder.path("run.json"))["settings"]["keep"]["lowest"]
+        folder.checkpoints.save(2, {"step": 2}, measure=7.0)
+        folder.checkpoints.save(3, {"step": 3}, measure=8.0)
+        assert folder.checkpoints.best()["step"] == 2
+
+
+def test_a_training_never_takes_the_name_of_a_recommender(folder):
+    folder.storage.write_json(folder.path("config.json"), {"kind": "recommender"})
+    with pytest.raises(InputError, match="'r' is one of a recommender; give this one another --run name"):
+        folder.describe("generator", to_dict(TINY), "shop", "hash")
+
+
 def test_a_run_goes_on_with_what_it_began_with_and_one_of_before_just_goes_on(folder):
     described = to_dict(TINY), "shop", "hash"
     folder.describe("generator", *described, start="abc", styles=None)

@@ -79,10 +79,14 @@ class RunFolder:
     ) -> dict[str, Any]:
         """What the run is, written on its first start. A run of that name with other data, settings or origins (digests
         of what else it learns from, by name) is refused; one of before, which does not say its origins, goes on.
+
+        What is kept (`keep.*`) may change: where it goes by another term, what was measured so far counts no more.
         """
         plain = json.loads(json.dumps(settings))
         wanted = {"kind": kind, "data": data_name, "data_hash": data_hash, "settings": plain} | origins
         if not self.storage.exists(self.path("run.json")):
+            if self.storage.exists(self.path("config.json")):
+                raise InputError(f"run {self.name!r} is one of a recommender; give this one another --run name")
             self.storage.write_json(self.path("run.json"), wanted)
             return wanted
         known = self.storage.read_json(self.path("run.json"))
@@ -91,7 +95,11 @@ class RunFolder:
             raise InputError(
                 f"run {self.name!r} exists with other {', '.join(changes[:5])}; give this one another --run name"
             )
-        return known
+        if known["settings"] != plain:
+            if _lowest(known) != _lowest(wanted):
+                self.storage.delete(self.path("checkpoints.json"))
+            self.note(settings=plain)
+        return known | {"settings": plain}
 
     def note(self, **values: Any) -> None:
         """Add keys to `run.json`."""
@@ -126,6 +134,11 @@ def _computed(run: dict[str, Any]) -> dict[str, Any]:
     """A run without the settings of what is kept of it: they do not change what it computes."""
     settings = run["settings"] or {}
     return run | {"settings": {name: value for name, value in settings.items() if name != "keep"}}
+
+
+def _lowest(run: dict[str, Any]) -> str | None:
+    """The term by which a run keeps its best checkpoint."""
+    return (run["settings"].get("keep") or {}).get("lowest")
 
 
 def _differences(known: Any, wanted: Any, name: str = "") -> list[str]:
