@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from cluster.errors import StorageError
+from cluster.errors import NotFoundError, StorageError
 from cluster.metric_sink import MlflowSink
 from cluster.mlflow_store import connect, exclusive
 from cluster.settings import Settings
 from cluster.storage import Storage
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from PIL.Image import Image
 
 __all__ = ["MlflowSink", "TrackedRun", "code_version", "ensure_experiment"]
@@ -95,8 +96,10 @@ class TrackedRun:
 
     def _open(self, experiment_id: str) -> None:
         if self.run_id:
-            run = self._client.get_run(self.run_id)
+            run = self._existing()
             self._client.update_run(self.run_id, status="RUNNING")
+            if "failure" in run.data.tags:  # of an end that is none any more
+                self._client.delete_tag(self.run_id, "failure")
             known = run.data.params
         else:
             run = self._client.create_run(experiment_id, run_name=self._name)
@@ -104,6 +107,24 @@ class TrackedRun:
         self._log_params({key: value for key, value in self._params.items() if key not in known})
         for key, value in self._tags.items():
             self._client.set_tag(self.run_id, key, value)
+
+    def _existing(self) -> Run:
+        """The run that goes on. NotFoundError where this store does not have it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(self.run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            run = None
+        if run is None or run.info.lifecycle_stage != "active":
+            state, uri = "deleted" if run else "unknown", self._settings.tracking_uri
+            raise NotFoundError(
+                f"run {self._name!r} goes on as MLflow run {self.run_id}, which is {state} at {uri}; restore it, give"
+                " the --tracking-uri it began with, or give this one another --run name"
+            )
+        return run
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

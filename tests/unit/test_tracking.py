@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from cluster import metric_sink
-from cluster.errors import StorageError
+from cluster.errors import NotFoundError, StorageError
 from cluster.metric_sink import MlflowSink
 from cluster.settings import Settings
 from cluster.tracking import TrackedRun, code_version, ensure_experiment, flatten
@@ -88,6 +88,28 @@ def test_a_run_goes_on_under_its_id(settings, client):
     assert again.run_id == run.run_id
     assert [m.step for m in client.get_metric_history(run.run_id, "loss")] == [1, 2]
     assert client.get_run(run.run_id).data.params == {"steps": "3", "seed": "1"}
+
+
+def test_a_run_that_ends_well_after_all_no_longer_says_why_it_broke_off(settings, client):
+    run = TrackedRun(settings, "again", kind="generator", params={}, lineage={})
+    with pytest.raises(ValueError, match="loss is NaN"), run:
+        raise ValueError("loss is NaN")
+    with TrackedRun(settings, "again", kind="generator", run_id=run.run_id, params={}, lineage={}):
+        pass
+    kept = client.get_run(run.run_id)
+    assert (kept.info.status, kept.data.tags.get("failure")) == ("FINISHED", None)
+
+
+def test_a_run_that_the_store_does_not_have_cannot_go_on(settings, client):
+    """Deleted, or begun in another store: not taken for a server that is away."""
+    with TrackedRun(settings, "gone", kind="generator", params={}, lineage={}) as run:
+        pass
+    client.delete_run(run.run_id)
+    for run_id, state in ((run.run_id, "deleted"), ("0" * 32, "unknown")):
+        again = TrackedRun(settings, "gone", kind="generator", run_id=run_id, params={}, lineage={})
+        said = f"'gone' goes on as MLflow run {run_id}, which is {state} at sqlite.*another --run name"
+        with pytest.raises(NotFoundError, match=said), again:
+            pass
 
 
 def test_a_pickled_sink_logs_into_the_same_run(settings, client):
