@@ -72,7 +72,8 @@ def photos(
     """Turn every photo into a clip of its product by a camera move.
 
     \b
-    Without an index the category is the folder's name and the product id the file's stem.
+    Without an index the category is the folder's name and the product id the file's name without ending, with its
+    folders where another file has that name.
     Examples:
       shopreel import photos my_photos --as shop
       shopreel import photos my_photos --index catalogue.csv --price-column list_price --as shop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,3 +164,23 @@ def test_a_folder_is_a_catalogue(tmp_path: Path) -> None:
     # Equal names in two folders are two products.
     assert set(facts) == {"red_hat", "hats/1", "shoes/1"}
     assert "2 other files" in catalogue.notes[0]
+
+
+def test_a_file_whose_name_is_no_text_is_set_aside(tmp_path: Path) -> None:
+    """As archives from other systems leave them."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/H\xfcte.jpg")).write_bytes(b"x")
+    (tmp_path / "Hüte.jpg").write_bytes(b"x")
+    catalogue = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos")
+    assert [item.product["product_id"] for item in catalogue.items] == ["Hüte"]
+    assert [(item.path, item.reason) for item in catalogue.set_aside] == [
+        ("H?te.jpg", "the name is not UTF-8; rename it")
+    ]
+
+
+@pytest.mark.parametrize("limit", [None, 1, 2])
+def test_a_limit_changes_no_id(tmp_path: Path, limit: int | None) -> None:
+    for name in ("hats/1.jpg", "shoes/1.jpg", "shoes/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    items = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", limit=limit).items
+    assert [item.product["product_id"] for item in items] == ["hats/1", "shoes/1", "2"][:limit]

@@ -62,6 +62,24 @@ def test_a_listed_file_that_does_not_exist_is_set_aside(tmp_path: Path) -> None:
     assert "does not exist (index.csv, row 2)" in found.set_aside[0].reason
 
 
+def test_a_cell_that_is_too_long_for_a_path_is_set_aside(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, f"path\n{'iVBOR' * 2000}\na.jpg\n")
+    assert [item.product["product_id"] for item in found.items] == ["a"]
+    assert len(found.set_aside[0].path) == 100
+    assert "name too long (index.csv, row 1)" in found.set_aside[0].reason
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_without_ids_equal_names_in_two_folders_are_two_products(tmp_path: Path, limit: int | None) -> None:
+    for name in ("hats", "shoes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"x")
+    found = catalogue(tmp_path, "path\nhats/1.jpg\nshoes\\1.jpg\na.jpg\n", limit=limit)
+    titles = {item.product["product_id"]: item.product["title"] for item in found.items}
+    every = {"hats/1": "hats 1", "shoes/1": "shoes 1", "a": "a"}
+    assert titles == (every if limit is None else {"hats/1": "hats 1"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -73,6 +91,7 @@ def test_a_listed_file_that_does_not_exist_is_set_aside(tmp_path: Path) -> None:
         pytest.param("", r"index\.csv is empty", id="empty file"),
         pytest.param("path,price\na.jpg,3,\nb.jpg,12,50\n", r"row 2 has more cells than the header", id="bare comma"),
         pytest.param("path;price\na.jpg;3\n", r"has: path;price; save it with commas", id="semicolons"),
+        pytest.param("path;price\na.jpg;3,5\n", r"row 1 .*; save it with commas", id="semicolons, decimal commas"),
         pytest.param("path\n", r"index\.csv has no rows", id="header only"),
         pytest.param('path,title\n"a.jpg,oops\n', r"index\.csv is not a readable CSV", id="open quote"),
     ],

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cluster.errors import InputError
@@ -21,6 +21,9 @@ CLIP_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".ogv", ".wmv", ".3gp",
     ".gif",
 })  # fmt: skip
+
+SHOWN_OF_A_PATH = 100
+"""Letters of a path that is too long to be one, such as a picture's bytes in a cell."""
 
 USUAL_COLUMNS: dict[str, Sequence[str]] = {
     "path": ("path", "file", "filename", "file_name", "image", "image_path", "photo", "clip", "clip_path", "video"),
@@ -66,7 +69,8 @@ def read_catalogue(
 ) -> Catalogue:
     """Products of a folder. Without an index: category = folder name, id and title = file stem.
 
-    `limit` keeps so many files of the folder, or rows of the index, evenly spread.
+    Of files whose stem is not the only one of its kind in the folder or the index, the id is the path without ending.
+    `limit` keeps so many files of the folder, or rows of the index, evenly spread; it changes no id.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the {what}")
@@ -89,19 +93,20 @@ def _from_folder(folder: Path, suffixes: frozenset[str], what: str, limit: int |
     if not found:
         known = ", ".join(sorted(suffixes))
         raise InputError(f"{folder} holds no {what} ({known}); give a folder with some")
-    found = _spread(found, limit)
     stems = Counter(path.stem for path in found)
-    items = []
-    for path in found:
+    items, set_aside = [], []
+    for path in _spread(found, limit):
         relative = path.relative_to(folder)
-        # Equal stems in several folders are different products.
-        product_id = path.stem if stems[path.stem] == 1 else relative.with_suffix("").as_posix()
+        if unreadable := _not_utf8(relative.as_posix()):
+            set_aside.append(SetAside(unreadable, "the name is not UTF-8; rename it"))
+            continue
+        product_id = _id_of_file(relative.as_posix(), stems)
         category = path.parent.name if path.parent != folder else folder.resolve().name
         items.append(Item(_product(product_id, category), ((relative.as_posix(), str(path.resolve())),)))
     notes = [f"{others} other files in {folder} were left out"] if others else []
     if (folder / "index.csv").exists():
         notes.append(f"{folder} holds an index.csv; add --index index.csv to take ids, categories and titles from it")
-    return Catalogue(_merge_products(items), 0, [], notes)
+    return Catalogue(_merge_products(items), 0, set_aside, notes)
 
 
 def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limit: int | None) -> Catalogue:
@@ -110,6 +115,7 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
     unique = table.drop_duplicates()
     if "price" in columns:
         prices = numbers(index, columns["price"], table[columns["price"]], first_row=1, minimum=0)
+    stems = Counter(PurePosixPath(_relative(text)).stem for text in unique[columns["path"]].str.strip().unique())
     items, set_aside = [], []
     for position in _spread(list(unique.index), limit):
         row = unique.loc[position]
@@ -117,14 +123,19 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
         if not value["path"]:
             set_aside.append(SetAside(f"{index.name}, row {position + 1}", "the path is empty"))
             continue
-        path = _locate(folder, index.parent, value["path"])
+        try:
+            path = _locate(folder, index.parent, value["path"])
+        except OSError as error:  # such as a name longer than any file's
+            shown = value["path"][:SHOWN_OF_A_PATH]
+            set_aside.append(SetAside(shown, f"cannot be read: {error.strerror} ({index.name}, row {position + 1})"))
+            continue
         if path is None:
             set_aside.append(SetAside(value["path"], f"does not exist ({index.name}, row {position + 1})"))
             continue
         category = value.get("category") or (path.parent.name if "category" not in columns else None)
         tags = value.get("tags")
         product = _product(
-            value.get("id") or path.stem,
+            value.get("id") or _id_of_file(_relative(value["path"]), stems),
             category,
             title=value.get("title"),
             description=value.get("description"),
@@ -138,6 +149,21 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
     return Catalogue(_merge_products(items), len(table) - len(unique), set_aside, [])
 
 
+def _id_of_file(relative: str, stems: Mapping[str, int]) -> str:
+    """The file's stem; where several files of the catalogue have it, with their folders: those are other products."""
+    path = PurePosixPath(relative)
+    return path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix()
+
+
+def _not_utf8(name: str) -> str | None:
+    """The name with its unreadable bytes replaced, or None for a name that is text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode(errors="replace").decode()
+    return None
+
+
 def _merge_products(items: list[Item]) -> list[Item]:
     """One item a product: the first row's facts, every row's files."""
     merged: dict[str, Item] = {}
@@ -149,11 +175,12 @@ def _merge_products(items: list[Item]) -> list[Item]:
 
 
 def _product(product_id: str, category: str | None, *, title: str | None = None, **facts: Any) -> dict[str, Any]:
-    readable = Path(product_id).name.replace("_", " ").replace("-", " ").strip()
+    name = PurePosixPath(product_id).name
+    readable = name.replace("_", " ").replace("-", " ").strip()
     if title is None:
         # A name made by a machine tells a shopper nothing: say what kind of thing it is.
-        machine_made = sum(c.isdigit() for c in product_id) > len(product_id) / 4
-        title = f"{category or 'product'} {product_id[-6:]}" if machine_made else readable
+        machine_made = sum(c.isdigit() for c in name) > len(name) / 4
+        title = f"{category or 'product'} {name[-6:]}" if machine_made else readable
     return {"product_id": product_id, "title": title, "category": category or "unknown", **facts}
 
 
@@ -171,8 +198,13 @@ def _locate_index(folder: Path, index: Path) -> Path:
     raise InputError(f"the index {index} does not exist, neither here nor in {folder}")
 
 
+def _relative(text: str) -> str:
+    """A path of an index, below its folder and with forward slashes."""
+    return text.lstrip("/\\").replace("\\", "/")
+
+
 def _locate(folder: Path, index_folder: Path, text: str) -> Path | None:
-    relative = text.lstrip("/\\").replace("\\", "/")
+    relative = _relative(text)
     for candidate in (folder / text, folder / relative, index_folder / relative):
         if candidate.is_file():
             return candidate.resolve()

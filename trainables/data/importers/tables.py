@@ -38,7 +38,7 @@ def aligned(path: Path, table: pd.DataFrame, *, first_row: int) -> pd.DataFrame:
     if (filled_in := (beyond != "").any(axis=1)).any():
         raise InputError(
             f"{path}, row {first_row + int(filled_in.to_numpy().argmax())} has more cells than the header has columns; "
-            "put cells that hold a comma in double quotes"
+            f"put cells that hold a comma in double quotes{_other_separator(table.columns)}"
         )
     return kept.set_axis(table.columns, axis=1)
 
@@ -55,9 +55,7 @@ def find_columns(
     Raises InputError naming the file, the missing column, its flag and the columns there are.
     """
     by_name = {name.strip().lower(): name for name in reversed(list(present))}
-    there = f"the file has: {', '.join(map(str, present))}"
-    if len(present) == 1 and any(mark in str(present[0]) for mark in ";\t|"):
-        there += "; save it with commas between the columns"
+    there = f"the file has: {', '.join(map(str, present))}{_other_separator(present)}"
     found: dict[str, str] = {}
     for field, names in usual.items():
         flag = f"--{field.replace('_', '-')}-column"
@@ -70,6 +68,12 @@ def find_columns(
         elif field in required:
             raise InputError(f"{path}: no column for {field.replace('_', ' ')}; name it with {flag} ({there})")
     return found
+
+
+def _other_separator(present: Sequence[str]) -> str:
+    """The fix for a file with semicolons or tabs, as spreadsheets write it in some countries; else nothing."""
+    other = len(present) == 1 and any(mark in str(present[0]) for mark in ";\t|")
+    return "; save it with commas between the columns" if other else ""
 
 
 def numbers(
