@@ -53,6 +53,21 @@ def connect(tracking_uri: str) -> MlflowClient:
     return client
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What MLflow and the stores behind it raise where they refuse, or do not answer; for `except failures()`."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    found: list[type[Exception]] = [MlflowException, RequestException, SQLAlchemyError]
+    with contextlib.suppress(ImportError):  # MLflow keeps files on S3 with the extra `s3`
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        found += [Boto3Error, BotoCoreError, ClientError]
+    return tuple(found)
+
+
 @contextmanager
 def exclusive(tracking_uri: str) -> Iterator[None]:
     """One process at a time inside the block for an SQLite store; a server or database has its own transactions.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.errors import InputError, NotFoundError, ShopreelError, StorageError
-from cluster.mlflow_store import connect, exclusive
+from cluster.mlflow_store import connect, exclusive, failures
 from cluster.settings import Settings
 from cluster.storage import Storage
 
@@ -95,7 +95,13 @@ class Registry:
             raise InputError(f"{bundle_dir} is not a bundle: {', '.join(missing)} missing")
         tags = {"metrics": dict(metrics), "lineage": dict(lineage), "checksums": checksums}
         with self._answering() as client:
-            client.log_artifacts(run_id, str(bundle_dir), _artifact_path(checksums))
+            try:
+                client.log_artifacts(run_id, str(bundle_dir), _artifact_path(checksums))
+            except OSError as error:
+                if isinstance(error, failures()):
+                    raise
+                fix = "free space, then run the same command"
+                raise StorageError(f"cannot keep {bundle_dir} with run {run_id}: {error}; {fix}") from error
             with exclusive(self._settings.tracking_uri):
                 known = (v for v in self.versions(name) if (v.run_id, v.checksums) == (run_id, checksums))
                 number = next((str(version.version) for version in known), None)
@@ -209,13 +215,9 @@ class Registry:
         """The client; what MLflow refuses or fails to answer becomes a StorageError."""
         if self._connection is None:
             self._connection = connect(self._settings.tracking_uri)
-        from mlflow.exceptions import MlflowException
-        from requests import RequestException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             yield self._connection
-        except (MlflowException, RequestException, SQLAlchemyError) as error:
+        except failures() as error:
             raise StorageError(
                 f"the model registry at {self._settings.tracking_uri} failed: {error}; when it answers again, run the "
                 "same command"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cluster.errors import NotFoundError, StorageError
 from cluster.metric_sink import MlflowSink
-from cluster.mlflow_store import connect, exclusive
+from cluster.mlflow_store import connect, exclusive, failures
 from cluster.settings import Settings
 from cluster.storage import Storage
 
@@ -167,11 +167,9 @@ class TrackedRun:
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:
         """Notes of a run are worth less than the run: an unreachable store is a warning."""
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (*failures(), OSError) as error:
             log.warning("MLflow at %s could not %s: %s", self._settings.tracking_uri, what, error)
 
 

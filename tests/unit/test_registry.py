@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import EndpointConnectionError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -103,6 +105,31 @@ def test_a_command_that_is_broken_off_while_it_registers_makes_one_version(setti
         assert registry.register("generator", first, **kept).aliases == ("champion",)
         assert registry.register("generator", second, **kept).reference == "generator/2"
     assert [version.version for version in registry.versions("generator")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(EndpointConnectionError(endpoint_url="http://s3"), "Could not connect .*http://s3", id="s3-away"),
+        pytest.param(S3UploadFailedError("Failed to upload model.safetensors"), "model.safetensors", id="s3-refuses"),
+        pytest.param(OSError(28, "No space left on device"), "No space left on device.*free space", id="full-disk"),
+    ],
+)
+def test_files_that_cannot_be_kept_are_one_line(settings, tmp_path, monkeypatch, error, said):
+    """A picture of the run costs a warning; a bundle that is not kept is no version."""
+
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", failing)
+    monkeypatch.setattr(MlflowClient, "log_image", failing)
+    with TrackedRun(settings, "run", kind="generator", params={}, lineage={}) as run:
+        run.log_image("sheet", None)
+        with pytest.raises(StorageError, match=f"{said}.*run the same command"):
+            Registry(settings).register(
+                "generator", bundle_at(tmp_path / "b"), run_id=run.run_id, metrics={}, lineage={}
+            )
+    assert Registry(settings).names() == []
 
 
 def test_promotion_moves_the_champion_and_rollback_walks_back(settings, tmp_path):
