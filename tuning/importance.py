@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import optuna
 
 from tuning.outcome import TrialOutcome
@@ -11,6 +12,8 @@ from tuning.space import Space
 
 LEAST = 4
 """Finished trials below which nothing can be said."""
+ALIKE = 1e-9
+"""Held-out measures that differ by no more are the same, but for rounding."""
 
 
 def importance(trials: Sequence[TrialOutcome], space: Space) -> dict[str, float]:
@@ -18,7 +21,7 @@ def importance(trials: Sequence[TrialOutcome], space: Space) -> dict[str, float]
     2014), largest first, 1 in all; empty where too few trials finished or all came out alike.
     """
     finished = [trial for trial in trials if trial.objective is not None]
-    if len(finished) < LEAST or len({trial.objective for trial in finished}) < 2:
+    if len(finished) < LEAST or np.ptp([trial.objective for trial in finished]) <= ALIKE:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
@@ -32,9 +35,7 @@ def importance(trials: Sequence[TrialOutcome], space: Space) -> dict[str, float]
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
-def _distributions(
-    trials: Sequence[TrialOutcome], space: Space
-) -> dict[str, optuna.distributions.BaseDistribution]:
+def _distributions(trials: Sequence[TrialOutcome], space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
     """What was tried on every axis; a trial may have left the range that was drawn from."""
     found: dict[str, optuna.distributions.BaseDistribution] = {}
     for axis in space:

@@ -272,6 +272,12 @@ def test_the_setting_that_decides_is_the_important_one():
     assert importance(outcomes(3), SUBJECT.space) == {}
 
 
+def test_nothing_matters_where_all_trials_came_out_alike_but_for_rounding():
+    alike = [replace(trial, objective=0.5 + (rank > 3) * 1e-16) for rank, trial in enumerate(outcomes(6)[:6])]
+    assert len({trial.objective for trial in alike}) == 2
+    assert importance(alike, SUBJECT.space) == {}
+
+
 def test_the_report_is_one_page_that_loads_nothing_and_shows_every_trial(storage):
     trials = outcomes(6)
     for trial in trials[:2]:
