@@ -180,7 +180,7 @@ def events(
     style_column: Annotated[str | None, _column("look it was shown in")] = None,
     request_column: Annotated[str | None, _column("id of the slate or impression")] = None,
     surface_column: Annotated[str | None, _column("place in the shop")] = None,
-    time_unit: Annotated[str, typer.Option(help="auto, iso, s, ms, us or ns.")] = "auto",
+    time_unit: Annotated[str, typer.Option(help="auto, iso (UTC where no zone is given), s, ms, us or ns.")] = "auto",
     default_type: Annotated[str | None, typer.Option(help="Event type of a log without such a column.")] = None,
     map_type: Annotated[
         list[str] | None, typer.Option(help="Event type of the log = impression, click, watch, like or purchase.")

@@ -76,11 +76,24 @@ def test_importing_twice_adds_nothing_and_says_so(shop: Dataset, tmp_path: Path)
         ("2024-05-01 10:00:00", "auto"),
         ("2024-05-01T10:00:00Z", "iso"),
         ("1714557600", "s"),
+        ("2024-05-01 10:00:00 UTC", "auto"),
+        ("20240501T100000Z", "auto"),
     ],
 )
 def test_times_are_understood(shop: Dataset, tmp_path: Path, value: str, unit: str) -> None:
     run(shop, written(tmp_path, f"user,item,type,timestamp\na,p1,click,{value}\n"), time_unit=unit)
     assert shop.arrow("events")["at"][0].as_py().isoformat() == "2024-05-01T10:00:00+00:00"
+
+
+@pytest.mark.parametrize("days", [["20240501", "20231231"], [20_240_501, 20_231_231]], ids=["text", "numbers"])
+def test_days_without_dashes_are_no_epochs(shop: Dataset, tmp_path: Path, days: list) -> None:
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"user": ["a", "b"], "item": ["p1"] * 2, "type": ["click"] * 2, "date": days}), path)
+    run(shop, path)
+    assert sorted(at.strftime("%Y-%m-%d") for at in shop.arrow("events")["at"].to_pylist()) == [
+        "2023-12-31",
+        "2024-05-01",
+    ]
 
 
 def test_foreign_columns_and_types_are_mapped(shop: Dataset, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from trainables.data.schemas import EVENT_TYPES
 ROWS_A_CHUNK = 250_000
 EARLIEST, LATEST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 """What lies before the one, or not before the other, is no time of a viewing log: an empty or a broken clock."""
+DAY = r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+"""A date without dashes. As an epoch it would lie in August or September 1970."""
 MOST_SECONDS, MOST_POSITION = float(np.finfo(np.float32).max), int(np.iinfo(np.int32).max)
 """What the columns of the `events` table hold."""
 
@@ -60,7 +62,8 @@ class EventColumns:
     """Event type of a log without a type column; without it a log with watch seconds holds watches."""
 
     time_unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
-    """iso: ISO 8601, UTC where no zone is given; else epoch. auto tells them apart, epochs by their size."""
+    """iso: ISO 8601, also without dashes, UTC where no zone is given or `UTC` follows; else epoch. auto tells them
+    apart, epochs by their size."""
 
     def __post_init__(self) -> None:
         for name in [*self.types.values(), *([self.default_type] if self.default_type else [])]:
@@ -232,7 +235,8 @@ class _LogReader:
             if self._time_unit == "auto":
                 self._time_unit = time_unit_of(text)
             if self._time_unit == "iso":
-                stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
+                in_zone = text.str.replace(r"\s*(?:UTC|GMT)$", "Z", regex=True)
+                stamps = pd.to_datetime(in_zone, utc=True, format="ISO8601", errors="coerce")
             else:
                 number = numbers(self._file, column, text, first_row=first_row, minimum=0)
                 milliseconds = number * {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}[self._time_unit]
@@ -247,9 +251,9 @@ class _LogReader:
 
 
 def time_unit_of(text: pd.Series) -> str:
-    """iso unless most values are numbers; then s, ms, us or ns by the size of the middle one."""
+    """iso unless most values are numbers and no days (20240501); then s, ms, us or ns by the size of the middle one."""
     number = pd.to_numeric(text, errors="coerce")
-    if number.notna().mean() < 0.5:
+    if number.notna().mean() < 0.5 or text.str.fullmatch(DAY).mean() > 0.5:
         return "iso"
     middle = float(number.median())
     return "s" if middle < 1e11 else "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
