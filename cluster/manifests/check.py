@@ -17,6 +17,7 @@ from cluster.manifests.rules.dockerfiles import check_dockerfile
 from cluster.manifests.rules.images import check_images
 from cluster.manifests.rules.jobs import CommandError, check_job
 from cluster.manifests.rules.parts import kind_of
+from cluster.manifests.rules.ray_up import check_ray_up
 from cluster.manifests.rules.references import check_references
 from cluster.manifests.rules.services import check_service
 from cluster.manifests.source import Document, Problem, UnreadableError, read_documents
@@ -65,7 +66,7 @@ def check_manifests(
     for document in documents:
         problems.update(_schema(document))
         if isinstance(document.value, dict):
-            for rule in (check_cluster, check_images, check_service, check_dashboard):
+            for rule in (check_cluster, check_images, check_service, check_dashboard, check_ray_up):
                 problems.update(rule(document))
             problems.update(check_job(document, command_error))
     problems.update(check_references([document for document in documents if isinstance(document.value, dict)]))

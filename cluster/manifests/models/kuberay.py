@@ -11,6 +11,7 @@ from cluster.manifests.models.kubernetes import (
     EnvFrom,
     EnvSource,
     EnvVar,
+    Labels,
     ObjectMeta,
     PodTemplate,
     Resources,
@@ -58,7 +59,7 @@ class HeadGroup(Model):
     template: PodTemplate
     ray_start_params: Names = {}
     resources: Names = {}
-    labels: Names = {}
+    labels: Labels = {}
     service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] | None = None
     enable_ingress: bool | None = None
     ingress_options: Loose | None = None
@@ -78,7 +79,7 @@ class WorkerGroup(Model):
     num_of_hosts: Positive = 1
     ray_start_params: Names = {}
     resources: Names = {}
-    labels: Names = {}
+    labels: Labels = {}
     idle_timeout_seconds: Count | None = None
     priority: int | None = None
     suspend: bool | None = None
@@ -142,7 +143,7 @@ class SubmitterConfig(Model):
 
 
 class RayJobSpec(Model):
-    entrypoint: str
+    entrypoint: str | None = None
     ray_cluster_spec: RayClusterSpec | None = None
     cluster_selector: Names = {}
     submission_mode: Literal["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"] | None = None

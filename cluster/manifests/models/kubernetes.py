@@ -9,18 +9,21 @@ from pydantic import Field
 from cluster.manifests.models.base import Count, Loose, Model, Names, Positive, Quantity
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$")]
+Labels = dict[str, LabelValue]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
 class ObjectMeta(Model):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$")]
     namespace: DnsLabel | None = None
-    labels: Names = {}
+    labels: Labels = {}
     annotations: Names = {}
+    finalizers: list[str] = []
 
 
 class PodMeta(Model):
-    labels: Names = {}
+    labels: Labels = {}
     annotations: Names = {}
 
 
@@ -79,6 +82,7 @@ class VolumeMount(Model):
     sub_path: str | None = None
     sub_path_expr: str | None = None
     mount_propagation: str | None = None
+    recursive_read_only: str | None = None
 
 
 class SecurityContext(Model):
@@ -92,6 +96,8 @@ class SecurityContext(Model):
     seccomp_profile: Loose | None = None
     se_linux_options: Loose | None = None
     app_armor_profile: Loose | None = None
+    proc_mount: str | None = None
+    windows_options: Loose | None = None
 
 
 class Container(Model):
@@ -113,6 +119,12 @@ class Container(Model):
     startup_probe: Loose | None = None
     termination_message_path: str | None = None
     termination_message_policy: str | None = None
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
+    resize_policy: list[Loose] = []
+    volume_devices: list[Loose] = []
+    stdin: bool | None = None
+    stdin_once: bool | None = None
+    tty: bool | None = None
 
 
 class SecretVolume(Model):
@@ -140,6 +152,14 @@ class Volume(Model):
     csi: Loose | None = None
     projected: Loose | None = None
     ephemeral: Loose | None = None
+    downward_api: Loose | None = Field(None, alias="downwardAPI")
+    image: Loose | None = None
+    aws_elastic_block_store: Loose | None = None
+    azure_disk: Loose | None = None
+    azure_file: Loose | None = None
+    cephfs: Loose | None = None
+    gce_persistent_disk: Loose | None = None
+    iscsi: Loose | None = None
 
 
 class Toleration(Model):
@@ -160,6 +180,10 @@ class PodSecurityContext(Model):
     seccomp_profile: Loose | None = None
     se_linux_options: Loose | None = None
     sysctls: list[Loose] = []
+    app_armor_profile: Loose | None = None
+    supplemental_groups_policy: str | None = None
+    se_linux_change_policy: str | None = None
+    windows_options: Loose | None = None
 
 
 class PodSpec(Model):
@@ -167,7 +191,8 @@ class PodSpec(Model):
     init_containers: list[Container] = []
     volumes: list[Volume] = []
     restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
-    node_selector: Names = {}
+    node_selector: Labels = {}
+    node_name: str | None = None
     tolerations: list[Toleration] = []
     affinity: Loose | None = None
     topology_spread_constraints: list[Loose] = []
@@ -181,7 +206,25 @@ class PodSpec(Model):
     termination_grace_period_seconds: Count | None = None
     active_deadline_seconds: Positive | None = None
     host_network: bool | None = None
+    host_pid: bool | None = Field(None, alias="hostPID")
+    host_ipc: bool | None = Field(None, alias="hostIPC")
+    host_users: bool | None = None
+    host_aliases: list[Loose] = []
+    hostname: str | None = None
+    subdomain: str | None = None
+    set_hostname_as_fqdn: bool | None = Field(None, alias="setHostnameAsFQDN")
+    share_process_namespace: bool | None = None
+    enable_service_links: bool | None = None
     dns_policy: str | None = None
+    dns_config: Loose | None = None
+    priority: int | None = None
+    preemption_policy: Literal["Never", "PreemptLowerPriority"] | None = None
+    readiness_gates: list[Loose] = []
+    scheduling_gates: list[Loose] = []
+    resource_claims: list[Loose] = []
+    resources: Resources | None = None
+    overhead: dict[str, Quantity] = {}
+    os: Loose | None = None
 
 
 class PodTemplate(Model):
@@ -190,7 +233,7 @@ class PodTemplate(Model):
 
 
 class LabelSelector(Model):
-    match_labels: Names = {}
+    match_labels: Labels = {}
     match_expressions: list[Loose] = []
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster.manifests.models.base import Loose, Model
+from cluster.manifests.models.base import Count, Loose, Model
 from cluster.manifests.models.kubernetes import KeySelector, LabelSelector, ObjectMeta
 
 Duration = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m|h|d|w|y))+$")]
@@ -46,15 +46,42 @@ class Endpoint(Model):
     authorization: Authorization | None = None
     basic_auth: Loose | None = None
     tls_config: Loose | None = None
+    oauth2: Loose | None = None
+    bearer_token_secret: KeySelector | None = None
+    bearer_token_file: str | None = None
+    honor_timestamps: bool | None = None
+    track_timestamps_staleness: bool | None = None
+    follow_redirects: bool | None = None
+    enable_http2: bool | None = Field(None, alias="enableHttp2")
+    filter_running: bool | None = None
+    proxy_url: str | None = None
+    proxy_from_environment: bool | None = None
+    no_proxy: str | None = None
 
 
-class PodMonitorSpec(Model):
+class MonitorSpec(Model):
+    """What both kinds of monitors have."""
+
     selector: LabelSelector
-    pod_metrics_endpoints: Annotated[list[Endpoint], Field(min_length=1)]
+    selector_mechanism: Literal["RelabelConfig", "RoleSelector"] | None = None
     namespace_selector: NamespaceSelector | None = None
     job_label: str | None = None
     pod_target_labels: list[str] = []
-    sample_limit: int | None = None
+    sample_limit: Count | None = None
+    target_limit: Count | None = None
+    label_limit: Count | None = None
+    label_name_length_limit: Count | None = None
+    label_value_length_limit: Count | None = None
+    keep_dropped_targets: Count | None = None
+    body_size_limit: str | None = None
+    scrape_class: str | None = None
+    scrape_protocols: list[str] = []
+    fallback_scrape_protocol: str | None = None
+    attach_metadata: Loose | None = None
+
+
+class PodMonitorSpec(MonitorSpec):
+    pod_metrics_endpoints: Annotated[list[Endpoint], Field(min_length=1)]
 
 
 class PodMonitor(Model):
@@ -64,14 +91,10 @@ class PodMonitor(Model):
     spec: PodMonitorSpec
 
 
-class ServiceMonitorSpec(Model):
-    selector: LabelSelector
+class ServiceMonitorSpec(MonitorSpec):
     endpoints: Annotated[list[Endpoint], Field(min_length=1)]
-    namespace_selector: NamespaceSelector | None = None
-    job_label: str | None = None
     target_labels: list[str] = []
-    pod_target_labels: list[str] = []
-    sample_limit: int | None = None
+    service_discovery_role: Literal["EndpointSlice", "Endpoints"] | None = None
 
 
 class ServiceMonitor(Model):

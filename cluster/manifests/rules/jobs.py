@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import groupby
 
 from cluster.manifests.rules.deletion import check_deletion
-from cluster.manifests.rules.parts import kind_of, worker_groups
-from cluster.manifests.source import Document, Problem
+from cluster.manifests.rules.parts import Offer, kind_of, offers, worker_groups
+from cluster.manifests.source import Document, Node, Problem
 
+PROGRAM = "shopreel"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
 _BETWEEN_COMMANDS = ("||", "&&", ";", "|", "&")
@@ -25,8 +28,28 @@ def check_job(document: Document, command_error: CommandError) -> Iterator[Probl
     if kind_of(document) != "RayJob":
         return
     yield from _entrypoint(document, command_error)
+    yield from _mode(document.root.get("spec"))
     yield from check_deletion(document.root.get("spec"))
     yield from _queue(document)
+
+
+def _mode(spec: Node) -> Iterator[Problem]:
+    """What goes with a cluster of the job's own, and what with each way to submit it."""
+    mode, retries, selector = spec.get("submissionMode"), spec.get("backoffLimit"), spec.get("clusterSelector")
+    submitted_by_hand = mode.value == "InteractiveMode" or spec.get("submitterPodTemplate").value
+    if not spec.get("entrypoint").value and not submitted_by_hand:
+        yield spec.get("entrypoint").problem(
+            "is missing; give the command, such as shopreel train generator --data shop"
+        )
+    if not spec.get("rayClusterSpec").value and not selector.value:
+        yield spec.get("rayClusterSpec").problem("is missing; give it, or a clusterSelector")
+    if selector.value and not selector.get("ray.io/cluster").value:
+        yield selector.problem("needs the name of a RayCluster under ray.io/cluster")
+    if (retries.whole() or 0) > 0 and (selector.value or mode.value == "InteractiveMode"):
+        yield retries.problem("goes neither with clusterSelector nor with InteractiveMode; take it out")
+    for field in ("submitterPodTemplate", "submitterConfig"):
+        if mode.value in ("SidecarMode", "HTTPMode", "InteractiveMode") and spec.get(field).value:
+            yield spec.get(field).problem(f"has no effect in {mode.value}; take it out")
 
 
 def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Problem]:
@@ -43,9 +66,22 @@ def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Pro
         yield line.problem(f"KubeRay's submitter takes {parts[0]} for itself, the job ends there; write sh -c '…'")
     for between_words, command in groupby(words, key=_BETWEEN_COMMANDS.__contains__):
         program, *arguments = command
-        reason = command_error(arguments) if program == "shopreel" and not between_words else None
+        if program != PROGRAM and get_close_matches(program, [PROGRAM]):
+            yield line.problem(f"no program {program}; did you mean {PROGRAM}?")
+        reason = command_error(arguments) if program == PROGRAM and not between_words else None
         if reason:
             yield line.problem(f"shopreel does not take this command: {reason}")
+        elif program == PROGRAM and arguments[:1] == ["train"]:
+            yield from _room(line, arguments, offers(document.root.get("spec", "rayClusterSpec")))
+
+
+def _room(line: Node, arguments: Sequence[str], groups: Sequence[Offer]) -> Iterator[Problem]:
+    """A training's workers take a GPU each where there are any, a core each otherwise."""
+    asked = re.search(r"--workers[= ](\d+)", " ".join(arguments))
+    gpus, cpus = (sum(getattr(group, kind) * group.workers for group in groups) for kind in ("gpus", "cpus"))
+    room, resource = (gpus, "GPUs") if gpus else (cpus, "cores")
+    if asked and groups and int(asked[1]) > room:
+        yield line.problem(f"asks for {asked[1]} workers, the cluster has {room} {resource}; raise its replicas")
 
 
 def _words(line: str) -> list[str]:
@@ -57,6 +93,9 @@ def _words(line: str) -> list[str]:
 
 def _queue(document: Document) -> Iterator[Problem]:
     metadata, spec = document.root.get("metadata"), document.root.get("spec")
+    for label in metadata.get("labels").items():
+        if str(label.key).startswith("kueue.x-k8s.io/queue") and label.key != QUEUE_LABEL:
+            yield label.problem(f"Kueue knows no such label; did you mean {QUEUE_LABEL}?")
     queue = metadata.get("labels", QUEUE_LABEL)
     if queue.value is None:
         return

@@ -49,12 +49,21 @@ def _uses(document: Document, what: str) -> Iterator[tuple[Node, Node | None]]:
             yield node.get("name"), node.get("key")
         elif step == f"{what}Ref" or (step == "configMap" and what == "configMap"):
             yield node.get("name"), None
-        elif what == "secret" and step == "credentials" and node.path[-2:-1] == ("authorization",):
+        elif what == "secret" and _is_shown_to_targets(node):
             yield node.get("name"), node.get("key")
         elif what == "secret" and step in ("secret", "authOptions") and node.get("secretName").text():
             yield node.get("secretName"), None
         elif what == "secret" and len(node.path) > 1 and node.path[-2] == "imagePullSecrets":
             yield node.get("name"), None
+
+
+def _is_shown_to_targets(node: Node) -> bool:
+    """Whether a key of a secret is what Prometheus logs in with."""
+    return (
+        node.path[-1:] == ("bearerTokenSecret",)
+        or node.path[-2:-1] == ("basicAuth",)
+        or (node.path[-2:] == ("authorization", "credentials"))
+    )
 
 
 def _missing(

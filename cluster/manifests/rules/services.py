@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from cluster.errors import InputError
 from cluster.manifests.models.base import unknown_fields
 from cluster.manifests.rules.parts import Offer, cluster_spec, kind_of, offers
+from cluster.manifests.rules.traffic import check_traffic
 from cluster.manifests.source import Document, Node, Problem, UnreadableError
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def check_service(document: Document) -> Iterator[Problem]:
     yield from _unique(config, "route_prefix", "/")
     yield from _routes(config)
     cluster = cluster_spec(document)
-    if cluster is not None:
-        yield from _head_port(cluster)
+    yield from check_traffic(document.root.get("spec"), config.root.get("http_options"))
     for application in config.root.get("applications").items():
         yield from _application(application, offers(cluster) if cluster is not None else [])
 
@@ -77,13 +77,6 @@ def _routes(config: Document) -> Iterator[Problem]:
         route = application.get("route_prefix")
         if route.text() and (not route.value.startswith("/") or (route.value != "/" and route.value.endswith("/"))):
             yield route.problem(f"is {route.value}; a route begins with '/' and does not end with one, such as /shop")
-
-
-def _head_port(cluster: Node) -> Iterator[Problem]:
-    ports = cluster.get("headGroupSpec", "template", "spec", "containers", 0, "ports")
-    names = [str(port.get("name").value) for port in ports.items()]
-    if not any(name == "serve" or name.startswith("serve-") for name in names):
-        yield ports.problem("needs a port with the name serve; without it KubeRay makes no service for the application")
 
 
 def _application(application: Node, groups: list[Offer]) -> Iterator[Problem]:
@@ -132,7 +125,9 @@ def _deployments(application: Node, built: Mapping[str, DeploymentSchema], group
     entries: dict[str, Node] = {}
     for entry in application.get("deployments").items():
         name = entry.get("name")
-        if name.text() in built:
+        if name.text() in entries:
+            yield name.problem(f"{name.value} has two entries; Serve keeps the last, take one out")
+        elif name.text() in built:
             entries[name.value] = entry
         elif name.text():
             close = get_close_matches(name.value, built, n=1)
