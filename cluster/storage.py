@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pyarrow.fs as pafs
 
-from cluster.errors import NotFoundError, StorageError, StorageReadError
+from cluster.errors import InputError, NotFoundError, StorageError, StorageReadError
 
 S3_ATTEMPTS = 8
 """Of one request, with growing pauses in between."""
@@ -35,7 +35,11 @@ class Storage:
     def __init__(self, root: str) -> None:
         self.root = root
         if "://" in root:
-            filesystem, self.base = pafs.FileSystem.from_uri(root)
+            try:
+                filesystem, self.base = pafs.FileSystem.from_uri(root)
+            except (ValueError, NotImplementedError, OSError) as error:
+                fix = "set SHOPREEL_HOME to a folder or a filesystem URI such as s3://bucket/prefix"
+                raise InputError(f"the storage root {root} cannot be used: {error}; {fix}") from error
             self.filesystem = _patient(filesystem)
         else:
             self.filesystem, self.base = pafs.LocalFileSystem(), str(Path(root).resolve())
@@ -51,7 +55,10 @@ class Storage:
 
     def uri(self, relative: str = "") -> str:
         """Path as other programs (Ray, a person) name it: a folder path, or the full URI."""
-        return self.path(relative) if self.is_local else f"{self.root.rstrip('/')}/{relative}".rstrip("/")
+        if self.is_local:
+            return self.path(relative)
+        root, mark, options = self.root.partition("?")
+        return f"{root.rstrip('/')}/{relative}".rstrip("/") + mark + options
 
     def exists(self, relative: str) -> bool:
         with self._answering("look for", relative, StorageReadError):
@@ -103,7 +110,12 @@ class Storage:
                 raise
 
     def read_json(self, relative: str) -> Any:
-        return json.loads(self.read_bytes(relative))
+        """InputError where it is not JSON, which a machine that lost its power may leave of a file."""
+        try:
+            return json.loads(self.read_bytes(relative))
+        except ValueError as error:
+            fix = "it is damaged: put back a copy, or delete it"
+            raise InputError(f"{self.uri(relative)} is not JSON: {error}; {fix}") from error
 
     def write_json(self, relative: str, value: Any) -> None:
         self.write_bytes(relative, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())

@@ -57,6 +57,25 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Storage(str(tmp_path / "file")).write_json("x.json", {})
 
 
+@pytest.mark.parametrize("data", [b"", b'{"a": ', b"\xff\xfe"])
+def test_json_that_is_damaged_is_named(storage: Storage, data: bytes) -> None:
+    storage.write_bytes("a/b.json", data)
+    with pytest.raises(InputError, match=r"a/b\.json is not JSON: .*put back a copy, or delete it"):
+        storage.read_json("a/b.json")
+
+
+def test_a_root_that_names_no_filesystem_says_what_to_set() -> None:
+    with pytest.raises(InputError, match="the storage root s4://shop/home cannot be used: .*set SHOPREEL_HOME to"):
+        Storage("s4://shop/home")
+
+
+def test_options_of_a_root_stay_at_the_end_of_a_uri() -> None:
+    """MLflow is told where artifacts go by such a URI."""
+    options = "?endpoint_override=localhost%3A9&region=us-east-1"
+    assert Storage(f"s3://shop/home{options}").uri("artifacts") == f"s3://shop/home/artifacts{options}"
+    assert Storage("s3://shop/home?region=us-east-1").path("artifacts") == "shop/home/artifacts"
+
+
 def test_what_cannot_be_read_is_told_apart_from_what_cannot_be_written(storage: Storage) -> None:
     storage.write_json("a/b.json", {})
     with pytest.raises(StorageReadError, match="cannot read .*a.*see that it may be read, or set SHOPREEL_HOME"):
