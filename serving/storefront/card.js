@@ -30,6 +30,9 @@ export class Card {
     this.video = this.element.querySelector("video");
     this.video.poster = item.product.poster_url;
     this.video.addEventListener("playing", () => { this.playingSince ??= performance.now(); });
+    for (const name of ["pause", "waiting"]) {
+      this.video.addEventListener(name, () => { [this.played, this.playingSince] = [this.watched, undefined]; });
+    }
     this.element.querySelector(".title").textContent = item.product.title;
     this.element.querySelector(".price").textContent = price(item.product.price);
     this.element.querySelector(".why").textContent = why(item);
@@ -50,8 +53,14 @@ export class Card {
     const source = this.personalised ? clip.url : product.clip_url;
     if (this.video.getAttribute("src") === source) return;
     this.video.src = source;
+    this.played = 0;
     this.playingSince = undefined;
     if (!still.matches) this.video.play().catch(() => {});
+  }
+
+  // Milliseconds the clip played; while it rests, off the screen or for want of data, it is not watched.
+  get watched() {
+    return this.played + (this.playingSince === undefined ? 0 : performance.now() - this.playingSince);
   }
 
   // The clip this card was waiting for, or why there is none.
@@ -71,9 +80,8 @@ export class Card {
     };
     const length = this.video.duration;
     const events = [{ ...common, event_id: newId(), event_type: "click" }];
-    if (this.playingSince !== undefined && Number.isFinite(length) && length > 0) {
-      const watched = (performance.now() - this.playingSince) / 1000;
-      const seen = { watch_seconds: Math.min(watched, 86400), duration_seconds: length };
+    if (this.watched > 0 && Number.isFinite(length) && length > 0) {
+      const seen = { watch_seconds: Math.min(this.watched / 1000, 86400), duration_seconds: length };
       events.push({ ...common, ...seen, event_id: newId(), event_type: "watch" });
     }
     return events;

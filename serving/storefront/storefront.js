@@ -60,10 +60,19 @@ async function refresh() {
     draw(feed);
     if (feed.events_url) api.follow(feed.events_url, pending.signal, arrived);
   } catch (error) {
-    if (error.name !== "AbortError") notify(`The feed could not be loaded: ${error.message}`);
+    if (error.name !== "AbortError") missing(error);
   } finally {
     if (pending === state.pending) $("grid").setAttribute("aria-busy", "false");
   }
+}
+
+// What is on the page stays; where nothing is, the viewer can ask again.
+function missing(error) {
+  notify(`The feed could not be loaded: ${error.message}`);
+  if (state.cards.length) return;
+  $("headline").textContent = "Your reel did not arrive";
+  $("grid").replaceChildren($("again").content.firstElementChild.cloneNode(true));
+  $("grid").querySelector("button").addEventListener("click", () => watchAs(state.viewer));
 }
 
 function draw(feed) {
@@ -117,6 +126,7 @@ function phrase(style) {
 }
 
 async function choose(card) {
+  if (card.element.classList.contains("chosen")) return;  // a double click is one choice
   card.element.classList.add("chosen");
   try {
     await api.record(card.events(state.viewer.id, state.feed.request_id));

@@ -132,6 +132,37 @@ def test_click_is_stored_and_the_next_feed_differs(page: Page, settings: Setting
     assert page.inner_text("#notice").startswith("More like")
 
 
+def test_a_clip_that_rests_is_not_watched_and_a_double_click_is_one_choice(page: Page, settings: Settings) -> None:
+    """What a model learns watch times from is what was played, not how long the page was open."""
+    store, viewer = EventStore(settings.event_store_url), Pseudonymiser.load(settings).of("viewer-2")
+    page.click(".viewer >> nth=1")
+    wait_for(page, lambda: restyled(page) and sum(page.evaluate(TIMES)[:1]) > 0.1, "Tom's first clip plays")
+    stored = store.count(viewer)
+    rested = page.evaluate("document.querySelector('.card video').pause(), performance.now()")
+    wait_for(page, lambda: page.evaluate("performance.now()") > 2 * rested, "as long again as the page was open")
+    product = page.evaluate(PRODUCTS)[0]
+    page.dblclick(".card >> nth=0")
+    wait_for(page, lambda: product not in page.evaluate(PRODUCTS), "another feed")
+    events = store.history(viewer, 10)
+    assert store.count(viewer) == stored + 2
+    [watch] = [event for event in events if event.event_type == "watch" and event.product_id == product]
+    assert 0 < watch.watch_seconds * 1000 < rested
+
+
+def test_a_feed_that_does_not_arrive_can_be_asked_for_again(browser: Browser, base_url: str) -> None:
+    tab = browser.new_page()
+    tab.route("**/v1/feed", lambda route: route.abort())
+    tab.goto(base_url)
+    tab.wait_for_selector(".again button", timeout=PATIENCE_S * 1000)
+    assert tab.inner_text("#headline") == "Your reel did not arrive"
+    assert violations(tab) == []
+    tab.unroute("**/v1/feed")
+    tab.click(".again button")
+    tab.wait_for_selector(".card:not(.waiting)", timeout=PATIENCE_S * 1000)
+    assert tab.query_selector(".again") is None
+    tab.close()
+
+
 def test_switch_shows_the_original_clips(page: Page) -> None:
     wait_for(page, lambda: restyled(page), "all clips in the look")
     page.click("#personalised")
