@@ -70,6 +70,14 @@ def test_restyle_writes_a_file_a_pair_in_the_form_size_and_length_of_its_clip(sh
     assert (said.task, said.model, said.product, said.look) == ("restyle", "generator/tiny", "film", "lines")
 
 
+def test_a_banner_is_restyled_and_checked_too(shop, bundle):
+    """Eight times as wide as high, or more."""
+    np.save(shop / "in" / "mug.npy", np.ascontiguousarray(Clips(1, size=160)[0][:2, :16]))
+    (shop / "pairs.csv").write_text("clip,style\nmug,dots\n")
+    assert restyle(shop, bundle).exit_code == 0
+    assert np.load(shop / "out" / "mug__dots.npy").shape == (2, 16, 160, 3)
+
+
 def test_no_strength_gives_the_clip_itself(shop, bundle):
     assert restyle(shop, bundle, "--strength", "0", "--format", "npy").exit_code == 0
     assert np.array_equal(np.load(shop / "out" / "mug__dots.npy"), np.load(shop / "in" / "mug.npy"))

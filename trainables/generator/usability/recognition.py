@@ -45,9 +45,9 @@ def feature_agreement(first: Sequence[Tensor], second: Sequence[Tensor]) -> np.n
 def _tensor(frames_NHW3: np.ndarray) -> Tensor:
     frames = torch.from_numpy(np.ascontiguousarray(frames_NHW3)).permute(0, 3, 1, 2).float() / 127.5 - 1
     scale = SIDE / max(frames.shape[2:])
-    if scale == 1:
-        return frames
     size = [max(32, round(side * scale)) for side in frames.shape[2:]]
+    if size == [*frames.shape[2:]]:
+        return frames
     return F.interpolate(frames, size=size, mode="bilinear", antialias=True)
 
 
