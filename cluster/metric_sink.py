@@ -92,7 +92,8 @@ class MlflowSink:
         self._reset()
 
     def _run(self) -> None:
-        while not self._closing.wait(self._flush_seconds):
+        closing = self._closing  # of this thread: one that `close` gave up ends when the server lets go of it
+        while not closing.wait(self._flush_seconds):
             self._flush()
         deadline = time.monotonic() + CLOSE_SECONDS
         while not self._flush() and time.monotonic() < deadline:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from cluster.cli.main import app
 from cluster.errors import InputError
 from cluster.registry import Registry
 from cluster.storage import Storage
-from tests.generator_tiny import TINY
+from tests.generator_tiny import TINY, Recorder
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.job import run_training
@@ -54,8 +55,6 @@ def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(
     assert metrics["sobel_correlation"] == pytest.approx(trained.metrics["heldout/sobel_correlation"])
     assert storage.list("runs/first/sheets") == [f"step-{TINY.steps:06d}.png"]
 
-    from mlflow import MlflowClient
-
     client = MlflowClient(settings.tracking_uri)
     run = client.get_run(trained.run_id)
     assert run.info.status == "FINISHED"
@@ -65,6 +64,17 @@ def test_a_training_is_tracked_registered_and_measured_on_products_it_never_saw(
 
     with pytest.raises(InputError, match="'first' is finished and registered as generator/1"):
         run_training(settings, "tiny", "first", TINY, workers=1, use_ray=False)
+
+
+def test_figures_that_the_workers_could_not_send_reach_mlflow_before_the_run_ends(settings, storage, shop, monkeypatch):
+    """MLflow was away until after they had ended, and is back when the model is registered."""
+    monkeypatch.setattr("trainables.generator.job.MlflowSink", lambda *_: Recorder())
+    trained = run_training(settings, "tiny", "late", TINY, workers=1, use_ray=False)
+    client = MlflowClient(settings.tracking_uri)
+    for name in ("loss/total", "learning_rate"):
+        told = [(point.step, point.value) for point in client.get_metric_history(trained.run_id, name)]
+        assert told == [(line["step"], pytest.approx(line[name])) for line in RunFolder(storage, "late").stats()]
+        assert len(told) == TINY.steps
 
 
 def test_a_command_killed_at_its_end_is_taken_up_again(settings, storage, shop):

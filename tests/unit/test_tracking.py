@@ -196,6 +196,27 @@ def test_a_server_that_is_away_warns_once_and_keeps_the_metrics(away, caplog, mo
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [f"MLflow at {away} is away"]
 
 
+def test_a_sink_that_is_closed_while_the_server_hangs_leaves_no_thread_behind(away, monkeypatch, caplog):
+    monkeypatch.setattr(metric_sink, "CLOSE_SECONDS", 0)
+    sink = MlflowSink(away, "0" * 32, flush_seconds=0.01)
+    asked, lets_go = threading.Event(), threading.Event()
+
+    def hanging(_batch) -> None:
+        asked.set()
+        assert lets_go.wait(60)
+        raise OSError("timed out")
+
+    monkeypatch.setattr(sink, "_send", hanging)
+    sink.log(1, {"loss": 1.0})
+    thread = sink._thread
+    assert asked.wait(60)
+    sink.close()
+    assert "lacks 1 metric values" in caplog.text
+    lets_go.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
 def test_metrics_kept_while_the_server_was_away_are_sent_when_it_is_back(away):
     sink = MlflowSink(away, "0" * 32, flush_seconds=3600)
     sink.log(1, {"loss": 1.5})

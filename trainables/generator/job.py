@@ -127,6 +127,7 @@ def run_training(
                 )
                 fabric.launch()
                 work(task, training, fabric, on_step, on_checkpoint)
+            _tell_the_record(run, folder)
             network = average_network(folder, config)
             card = _card(config, lineage, len(training), held_out, styles, origins["start"])
             with tempfile.TemporaryDirectory() as scratch:
@@ -159,6 +160,12 @@ def average_network(folder: RunFolder, config: TrainConfig) -> nn.Module:
     network = task_named(config.task).network(config)
     network.load_state_dict(state["ema"])
     return network.eval()
+
+
+def _tell_the_record(run: TrackedRun, folder: RunFolder) -> None:
+    """Every step once more, for MLflow may have been away when the workers ended; it keeps those that it lacks."""
+    for line in folder.stats():
+        run.log_metrics({name: value for name, value in line.items() if name != "step"}, step=line["step"])
 
 
 def _log_sheets(run: TrackedRun, folder: RunFolder) -> None:
