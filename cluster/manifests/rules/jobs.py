@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from itertools import groupby
 
+from cluster.manifests.rules import shell
 from cluster.manifests.rules.deletion import check_deletion
 from cluster.manifests.rules.parts import Offer, kind_of, offers, worker_groups
 from cluster.manifests.source import Document, Node, Problem
@@ -15,7 +14,6 @@ from cluster.manifests.source import Document, Node, Problem
 PROGRAM = "shopreel"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 ELASTIC_ANNOTATION = "kueue.x-k8s.io/elastic-job"
-_BETWEEN_COMMANDS = ("||", "&&", ";", "|", "&")
 _SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
 _SUBMITTED_BY_SHELL = (None, "K8sJobMode", "SidecarMode")
 
@@ -55,23 +53,24 @@ def _mode(spec: Node) -> Iterator[Problem]:
 def _entrypoint(document: Document, command_error: CommandError) -> Iterator[Problem]:
     line, mode = document.root.get("spec", "entrypoint"), document.root.get("spec", "submissionMode").value
     try:
-        words = _words(line.text() or "")
-        parts = [word for word in words if word in _BETWEEN_COMMANDS]
-        if len(words) == 3 and words[0] in _SHELLS and words[1] == "-c":
-            words = _words(words[2])
+        listed = shell.words(line.text() or "")
+        between = [word for word in listed if word in shell.BETWEEN_COMMANDS]
+        if len(listed) == 3 and listed[0] in _SHELLS and listed[1] == "-c":
+            listed = shell.words(listed[2])
     except ValueError as error:
         yield line.problem(f"is no command line: {error}")
         return
-    if parts and mode in _SUBMITTED_BY_SHELL:
-        yield line.problem(f"KubeRay's submitter takes {parts[0]} for itself, the job ends there; write sh -c '…'")
-    for between_words, command in groupby(words, key=_BETWEEN_COMMANDS.__contains__):
-        program, *arguments = command
-        if program != PROGRAM and get_close_matches(program, [PROGRAM]):
-            yield line.problem(f"no program {program}; did you mean {PROGRAM}?")
-        reason = command_error(arguments) if program == PROGRAM and not between_words else None
+    if between and mode in _SUBMITTED_BY_SHELL:
+        yield line.problem(f"KubeRay's submitter takes {between[0]} for itself, the job ends there; write sh -c '…'")
+    for program, *arguments in shell.commands(listed):
+        if program != PROGRAM:
+            if get_close_matches(program, [PROGRAM]):
+                yield line.problem(f"no program {program}; did you mean {PROGRAM}?")
+            continue
+        reason = command_error(arguments)
         if reason:
             yield line.problem(f"shopreel does not take this command: {reason}")
-        elif program == PROGRAM and arguments[:1] == ["train"]:
+        elif arguments[:1] == ["train"]:
             yield from _room(line, arguments, offers(document.root.get("spec", "rayClusterSpec")))
 
 
@@ -82,13 +81,6 @@ def _room(line: Node, arguments: Sequence[str], groups: Sequence[Offer]) -> Iter
     room, resource = (gpus, "GPUs") if gpus else (cpus, "cores")
     if asked and groups and int(asked[1]) > room:
         yield line.problem(f"asks for {asked[1]} workers, the cluster has {room} {resource}; raise its replicas")
-
-
-def _words(line: str) -> list[str]:
-    """Words of a shell line, what stands between its commands among them. Raises ValueError for a broken one."""
-    words = shlex.shlex(line, posix=True, punctuation_chars=True)
-    words.whitespace_split, words.commenters = True, ""
-    return list(words)
 
 
 def _queue(document: Document) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ def _resources(container: Node) -> Iterator[Problem]:
             yield request.problem(f"asks for {request.value}, above the limit of {limits.get(request.key).value}")
     for device in (item for part in (limits, requests) for item in part.items() if "/" in str(item.key)):
         given, asked = amount(limits.get(device.key).value), amount(device.value)
-        if asked is not None and asked % 1:
+        if asked is not None and asked != asked.to_integral_value():
             yield device.problem(f"is {device.value}; {device.key} is given out whole")
         elif asked is not None and (given is None or asked < given):
             yield device.problem(f"{device.key} needs a limit, and a request that equals it")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from cluster.manifests.rules import shell
 from cluster.manifests.source import Node, Problem
 
 
@@ -15,20 +15,19 @@ def check_start_params(parameters: Node) -> Iterator[Problem]:
         yield from _known(parameter, f"--{parameter.key}")
 
 
-def check_start_commands(commands: Node) -> Iterator[Problem]:
+def check_start_commands(lines: Node) -> Iterator[Problem]:
     """Problems of the commands that start Ray on a machine of `ray up`."""
-    for command in commands.items():
-        words = shlex.shlex(command.text() or "", posix=True, punctuation_chars=True)
-        words.whitespace_split, words.commenters = True, ""
+    for line in lines.items():
         try:
-            listed = list(words)
+            listed = shell.words(line.text() or "")
         except ValueError as error:
-            yield command.problem(f"is no command line: {error}")
+            yield line.problem(f"is no command line: {error}")
             continue
-        if "ray start" in " ".join(listed):
-            for word in listed:
-                if word.startswith("--"):
-                    yield from _known(command, word.partition("=")[0])
+        for command in shell.commands(listed):
+            if command[:2] == ["ray", "start"]:
+                for word in command[2:]:
+                    if word.startswith("--"):
+                        yield from _known(line, word.partition("=")[0])
 
 
 def _known(place: Node, option: str) -> Iterator[Problem]:

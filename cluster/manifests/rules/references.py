@@ -23,7 +23,7 @@ def check_references(documents: Sequence[Document]) -> Iterator[Problem]:
         annotation = document.root.get("metadata", "annotations", EXTERNAL_SECRETS).text() or ""
         external = {name.strip() for name in annotation.split(",")}
         for name, key in _uses(document, "secret"):
-            if name.value not in external:
+            if name.text() not in external:
                 yield from _missing(name, key, secrets, "Secret", f"; or list it in the annotation {EXTERNAL_SECRETS}")
         for name, key in _uses(document, "configMap"):
             yield from _missing(name, key, maps, "ConfigMap", "")

@@ -50,6 +50,15 @@ def _schema(config: Document) -> Iterator[Problem]:
 
     for path, hint in unknown_fields(ServeDeploySchema, config.value):
         yield config.problem(path, f"Ray Serve knows no such field; {hint}")
+    applications = list(config.root.get("applications").items())
+    shapeless = [
+        node
+        for node in (*applications, *(entry for part in applications for entry in part.get("deployments").items()))
+        if not isinstance(node.value, dict)
+    ]
+    if shapeless:  # on which Ray's schema breaks
+        yield from (node.problem("must be a mapping") for node in shapeless)
+        return
     try:
         ServeDeploySchema.model_validate(config.value)
     except ValidationError as error:

@@ -515,6 +515,20 @@ def test_a_value_of_any_wrong_form_is_a_problem_and_no_crash(rendered, wrong):
     assert found
 
 
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "message"),
+    [
+        ("rayservice.yaml", "- name: recommender", "- ingress\n          - name: recommender", "must be a mapping"),
+        ("rayservice.yaml", "name: shopreel-redis", "name: [shopreel-redis]", "input should be a valid string"),
+        ("monitoring.yaml", "name: shopreel-metrics", "name: {of: prometheus}", "input should be a valid string"),
+        ("raycluster.yaml", "nvidia.com/gpu: '1'", f"nvidia.com/gpu: {10**30}", "above the limit of 1"),
+    ],
+)
+def test_a_value_of_a_wrong_form_is_named_where_others_look_it_up(rendered, file, right, wrong, message):
+    problems = check({file: plant(rendered, file, right, wrong)[file]})
+    assert any(problem.startswith(f"{file}:") and message in problem for problem in problems), problems
+
+
 def test_versions_of_a_dockerfile_must_be_those_of_the_library(tmp_path):
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text(
