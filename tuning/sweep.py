@@ -7,9 +7,10 @@ about is in `sweep.json`, its points in `journal.json`, its trials in the folder
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cluster.config import from_dict, to_dict
-from cluster.errors import InputError, ShopreelError
-from cluster.mlflow_store import connect
+from cluster.errors import InputError, ShopreelError, StorageError
+from cluster.mlflow_store import connect, failures
 from cluster.runtime import ray_session
 from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
+from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.journal import Journal
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
@@ -33,9 +35,10 @@ from tuning.outcome import SweepResult, TrialOutcome
 from tuning.report import report
 from tuning.space import apply, said_of
 from tuning.subject import Subject, subject_named
+from tuning.task import TrialTask, trial_name
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow import MlflowClient
     from ray.tune import Callback, ResultGrid
 
 TUNE_ENVIRONMENT = {
@@ -47,6 +50,7 @@ TUNE_ENVIRONMENT = {
 
 GIB_A_WORKER = 2.0
 """Memory set aside for each worker of a trial when the number of trials at a time is worked out."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,12 @@ def run_sweep(
             f"sweep {name!r} exists at {storage.uri(f'sweeps/{name}')}; take it up again with --resume {name}, or give "
             "this one another --name"
         )
+    trials = {trial_name(name, number) for number in range(config.trials)}
+    if taken := sorted(trials.intersection(storage.list("runs"))):
+        raise InputError(
+            f"run {taken[0]!r} exists at {storage.uri(f'runs/{taken[0]}')} and is no trial of this sweep; delete that "
+            "folder, or give the sweep another --name"
+        )
     plan = _Plan(
         subject=subject.name,
         data=data_name,
@@ -140,7 +150,7 @@ def resume_sweep(settings: Settings, name: str, *, callbacks: tuple[Callback, ..
 
 
 def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> SweepResult:
-    config, name, subject = plan.sweep, plan.sweep.name, subject_named(plan.subject)
+    config, name = plan.sweep, plan.sweep.name
     params = {"sweep": to_dict(config), "base": to_dict(plan.base)}
     tracked = TrackedRun(
         settings,
@@ -150,28 +160,13 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         params=params,
         lineage={"data_name": plan.data, "data_hash": plan.data_hash, "code_version": code_version()},
     )
-    trials: list[TrialOutcome] = []
-    with tracked as run, ray_session(settings), _children_closed(settings, run.run_id, trials):
+    with tracked as run:
+        # Before Ray starts, which takes a while: a sweep that is killed meanwhile is known by its name, and its run.
         plan = replace(plan, parent_run_id=run.run_id)
         storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | params)
-        grid = _tune(settings, storage, plan, callbacks)
-        run_ids = {child.info.run_name: child.info.run_id for child in _children(settings, run.run_id)}
-        trials += _outcomes(grid, run_ids)
-        finished = [trial for trial in trials if trial.objective is not None]
-        if not finished:
-            reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
-            raise ShopreelError(f"sweep {name!r}: no trial of {len(trials)} finished: {reasons}")
-        best = min(finished, key=lambda trial: trial.objective)
-        best_yaml = yaml.safe_dump(_best_config(subject, plan.base, best), sort_keys=False)
-        run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": len(finished)}, step=0)
-        run.set_tag("best_trial", best.name)
-        run.set_tag("best_settings", best_yaml)
-        with tempfile.TemporaryDirectory() as scratch:
-            page = report(storage, subject, config, trials, best)
-            for file, text in (("best.yaml", best_yaml), ("report.html", page)):
-                storage.write_bytes(f"sweeps/{name}/{file}", text.encode())
-                (Path(scratch) / file).write_text(text, encoding="utf-8")
-            run.log_folder(Path(scratch), "sweep")
+        trials = _tried(settings, storage, plan, callbacks)
+        best = min((trial for trial in trials if trial.objective is not None), key=lambda trial: trial.objective)
+        _write_down(storage, plan, run, trials, best)
     return SweepResult(
         name=name,
         parent_run_id=run.run_id,
@@ -180,6 +175,36 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         best_config_path=storage.uri(f"sweeps/{name}/best.yaml"),
         report_path=storage.uri(f"sweeps/{name}/report.html"),
     )
+
+
+def _tried(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> list[TrialOutcome]:
+    """What came of all trials; of one at least, a held-out measure."""
+    trials: list[TrialOutcome] = []
+    with ray_session(settings), _children_closed(settings, plan.parent_run_id, trials):
+        trials += _outcomes(_tune(settings, storage, plan, callbacks), storage)
+    if all(trial.objective is None for trial in trials):
+        reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
+        raise ShopreelError(f"sweep {plan.sweep.name!r}: no trial of {len(trials)} finished: {reasons}")
+    return trials
+
+
+def _write_down(
+    storage: Storage, plan: _Plan, run: TrackedRun, trials: Sequence[TrialOutcome], best: TrialOutcome
+) -> None:
+    """The best settings and the report, below the storage root and in MLflow."""
+    name, subject = plan.sweep.name, subject_named(plan.subject)
+    finished = sum(trial.objective is not None for trial in trials)
+    best_yaml = yaml.safe_dump(_best_config(subject, plan.base, best), sort_keys=False)
+    run.log_metrics({"best_objective": best.objective, "trials": len(trials), "finished": finished}, step=0)
+    run.set_tag("best_trial", best.name)
+    run.set_tag("best_settings", best_yaml)
+    storage.write_bytes(f"sweeps/{name}/best.yaml", best_yaml.encode())
+    page = report(storage, subject, plan.sweep, trials, best)
+    storage.write_bytes(f"sweeps/{name}/report.html", page.encode())
+    with tempfile.TemporaryDirectory() as scratch:
+        for file, text in (("best.yaml", best_yaml), ("report.html", page)):
+            (Path(scratch) / file).write_text(text, encoding="utf-8")
+        run.log_folder(Path(scratch), "sweep")
 
 
 def _best_config(subject: Subject, base: Any, best: TrialOutcome) -> dict[str, Any]:
@@ -195,7 +220,6 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     from tuning.schedulers import scheduler
     from tuning.search import OptunaSearch
     from tuning.space import settings_of
-    from tuning.task import TrialTask, trial_name
 
     config, name, subject = plan.sweep, plan.sweep.name, subject_named(plan.subject)
     task = TrialTask(
@@ -257,11 +281,12 @@ def room(subject: Subject, workers: int, cluster: Mapping[str, float]) -> int:
     return max(1, int(min(cluster.get("CPU", 1) // workers, by_memory)))
 
 
-def _outcomes(grid: ResultGrid, run_ids: dict[str, str]) -> list[TrialOutcome]:
+def _outcomes(grid: ResultGrid, storage: Storage) -> list[TrialOutcome]:
     outcomes = []
     for result in grid:
         reported = result.metrics or {}
         name = Path(result.path).name
+        note = RunFolder(storage, name).path("run.json")
         objective = None if result.error else reported.get(OBJECTIVE)
         outcomes.append(
             TrialOutcome(
@@ -273,7 +298,7 @@ def _outcomes(grid: ResultGrid, run_ids: dict[str, str]) -> list[TrialOutcome]:
                 objective=objective,
                 parts=None if objective is None else tuple(reported[name] for name in PARTS),
                 seconds=reported.get("time_total_s", 0.0),
-                run_id=run_ids.get(name),
+                run_id=storage.read_json(note).get("run_id") if storage.exists(note) else None,
                 error=_reason(result.error) if result.error else None,
             )
         )
@@ -290,23 +315,26 @@ def _reason(error: Exception) -> str:
 def _children_closed(settings: Settings, parent_run_id: str, outcomes: list[TrialOutcome]) -> Iterator[None]:
     """Tune ends a trial by ending its thread or process: what MLflow says of the child runs is put right afterwards.
 
-    `outcomes` is filled inside the block; a child without one was broken off together with the sweep.
+    `outcomes` is filled inside the block; a child without one was broken off together with the sweep. Where MLflow is
+    away this is left undone, with a warning: what the sweep found is worth more.
     """
-    statuses = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED"}
     try:
         yield
     finally:
-        client, known = connect(settings.tracking_uri), {outcome.name: outcome.status for outcome in outcomes}
-        for run in _children(settings, parent_run_id):
-            outcome = known.get(run.info.run_name)
-            if outcome == "stopped early":
-                client.set_tag(run.info.run_id, "stopped_early", "true")
-            if run.info.status != statuses.get(outcome, "KILLED"):
-                client.set_terminated(run.info.run_id, statuses.get(outcome, "KILLED"))
+        known = {outcome.name: outcome.status for outcome in outcomes}
+        try:
+            _close_children(connect(settings.tracking_uri), parent_run_id, known)
+        except (*failures(), StorageError) as error:
+            log.warning("MLflow at %s could not be told how the trials ended: %s", settings.tracking_uri, error)
 
 
-def _children(settings: Settings, parent_run_id: str) -> list[Run]:
-    """The sweep's child runs."""
-    client = connect(settings.tracking_uri)
+def _close_children(client: MlflowClient, parent_run_id: str, outcomes: Mapping[str, str]) -> None:
+    statuses = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED"}
     experiment = client.get_run(parent_run_id).info.experiment_id
-    return list(client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent_run_id}'", max_results=10_000))
+    children = f"tags.mlflow.parentRunId = '{parent_run_id}'"
+    for run in client.search_runs([experiment], children, max_results=10_000):
+        outcome = outcomes.get(run.info.run_name)
+        if outcome == "stopped early":
+            client.set_tag(run.info.run_id, "stopped_early", "true")
+        if run.info.status != statuses.get(outcome, "KILLED"):
+            client.set_terminated(run.info.run_id, statuses.get(outcome, "KILLED"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ray import tune
 
 from cluster.errors import ShopreelError, StorageError
-from cluster.mlflow_store import connect
+from cluster.mlflow_store import connect, failures
 
 if TYPE_CHECKING:
     from cluster.settings import Settings
@@ -55,14 +55,12 @@ def end(folder: RunFolder, said: dict[str, float]) -> None:
 
 def _wait_for_tracking(settings: Settings) -> None:
     """Until MLflow answers, or patience ends; the trial itself then fails with the reason."""
-    from mlflow.exceptions import MlflowException
-
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         try:
             connect(settings.tracking_uri).search_experiments(max_results=1)
             return
-        except (MlflowException, StorageError) as error:
+        except (*failures(), StorageError) as error:
             log.warning("waiting for MLflow at %s: %s", settings.tracking_uri, error)
             time.sleep(PAUSE_S)
 

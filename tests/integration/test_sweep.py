@@ -1,24 +1,28 @@
 """Sweeps over real Ray Train runs on a dataset of a dozen tiny clips."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from mlflow import MlflowClient
 
 from cluster import config
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.registry import Registry
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
+from tests.unit.test_tuning import outcomes
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.runs.folder import RunFolder
+from tuning import sweep
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT, space
 from tuning.recommender.subject import SUBJECT as RECOMMENDER
 from tuning.space import apply, settings_of
-from tuning.sweep import run_sweep
+from tuning.sweep import begun, resume_sweep, run_sweep
 
 SWEEP = SweepConfig(name="s", trials=4, steps=8, concurrency=2, space=space(batch_size=(2, 4)))
 
@@ -69,22 +73,67 @@ def test_a_sweep_of_four_trials_one_of_which_diverges(settings, storage, ray_loc
         run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
 
 
+def test_a_sweep_killed_while_ray_starts_is_taken_up_in_the_run_it_had(settings, storage, monkeypatch):
+    make_tiny_shop(storage, viewers=0)
+    monkeypatch.setattr(sweep, "ray_session", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
+    assert begun(settings, "s", SUBJECT) == SWEEP
+    with pytest.raises(KeyboardInterrupt):
+        resume_sweep(settings, "s")
+    client = MlflowClient(settings.tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("shopreel").experiment_id])
+    assert run.info.run_name == "s"
+
+
+@pytest.fixture
+def tried(settings, storage, monkeypatch):
+    """A sweep whose trials have run, without Ray."""
+    make_tiny_shop(storage, viewers=0)
+    monkeypatch.setattr(sweep, "ray_session", lambda settings: nullcontext())
+    monkeypatch.setattr(sweep, "_tune", lambda *_: None)
+    monkeypatch.setattr(sweep, "_outcomes", lambda *_: outcomes(4))
+    return lambda: run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
+
+
+def test_a_sweep_keeps_what_it_found_though_mlflow_is_away_when_it_ends(tried, storage, monkeypatch):
+    monkeypatch.setattr(sweep, "connect", Mock(side_effect=StorageError("no answer")))
+    result = tried()
+    assert result.best.objective == min(trial.objective for trial in result.trials if trial.objective is not None)
+    assert {"best.yaml", "report.html"} <= set(storage.list("sweeps/s"))
+
+
+def test_the_best_settings_are_there_even_where_the_report_cannot_be_drawn(tried, storage, monkeypatch):
+    monkeypatch.setattr(sweep, "report", Mock(side_effect=RuntimeError("no fonts")))
+    with pytest.raises(RuntimeError, match="no fonts"):
+        tried()
+    assert storage.exists("sweeps/s/best.yaml")
+
+
+def test_a_sweep_whose_trials_would_go_on_with_other_runs_is_refused(settings, storage):
+    """A sweep whose folder was deleted leaves the runs of its trials, which a new one of that name would take over."""
+    make_tiny_shop(storage, viewers=0)
+    storage.write_json("runs/s-003/run.json", {})
+    with pytest.raises(InputError, match="run 's-003' exists at .*give the sweep another --name"):
+        run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
+
+
 def test_a_batch_that_the_workers_cannot_share_is_refused_before_anything_starts(settings, storage):
     make_tiny_shop(storage, viewers=0)
-    sweep = replace(SWEEP, workers_per_trial=3)
+    shared = replace(SWEEP, workers_per_trial=3)
     with pytest.raises(InputError, match=r"batch_size may become \[2, 4\]; give multiples of the 3 workers"):
-        run_sweep(settings, SUBJECT, "tiny", sweep, TINY)
+        run_sweep(settings, SUBJECT, "tiny", shared, TINY)
 
 
 def test_a_sweep_of_recommenders_begins_with_what_training_would_choose(settings, storage, ray_local):
     """The first trial holds the learned settings; what comes out is a config that training takes as it is."""
     make_tiny_shop(storage, viewers=60)
-    sweep = SweepConfig(name="r", trials=3, steps=4, concurrency=1)
+    asked = SweepConfig(name="r", trials=3, steps=4, concurrency=1)
 
     shared = RecommenderTrainConfig(content_weight=0.5)
-    result = run_sweep(settings, RECOMMENDER, "tiny", sweep, shared)
+    result = run_sweep(settings, RECOMMENDER, "tiny", asked, shared)
 
-    base = RECOMMENDER.prepared(shared, sweep, Dataset.open(storage, "tiny"))
+    base = RECOMMENDER.prepared(shared, asked, Dataset.open(storage, "tiny"))
     assert result.trials[0].settings == pytest.approx(settings_of(base, RECOMMENDER.space))
     assert not base.learn.enabled
     best = config.load(RecommenderTrainConfig, result.best_config_path)
