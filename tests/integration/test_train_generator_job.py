@@ -7,14 +7,17 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from cluster.cli.main import app
+from cluster.config import override
 from cluster.errors import InputError
 from cluster.registry import Registry
 from cluster.storage import Storage
 from tests.generator_tiny import TINY, Recorder
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
+from trainables.generator.errors import TrainingDiverged
 from trainables.generator.job import run_training
 from trainables.generator.restyle.task import TASK
+from trainables.generator.restyle.updates import RestyleUpdates
 from trainables.generator.split import split_products
 from trainables.runs.folder import RunFolder
 
@@ -75,6 +78,21 @@ def test_figures_that_the_workers_could_not_send_reach_mlflow_before_the_run_end
         told = [(point.step, point.value) for point in client.get_metric_history(trained.run_id, name)]
         assert told == [(line["step"], pytest.approx(line[name])) for line in RunFolder(storage, "late").stats()]
         assert len(told) == TINY.steps
+
+
+def test_a_run_that_was_slowed_says_so_at_its_end(settings, storage, shop, monkeypatch, caplog):
+    """Its workers may be on other machines, where nobody reads what they log."""
+    plain = RestyleUpdates.step
+
+    def diverging(self, step, batch):
+        if step == 1 and self.config.optimizer.learning_rate == TINY.optimizer.learning_rate:
+            raise TrainingDiverged("step 1: loss term 'total' is nan")
+        return plain(self, step, batch)
+
+    monkeypatch.setattr(RestyleUpdates, "step", diverging)
+    trained = run_training(settings, "tiny", "wild", override(TINY, ["steps=2"]), workers=1, use_ray=False)
+    assert "run 'wild' diverged once and went on with 0.3 times the learning rate" in caplog.text
+    assert MlflowClient(settings.tracking_uri).get_run(trained.run_id).data.tags["slowed"] == "0.3"
 
 
 def test_a_command_killed_at_its_end_is_taken_up_again(settings, storage, shop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -28,9 +29,12 @@ from trainables.generator.restyle.looks import read_styles, styles_digest
 from trainables.generator.split import split_products
 from trainables.generator.start import check_start
 from trainables.generator.task import PRODUCTS, model_name, task_named
+from trainables.generator.train import SLOWED
 from trainables.generator.worker import SHEET_PRODUCTS, Assignment, work
 from trainables.runs.folder import RunFolder
 from trainables.trained import TrainedModel
+
+log = logging.getLogger(__name__)
 
 
 def run_training(
@@ -128,6 +132,9 @@ def run_training(
                 fabric.launch()
                 work(task, training, fabric, on_step, on_checkpoint)
             _tell_the_record(run, folder)
+            if storage.read_json(folder.path("workers.json"))[0]["slowed"]:
+                run.set_tag("slowed", str(SLOWED))
+                log.warning("run %r diverged once and went on with %g times the learning rate", run_name, SLOWED)
             network = average_network(folder, config)
             card = _card(config, lineage, len(training), held_out, styles, origins["start"])
             with tempfile.TemporaryDirectory() as scratch:

@@ -45,6 +45,8 @@ class TrainResult:
     step: int
     resumed_from: int
     """Step of the checkpoint the loop began with, 0 for a fresh run."""
+    slowed: bool
+    """Whether the training diverged once, and went on with `SLOWED` times the learning rate."""
 
 
 def train(
@@ -142,7 +144,7 @@ class _Loop:
                     self.on_average(done, updates.ema.module)
                 if self.on_step is not None:
                     self.on_step(done, timed)
-        return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first)
+        return TrainResult(updates.ema.module.cpu(), updates.digest(), config.steps, first, slowed)
 
     def _write(self, done: int, state: dict[str, Any], measured: list[float], terms: dict[str, float]) -> None:
         """Give a checkpoint to the writer, on rank 0."""

@@ -88,7 +88,8 @@ def work(
     if len(set(digests)) > 1:
         raise ShopreelError(f"run {task.run_name!r}: the workers' networks differ after {result.step} steps: {digests}")
     if fabric.global_rank == 0:
-        ended = [{"weights": digest, "resumed_from": result.resumed_from} for digest in digests]
+        same = {"resumed_from": result.resumed_from, "slowed": result.slowed}
+        ended = [{"weights": digest} | same for digest in digests]
         storage.write_json(folder.path("workers.json"), [w | end for w, end in zip(workers, ended, strict=True)])
     return result
 
