@@ -107,7 +107,12 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
             return None
         return _convert(next(o for o in options if o is not type(None)), value, name)
     if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, f"{name}.") if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            return from_dict(hint, value, f"{name}.")
+        if not isinstance(value, hint):
+            names = ", ".join(f"{name}.{field.name}" for field in dataclasses.fields(hint))
+            raise InputError(f"{name} is {value!r}, but a group of settings; set one of {names}")
+        return value
     if origin is typing.Literal:
         if value not in typing.get_args(hint):
             raise InputError(f"{name} is {value!r}; choose one of {', '.join(map(str, typing.get_args(hint)))}")

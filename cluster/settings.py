@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.errors import InputError
+
+_ROOTS = "a folder or a filesystem URI such as s3://bucket/prefix"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +29,15 @@ class Settings:
     event_store_url: str
     """SQLAlchemy URL of the event store. `SHOPREEL_EVENT_STORE`, default SQLite under the root."""
 
-    def __post_init__(self) -> None:
-        if not self.storage_root.strip():
-            raise InputError(
-                "SHOPREEL_HOME is empty; set it to a folder or a filesystem URI such as s3://bucket/prefix"
-            )
-
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None, *, tracking_uri: str | None = None) -> Settings:
         """Read the environment; `tracking_uri` is the command line's flag and wins over it."""
         env = os.environ if env is None else env
-        root = env.get("SHOPREEL_HOME", ".shopreel")
+        root = env.get("SHOPREEL_HOME", ".shopreel").strip()
+        if not root:
+            raise InputError(f"SHOPREEL_HOME is empty; set it to {_ROOTS}")
+        if "://" not in root and re.match(r"(s3|gs|gcs|abfss?|hdfs|file):", root):
+            raise InputError(f"SHOPREEL_HOME is {root}, neither a path nor a URI; set it to {_ROOTS}")
         if "://" not in root:
             root = str(Path(root).expanduser().resolve())
         local = root if "://" not in root else str(Path(".shopreel").resolve())

@@ -8,6 +8,7 @@ import pytest
 
 from cluster import config
 from cluster.errors import InputError
+from cluster.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +54,23 @@ def test_round_trip_through_plain_values() -> None:
         pytest.param("steps=true", "steps is True", id="bool-is-no-int"),
         pytest.param("optimizer=sgd", "choose one of adam, adamw", id="not-a-choice"),
         pytest.param("optimizer.lr=1", "'optimizer' is not a group", id="not-a-group"),
+        pytest.param("penalty=1", "penalty is 1, but a group of settings; set one of penalty.gamma", id="a-group"),
+        pytest.param("penalty=", "penalty is None, but a group of settings", id="nothing-for-a-group"),
         pytest.param("steps", "has no '='", id="no-equals"),
     ],
 )
 def test_bad_assignment_names_the_setting(assignment: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         config.override(Training(), [assignment])
+
+
+@pytest.mark.parametrize("root", ["", "  ", "s3:/bucket/prefix", "s3:bucket"])
+def test_a_storage_root_that_is_none_is_refused(root: str) -> None:
+    """It would be taken for the folder the command runs in, or for a new one below it."""
+    with pytest.raises(InputError, match="SHOPREEL_HOME is .*set it to a folder or a filesystem URI"):
+        Settings.load({"SHOPREEL_HOME": root})
+    assert Settings.load({"SHOPREEL_HOME": "s3://bucket/prefix"}).storage_root == "s3://bucket/prefix"
+    assert Settings.load({"SHOPREEL_HOME": "/shops:old"}).storage_root == "/shops:old"
 
 
 def test_bad_yaml_names_the_file(tmp_path: Path) -> None:
