@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from cluster.errors import InputError
-from trainables.data.importers.catalogue import CLIP_SUFFIXES, PHOTO_SUFFIXES, Catalogue, read_catalogue
+from cluster.storage import Storage
+from trainables.data.dataset import Dataset
+from trainables.data.importers.catalogue import CLIP_SUFFIXES, PHOTO_SUFFIXES, Catalogue, Item, read_catalogue
+from trainables.data.importers.photos import import_photos
+from trainables.data.importers.report import ImportReport, SetAside
+from trainables.data.schemas import PRODUCTS
 
 
 def catalogue(folder: Path, text: str, **options) -> Catalogue:
@@ -139,3 +146,46 @@ def test_the_real_turntable_index_works_by_default(shared_data: Path) -> None:
     assert found.set_aside == []
     assert found.items[0].product["title"] == "large clamp"
     assert found.items[0].product["category"] == "tools"
+
+
+@pytest.fixture
+def imported(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ImportReport]:
+    """Imports an index without converting a file: all but empty ones are taken for good."""
+
+    def store(dataset: Dataset, items: list[Item], _converter: object, report: ImportReport, _told: object) -> None:
+        rows = [{field.name: item.product.get(field.name) for field in PRODUCTS} for item in items]
+        dataset.append("products", pa.Table.from_pylist(rows, schema=PRODUCTS), "test")
+        bad = [name for item in items for name, path in item.files if not Path(path).read_bytes()]
+        report.set_aside += [SetAside(name, f"{name} is empty") for name in bad]
+
+    monkeypatch.setattr("trainables.data.importers.media.import_media", store)
+
+    def run(text: str) -> ImportReport:
+        (tmp_path / "index.csv").write_text(text)
+        return import_photos(storage, "shop", tmp_path, index=Path("index.csv"))
+
+    return run
+
+
+def test_what_an_index_says_anew_of_known_products_is_told_and_not_taken(
+    imported: Callable[[str], ImportReport], storage: Storage, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert imported("id,path,title,price,tags\np,a.jpg,Hat,9.95,red|wool\nq,b.jpg,Cap,5,\n").notes == []
+    assert imported("id,path,price,tags\np,a.jpg,9.95,red|wool\nq,b.jpg,5,\n").notes == []
+    [note] = imported("id,path,title,price\np,a.jpg,Hat,8.95\nq,b.jpg,Red cap,6\n").notes
+    assert "another price of 2, title of 1: import it with another --as" in note
+    assert Dataset.open(storage, "shop").arrow("products")["title"].to_pylist() == ["Hat", "Cap"]
+
+
+def test_a_file_that_was_mended_leaves_the_list_of_those_set_aside(
+    imported: Callable[[str], ImportReport], storage: Storage, tmp_path: Path
+) -> None:
+    for name, data in (("a.jpg", b""), ("b.jpg", b"")):
+        (tmp_path / name).write_bytes(data)
+    imported("path\na.jpg\nb.jpg\nc.jpg\n")
+    (tmp_path / "b.jpg").write_bytes(b"x")
+    imported("path\nb.jpg\nc.jpg\n")  # a.jpg is not tried again
+    rows = storage.read_bytes("datasets/shop/set_aside.csv").decode().splitlines()[1:]
+    assert [row.split(",")[1] for row in rows] == ["a.jpg", "c.jpg"]

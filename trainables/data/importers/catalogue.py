@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,6 +45,8 @@ class Item:
     """A row of the `products` table."""
     files: tuple[tuple[str, str], ...]
     """(name for people, absolute path) of each file."""
+    stated: tuple[str, ...] = ()
+    """Columns of `products` that an index fills in; the others are read off the file's name, or empty."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
             creator=value.get("creator"),
             tags=[tag.strip() for tag in tags.replace("|", ",").split(",") if tag.strip()] if tags else None,
         )
-        items.append(Item(product, ((value["path"], str(path)),)))
+        stated = tuple(field for field in value if field not in ("path", "id") and value[field])
+        items.append(Item(product, ((value["path"], str(path)),), stated))
     if not items and not set_aside:
         raise InputError(f"{index} has no rows; it needs one for each file")
     return Catalogue(_merge_products(items), len(table) - len(unique), set_aside, [])
@@ -170,7 +173,9 @@ def _merge_products(items: list[Item]) -> list[Item]:
     for item in items:
         key = item.product["product_id"]
         known = merged.get(key)
-        merged[key] = item if known is None else Item(known.product, tuple(dict.fromkeys((*known.files, *item.files))))
+        if known is not None:
+            item = replace(known, files=tuple(dict.fromkeys((*known.files, *item.files))))
+        merged[key] = item
     return list(merged.values())
 
 

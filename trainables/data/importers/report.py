@@ -55,29 +55,38 @@ class ImportReport:
 
     def record(self, dataset: Dataset) -> None:
         """Write the counts and the first reasons to the dataset's manifest."""
-        dataset.record_import({
-            "source": self.source,
-            "kind": self.kind,
-            "added": self.added,
-            "known": self.known,
-            "duplicates": self.duplicates,
-            "set_aside": self.set_aside_count,
-            "reasons": [[item.path, item.reason, item.count] for item in self.set_aside[:REASONS_KEPT]],
-            "notes": self.notes,
-        })
+        dataset.record_import(
+            {
+                "source": self.source,
+                "kind": self.kind,
+                "added": self.added,
+                "known": self.known,
+                "duplicates": self.duplicates,
+                "set_aside": self.set_aside_count,
+                "reasons": [[item.path, item.reason, item.count] for item in self.set_aside[:REASONS_KEPT]],
+                "notes": self.notes,
+            }
+        )
 
 
-def keep_set_aside(dataset: Dataset, rows: pd.DataFrame, stored_events: Container[str] = frozenset()) -> None:
+def keep_set_aside(
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    stored_events: Container[str] = frozenset(),
+    tried: Container[tuple[str, str]] = frozenset(),
+) -> None:
     """Add rows (any of `SET_ASIDE_COLUMNS`) to `set_aside.csv` beside the dataset, so that nothing is lost.
 
-    Repeated rows are kept once; rows of events that have been stored since (`stored_events`) leave the file.
+    Repeated rows are kept once. Earlier rows leave the file: of events that have been stored since (`stored_events`)
+    and of files (source and item) that this import `tried` again.
     """
     path = dataset.folder("set_aside.csv")
     fresh = rows.reindex(columns=SET_ASIDE_COLUMNS).astype("string").fillna("")
     before = pd.DataFrame(columns=SET_ASIDE_COLUMNS, dtype="string")
     if dataset.storage.exists(path):
         before = pd.read_csv(io.BytesIO(dataset.storage.read_bytes(path)), dtype="string", keep_default_na=False)
-    everything = pd.concat([before, fresh]).drop_duplicates(ignore_index=True)
+    left = [place not in tried for place in zip(before["source"], before["item"], strict=True)]
+    everything = pd.concat([before[left], fresh]).drop_duplicates(ignore_index=True)
     everything = everything[[not event or event not in stored_events for event in everything["event_id"]]]
     if len(everything) or len(before):
         dataset.storage.write_bytes(path, everything.to_csv(index=False).encode())

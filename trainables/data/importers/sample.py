@@ -48,4 +48,3 @@ def import_sample(
     report.known += result.known
     report.record(dataset)
     return report
-
