@@ -56,9 +56,12 @@ def render_manifests(
     if out is None:
         print("---\n".join(texts.values()), end="")
         return
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (out / f"{name}.yaml").write_text(text)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (out / f"{name}.yaml").write_text(text)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}; name a folder") from error
     notes.print(f"{len(texts)} manifests in {out}; check them with [bold]shopreel manifests check {out}[/]")
 
 

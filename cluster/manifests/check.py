@@ -23,6 +23,7 @@ from cluster.manifests.rules.services import check_service
 from cluster.manifests.source import Document, Problem, UnreadableError, read_documents
 
 SUFFIXES = (".yaml", ".yml")
+DOCKERFILE = "Dockerfile"
 _WORDS = {"missing": "is missing", "too_short": "is empty; it needs at least one item"}
 
 
@@ -35,21 +36,32 @@ class ManifestError(ShopreelError):
 def read_manifests(paths: Iterable[Path]) -> tuple[dict[str, str], list[Path]]:
     """Texts of YAML files by name, folders searched, and the Dockerfiles among the paths.
 
-    Raises InputError for a path that is not there.
+    Raises InputError for a path that is not there, cannot be read or holds none of them.
     """
     texts, dockerfiles = {}, []
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist; render manifests with `shopreel manifests render --out {path}`")
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.name.startswith("Dockerfile"):
+        files = [file for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if _is_checked(file)]
+        if not files:
+            raise InputError(
+                f"{path} holds nothing to check: manifests end in .yaml or .yml, or begin with {DOCKERFILE}"
+            )
+        for file in files:
+            if file.name.startswith(DOCKERFILE):
                 dockerfiles.append(file)
-            elif file.suffix in SUFFIXES:
-                try:
-                    texts[str(file)] = file.read_text()
-                except UnicodeDecodeError as error:
-                    raise InputError(f"{file} is not text: {error}") from error
+                continue
+            try:
+                texts[str(file)] = file.read_text()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{file} is not text: {error}") from error
+            except OSError as error:
+                raise InputError(f"{file} cannot be read: {error.strerror}") from error
     return texts, dockerfiles
+
+
+def _is_checked(file: Path) -> bool:
+    return not file.is_dir() and (file.suffix in SUFFIXES or file.name.startswith(DOCKERFILE))
 
 
 def check_manifests(

@@ -550,6 +550,14 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path):
         read_manifests([tmp_path / "nowhere"])
 
 
+def test_a_path_with_nothing_to_check_is_an_error_and_not_a_success(tmp_path):
+    (tmp_path / "shop.yaml.j2").write_text("kind: RayCluster")
+    (tmp_path / "Dockerfiles").mkdir()
+    for path in (tmp_path, tmp_path / "shop.yaml.j2"):
+        with pytest.raises(InputError, match=f"{path} holds nothing to check"):
+            read_manifests([path])
+
+
 def test_the_dockerfile_of_this_repository_fits_the_library():
     """Versions agree, and the image runs as the number that the manifests ask for."""
     dockerfile = REPOSITORY / "Dockerfile"

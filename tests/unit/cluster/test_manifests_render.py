@@ -199,6 +199,13 @@ def test_a_wrong_setting_is_named(setting, message):
         described(setting)
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["manifests", "render", "--only", "ray-up", "--out", str(tmp_path / "file")])
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith(f"--out {tmp_path / 'file'} cannot be written: ")
+
+
 def test_render_and_check_on_the_command_line(tmp_path):
     """What `render --out` writes, `check` accepts; a mistake in it gives exit code 2 and one line."""
     run = CliRunner().invoke
