@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from cluster.errors import InputError
 from tests.media import photo_bytes, textured_photo
@@ -18,6 +18,30 @@ def test_cmyk_becomes_rgb() -> None:
     read = read_photo(photo_bytes(photo.convert("CMYK"), "JPEG", quality=95), "print.jpg").rgb_HWC
     assert read.shape == (320, 240, 3)
     assert np.abs(read.astype(int) - np.asarray(photo)).mean() < 4
+
+
+def swapped_profile() -> bytes:
+    """A profile in which red and green are exchanged."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"____").replace(b"gXYZ", b"rXYZ").replace(b"____", b"gXYZ")
+    return swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+
+
+def test_colours_are_those_of_the_embedded_profile() -> None:
+    red = Image.new("RGB", (20, 20), (220, 30, 30))
+    read = read_photo(photo_bytes(red, "PNG", icc_profile=swapped_profile()), "phone.png").rgb_HWC
+    assert np.abs(read.astype(int) - (30, 220, 30)).max() <= 2
+    clear = red.convert("RGBA")
+    clear.putalpha(0)
+    assert (read_photo(photo_bytes(clear, "PNG", icc_profile=swapped_profile()), "clear.png").rgb_HWC >= 254).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("profile", [b"no profile", swapped_profile()], ids=["damaged", "of another colour space"])
+def test_a_profile_that_does_not_fit_changes_nothing(mode: str, profile: bytes) -> None:
+    picture = Image.new("RGB", (20, 20), (220, 220, 220)).convert(mode)
+    plain = read_photo(photo_bytes(picture, "TIFF"), "a.tif").rgb_HWC
+    assert np.array_equal(read_photo(photo_bytes(picture, "TIFF", icc_profile=profile), "b.tif").rgb_HWC, plain)
 
 
 def test_of_an_animation_the_first_frame_is_taken_and_noted() -> None:

@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from cluster.errors import InputError
 
@@ -38,7 +38,8 @@ class Photo:
 
 
 def read_photo(data: bytes, name: str) -> Photo:
-    """Decode, turn upright (EXIF), flatten transparency over white, convert CMYK, grey and 16 bits to RGB.
+    """Decode, turn upright (EXIF), flatten transparency over white, convert CMYK, grey, 16 bits and the colours of an
+    embedded profile to sRGB.
 
     Raises InputError naming `name` for an empty, truncated, too small or too large file and for what is no picture.
     """
@@ -56,8 +57,7 @@ def read_photo(data: bytes, name: str) -> Photo:
             animated = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
             image.draft("RGB", (LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT))  # JPEG only: decodes at a smaller scale
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(upright)
+            rgb = _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is no picture shopreel can read ({', '.join(FORMATS)})") from error
     except DAMAGE as error:
@@ -72,6 +72,21 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise InputError(f"{name} is {width}×{height}; a photo needs at least {SMALLEST_SIDE} pixels a side")
     if width * height > LARGEST_PIXELS:
         raise InputError(f"{name} is {width}×{height}; the limit is {LARGEST_PIXELS // 1_000_000} megapixels")
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Most phones store Display P3, studios Adobe RGB, printers CMYK: taken as they are, their colours would be off."""
+    plain = image if image.mode == "CMYK" else _to_rgb(image)
+    if (data := image.info.get("icc_profile")) is None:
+        return _to_rgb(plain)
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        own_space = profile.profile.xcolor_space.strip() == plain.mode
+        if not own_space or "sRGB" in ImageCms.getProfileDescription(profile):
+            return _to_rgb(plain)
+        return ImageCms.profileToProfile(plain, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (OSError, ImageCms.PyCMSError):  # a damaged profile says nothing: as every viewer does
+        return _to_rgb(plain)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
