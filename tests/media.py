@@ -10,6 +10,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from trainables.data.hdr import BT2020_TAG, BT2020_TO_BT709, PQ_TAG
 from trainables.data.video import encode_mp4
 
 BITS = 8
@@ -58,6 +59,40 @@ def clip_with_tone(path: Path, hertz: float, *, seconds: int = 2, rate: int = 44
         for sound in sounds:
             container.mux(sound.encode())
     return path
+
+
+def high_range_clip(colour: tuple[int, int, int], curve: int, width: int = 96, height: int = 128) -> bytes:
+    """4 frames of one sRGB colour as phones store it: HEVC, 10 bits, BT.2020, PQ (16) or HLG (18), white at 203 cd/m².
+
+    The curves are written out as ITU-R BT.2100 has them.
+    """
+    value = np.array(colour) / 255
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    nits = 203 * np.linalg.inv(BT2020_TO_BT709.astype(float)) @ light
+    if curve == PQ_TAG:
+        power = (nits / 10_000) ** (2610 / 16384)
+        signal = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    else:
+        screen = nits / 1000
+        scene = screen * (screen @ [0.2627, 0.6780, 0.0593]) ** (1 / 1.2 - 1)
+        bright = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)
+    picture = np.empty((height, width, 3), np.uint16)
+    picture[:] = np.rint(signal * 65535)
+    data = io.BytesIO()
+    with av.open(data, "w", format="mp4") as container:
+        stream = container.add_stream("libx265", rate=12)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p10le"
+        stream.options = {"x265-params": "log-level=none", "crf": "4"}
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace, context.color_range = curve, BT2020_TAG, 9, 1
+        for index in range(4):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb48le")
+            frame = frame.reformat(format="yuv420p10le", dst_colorspace=9)
+            frame.pts, frame.time_base = index, Fraction(1, 12)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return data.getvalue()
 
 
 def textured_photo(width: int = 240, height: int = 320, seed: int = 0) -> Image.Image:

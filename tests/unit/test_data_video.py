@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from cluster.errors import InputError
-from tests.media import numbered_clip, numbered_frames, read_numbers
+from tests.media import high_range_clip, numbered_clip, numbered_frames, read_numbers
+from trainables.data.hdr import BT2020_TAG, PQ_TAG, to_srgb
 from trainables.data.video import DecodeOptions, decode_clip, decode_whole, encode_mp4
 
 SMALL = {"size": 64}
@@ -292,6 +293,22 @@ def test_colours_survive_encoding_and_decoding(colour: tuple[int, int, int]) -> 
     frames[:] = colour
     back = decode_clip(encode_mp4(frames, 12), DecodeOptions(num_frames=4, size=64)).frames_THWC
     assert np.abs(back.astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("curve", [16, 18], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("colour", [(200, 60, 40), (30, 120, 180), (150, 150, 150)])
+def test_high_dynamic_range_comes_out_in_the_colours_that_were_seen(colour: tuple[int, int, int], curve: int) -> None:
+    frames_THWC = decode_clip(high_range_clip(colour, curve), DecodeOptions(num_frames=4, size=64)).frames_THWC
+    assert np.abs(frames_THWC.astype(int) - colour).max() <= 4
+
+
+def test_highlights_roll_off_below_white() -> None:
+    def shown(signal: float) -> int:
+        return int(to_srgb(np.full((1, 1, 3), round(signal * 65535), np.uint16), PQ_TAG, BT2020_TAG).max())
+
+    page_white, twice, sun = shown(0.5807), shown(0.6544), shown(1.0)
+    assert 240 < page_white < twice <= sun == 255
+    assert shown(0.0) == 0
 
 
 def test_encoding_refuses_what_is_no_clip() -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from trainables.data import hdr
+
 INTERPOLATION = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
 """Bicubic with full chroma and exact rounding: swscale's fast paths shift colours by a few levels."""
 
@@ -41,16 +43,24 @@ class Scaler:
         return self.upright(frame, size, size)
 
     def upright(self, frame: VideoFrame, width: int, height: int) -> np.ndarray:
-        """uint8 RGB, scaled to `width` × `height` as stored, then turned the way it is shown."""
+        """uint8 sRGB, scaled to `width` × `height` as stored, then turned the way it is shown."""
         matrix, rotation = frame.colorspace, frame.rotation
         if matrix == UNSPECIFIED_TAG:
             matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
         if frame.format.name == PLAIN and frame.color_range != ColorRange.JPEG and height < frame.height:
             # Scaled first, coloured after: the exact conversion to RGB is dear, and then has few pixels left to do.
             frame = self._smaller.reformat(frame, width, height, "yuv444p", interpolation=INTERPOLATION)
+        high_range = frame.color_trc in hdr.CURVES
         pixels = self._coloured.reformat(
-            frame, width, height, "rgb24", src_colorspace=matrix, interpolation=INTERPOLATION
+            frame,
+            width,
+            height,
+            "rgb48le" if high_range else "rgb24",
+            src_colorspace=matrix,
+            interpolation=INTERPOLATION,
         ).to_ndarray()
+        if high_range:
+            pixels = hdr.to_srgb(pixels, frame.color_trc, frame.color_primaries)
         return np.ascontiguousarray(np.rot90(pixels, round(rotation / 90)))
 
     def thumbnail(self, frame: VideoFrame, side: int) -> np.ndarray:
