@@ -56,3 +56,11 @@ def test_bundles_of_before_may_be_begun_with(tmp_path, bundle):
 def test_looks_for_a_task_that_learns_none(settings, storage, tmp_path):
     make_tiny_shop(storage, products=2, viewers=0)
     refused(settings, storage, "enhance does not; leave --styles out", ENHANCE, styles=str(tmp_path))
+
+
+def test_a_name_that_ray_cannot_take(settings, storage):
+    """It would come out as `'ascii' codec can't encode characters` of Ray's controller, after the start of Ray."""
+    make_tiny_shop(storage, products=2, viewers=0)
+    with pytest.raises(InputError, match="run 'größe': on Ray the letters of a run's name are a to z; give it another"):
+        run_training(settings, "tiny", "größe", RESTYLE, workers=1)
+    assert not storage.list("runs")

@@ -84,6 +84,8 @@ def run_training(
     if not use_ray and workers != 1:
         raise InputError(f"without Ray there is one worker, not {workers}; leave --workers out, or leave out --no-ray")
     run_name = check_name(run_name or f"{model_name(config.task)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    if use_ray and not run_name.isascii():  # Ray Train's own metrics are labelled with it
+        raise InputError(f"run {run_name!r}: on Ray the letters of a run's name are a to z; give it another --run name")
     folder = RunFolder(storage, run_name)
     # Trials of a sweep are dealt out by its driver.
     with folder.driven() if register else nullcontext():
