@@ -48,7 +48,9 @@ def headers_from(env: Mapping[str, str]) -> dict[str, str]:
             raise InputError(f'RAY_JOB_HEADERS is not JSON ({error}); write \'{{"NAME": "VALUE"}}\'') from error
         if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
             raise InputError('RAY_JOB_HEADERS must map names to texts, such as \'{"NAME": "VALUE"}\'')
-    token = env.get("RAY_AUTH_TOKEN") or _token_of(env.get("RAY_AUTH_TOKEN_PATH"))
+    token = env.get("RAY_AUTH_TOKEN", "").strip() or _token_of(env.get("RAY_AUTH_TOKEN_PATH"))
+    if token and not token.isascii():
+        raise InputError("the token of RAY_AUTH_TOKEN[_PATH] has characters that no token has; give it as it was made")
     if token and not any(name.lower() == "authorization" for name in headers):
         headers["Authorization"] = f"Bearer {token}"
     return headers
@@ -61,6 +63,8 @@ def _token_of(path: str | None) -> str | None:
         return Path(path).read_text().strip()
     except OSError as error:
         raise InputError(f"RAY_AUTH_TOKEN_PATH is {path}, which cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"RAY_AUTH_TOKEN_PATH is {path}, which is not text; name the file of the token") from error
 
 
 @contextmanager

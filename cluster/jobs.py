@@ -28,8 +28,8 @@ PACKAGES = ("cluster", "trainables", "tuning", "serving")
 COMMAND = "shopreel_command"
 """Key of a job's metadata."""
 
-NOT_PASSED_ON = ("SHOPREEL_PSEUDONYM_KEY",)
-"""Anyone who sees the dashboard sees a job's environment; the cluster carries this secret itself."""
+NOT_PASSED_ON = ("SHOPREEL_PSEUDONYM_KEY", "SHOPREEL_API_KEY")
+"""Anyone who sees the dashboard sees a job's environment; the cluster carries the first of these secrets itself."""
 
 READY_SECONDS = 120
 """How long a cluster may take from its first answer until it takes jobs."""
@@ -37,9 +37,11 @@ READY_SECONDS = 120
 STOP_SECONDS = 20
 """How long a cancelled command has to end its run in MLflow before it is killed."""
 
-
 AWAY_SECONDS = 120
 """How long a followed job's cluster may be out of reach: a head that died comes back in less."""
+
+_SERVER_FAULT = "status code 5"
+"""In Ray's words for an answer of a head that is half up, or of a proxy before one that is away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,8 +225,9 @@ async def _follow(client: JobSubmissionClient, job_id: str, on_log: Callable[[st
             if client.get_job_status(job_id).is_terminal():
                 return
             reached = time.monotonic()
-        except OSError:
-            if time.monotonic() - reached > AWAY_SECONDS:
+        except (RuntimeError, OSError) as error:
+            is_away = isinstance(error, OSError) or _SERVER_FAULT in str(error)
+            if not is_away or time.monotonic() - reached > AWAY_SECONDS:
                 raise
         await asyncio.sleep(1)
 

@@ -13,6 +13,11 @@ from cluster.errors import InputError
 _ROOTS = "a folder or a filesystem URI such as s3://bucket/prefix"
 
 
+def holds_password(url: str) -> bool:
+    """Whether a URL carries a password (`scheme://user:password@host`)."""
+    return re.search(r"://[^/@]*:[^/@]+@", url) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where this installation keeps its data and finds its services."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def list_command(address: Address) -> None:
         table.add_column(column, overflow="fold")
     for job in jobs:
         table.add_row(
-            job.job_id,
-            job.command,
+            escape(job.job_id),
+            escape(job.command),
             f"[{_COLOURS.get(job.status, 'default')}]{job.status}[/]",
             f"{job.started:%Y-%m-%d %H:%M}" if job.started else "",
             _took(job),

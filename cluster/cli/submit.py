@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cluster.cli.jobs import Address, pass_on
 from cluster.errors import InputError
-from cluster.settings import Settings
+from cluster.settings import Settings, holds_password
 
 notes = Console(stderr=True)
 
@@ -31,9 +31,9 @@ def command(
     """Run a shopreel command as a job on a Ray cluster; prints its log and ends with its exit code. Ctrl-C cancels it.
 
     The code of this installation is uploaded with the job, and SHOPREEL_HOME and the other SHOPREEL_* settings go with
-    it (not SHOPREEL_PSEUDONYM_KEY: set that on the cluster). Every node must reach the storage root. A cluster that
-    asks for a token gets that of RAY_AUTH_TOKEN, or of the file RAY_AUTH_TOKEN_PATH; RAY_JOB_HEADERS (JSON) is for
-    proxies.
+    it (not SHOPREEL_PSEUDONYM_KEY, which the cluster has itself, nor SHOPREEL_API_KEY). Every node must reach the
+    storage root. A cluster that asks for a token gets that of RAY_AUTH_TOKEN, or of the file RAY_AUTH_TOKEN_PATH;
+    RAY_JOB_HEADERS (JSON) is for proxies.
 
     \b
     Examples:
@@ -52,6 +52,12 @@ def command(
         notes.print(
             f"[yellow]the storage root is the folder {settings.storage_root}: every node must see it there; "
             "otherwise set SHOPREEL_HOME to a URI such as s3://bucket/prefix[/]"
+        )
+    stores = {"SHOPREEL_EVENT_STORE": settings.event_store_url, "SHOPREEL_TRACKING_URI": settings.tracking_uri}
+    for name in (name for name, url in stores.items() if holds_password(url)):
+        notes.print(
+            f"[yellow]{name} holds a password, which goes with the job and is seen by all who see the dashboard: "
+            "leave it out, and give it to the nodes (PGPASSWORD, MLFLOW_TRACKING_PASSWORD)[/]"
         )
     job_id = submit_command(client, arguments, settings, working_dir=working_dir, image=image)
     if detach:

@@ -9,6 +9,7 @@ from typing import Literal
 from cluster.errors import InputError
 from cluster.manifests.quantities import parse_quantity
 from cluster.manifests.versions import default_image
+from cluster.settings import holds_password
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
 """A DNS label with room for the suffixes of jobs, clusters and pods."""
@@ -104,7 +105,7 @@ class Stores:
     """Secret whose keys become environment variables: AWS_ACCESS_KEY_ID, PGPASSWORD, SHOPREEL_PSEUDONYM_KEY, …"""
 
     def __post_init__(self) -> None:
-        if re.search(r"://[^/@]*:[^/@]+@", self.event_store):
+        if holds_password(self.event_store):
             raise InputError("stores.event_store holds a password; leave it out and put PGPASSWORD into stores.secret")
 
 

@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 from ray.dashboard.modules.job.pydantic_models import JobDetails
 from ray.job_submission import JobStatus
+from typer.testing import CliRunner
 
+from cluster.cli.main import app
 from cluster.errors import InputError, NotFoundError
 from cluster.job_client import JobFailedError, connect, headers_from
 from cluster.jobs import entrypoint, find_job, follow_job, list_jobs, runtime_env
 
 
-def test_the_job_gets_the_settings_but_not_the_pseudonym_key(settings):
-    env = {"SHOPREEL_PSEUDONYM_KEY": "secret", "SHOPREEL_DATA": "/data", "HOME": "/root"}
+def test_the_job_gets_the_settings_but_no_key(settings):
+    env = {"SHOPREEL_PSEUDONYM_KEY": "secret", "SHOPREEL_API_KEY": "secret", "SHOPREEL_DATA": "/data", "HOME": "/root"}
     variables = runtime_env(settings, env, None)["env_vars"]
     assert variables["SHOPREEL_HOME"] == settings.storage_root
     assert variables["SHOPREEL_TRACKING_URI"] == settings.tracking_uri
     assert variables["SHOPREEL_DATA"] == "/data"
     assert variables["SHOPREEL_CODE_VERSION"]
-    assert not {"SHOPREEL_PSEUDONYM_KEY", "HOME"} & variables.keys()
+    assert not {"SHOPREEL_PSEUDONYM_KEY", "SHOPREEL_API_KEY", "HOME"} & variables.keys()
 
 
 def test_the_job_gets_this_code_and_the_folder_to_run_in(settings, tmp_path):
@@ -83,6 +85,8 @@ def test_the_token_and_the_headers_of_the_environment_go_with_every_request(tmp_
         ({"RAY_JOB_HEADERS": "X-Shop: 1"}, "RAY_JOB_HEADERS is not JSON"),
         ({"RAY_JOB_HEADERS": "[1]"}, "RAY_JOB_HEADERS must map names to texts"),
         ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, "RAY_AUTH_TOKEN_PATH is /nowhere/token, which cannot be read"),
+        ({"RAY_AUTH_TOKEN_PATH": sys.executable}, "which is not text; name the file of the token"),
+        ({"RAY_AUTH_TOKEN": "…"}, "RAY_AUTH_TOKEN.* has characters that no token has"),
     ],
 )
 def test_a_header_or_token_that_cannot_be_sent_is_named(env, message):
@@ -90,36 +94,43 @@ def test_a_header_or_token_that_cannot_be_sent_is_named(env, message):
         headers_from(env)
 
 
+HALF_UP = "Request failed with status code 502"
+"""Ray's words for the answer of a proxy whose cluster is away."""
+
+
 class Cluster:
-    """Stands in for the job API: two jobs; the log of the first breaks off once, then the head is away once."""
+    """Stands in for the job API: two jobs; the log of the first breaks off, and the head is away for two questions."""
+
+    commands = ("sh", "tune")
 
     def __init__(self) -> None:
-        self.connections, self.away = 0, True
+        self.connections = 0
+        self.away = [ConnectionRefusedError("the head is coming back"), RuntimeError(f"{HALF_UP}: upstream is away.")]
 
     def get_address(self) -> str:
         return "http://head:8265"
 
     def list_jobs(self) -> list[JobDetails]:
-        done = {"type": "SUBMISSION", "entrypoint": "sh", "status": JobStatus.SUCCEEDED, "driver_exit_code": 3}
+        first, second = self.commands
+        done = {"type": "SUBMISSION", "entrypoint": first, "status": JobStatus.SUCCEEDED, "driver_exit_code": 3}
         return [
             JobDetails(**done, submission_id="shopreel-train-1a2b", start_time=1000, end_time=61_000),
             JobDetails(
-                **done, submission_id="shopreel-tune-1c2d", start_time=2000, metadata={"shopreel_command": "tune"}
+                **done, submission_id="shopreel-tune-1c2d", start_time=2000, metadata={"shopreel_command": second}
             ),
         ]
 
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
         self.connections += 1
         yield "one\ntwo\n"
-        if self.connections == 1:
+        if self.connections < 3:
             raise RuntimeError("the connection broke")
         yield "three\n"
 
     def get_job_status(self, job_id: str) -> JobStatus:
         if self.away:
-            self.away = False
-            raise ConnectionRefusedError("the head is coming back")
-        return JobStatus.SUCCEEDED if self.connections > 1 else JobStatus.RUNNING
+            raise self.away.pop()
+        return JobStatus.SUCCEEDED if self.connections > 2 else JobStatus.RUNNING
 
     def get_job_info(self, job_id: str) -> JobDetails:
         return self.list_jobs()[0]
@@ -129,6 +140,27 @@ def test_jobs_are_listed_with_their_command_the_newest_first():
     newest, oldest = list_jobs(Cluster())
     assert (newest.command, oldest.command) == ("tune", "sh")
     assert (oldest.ended - oldest.started).total_seconds() == 60
+
+
+def test_the_table_of_jobs_shows_every_command_as_it_was_given(monkeypatch):
+    """Brackets in one, such as a list of looks, are no style of the table."""
+    commands = ["python -c 'print([/red])'", "tune generator --set looks.styles=[warm,cool]"]
+    monkeypatch.setattr(Cluster, "commands", commands)
+    monkeypatch.setattr("cluster.job_client.connect", lambda address: Cluster())
+    listed = CliRunner().invoke(app, ["jobs", "--address", "http://head:8265"], env={"COLUMNS": "200"})
+    assert listed.exit_code == 0, listed.exception
+    assert all(command in listed.stdout for command in commands)
+
+
+def test_a_password_that_a_job_would_show_is_told(monkeypatch, tmp_path):
+    """In the URL of a store it is seen on the dashboard; the job runs all the same."""
+    monkeypatch.setattr("cluster.job_client.connect", lambda address: Cluster())
+    monkeypatch.setattr("cluster.jobs.submit_command", lambda *_, **__: "shopreel-data-1a2b")
+    env = {"SHOPREEL_HOME": str(tmp_path), "SHOPREEL_EVENT_STORE": "postgresql+psycopg://me:secret@db/shop"}
+    command = ["submit", "--address", "http://127.0.0.1:8265", "--detach", "--", "data", "list"]
+    told = CliRunner().invoke(app, command, env=env | {"COLUMNS": "300"})
+    assert (told.exit_code, told.stdout) == (0, "shopreel-data-1a2b\n")
+    assert "SHOPREEL_EVENT_STORE holds a password" in told.stderr
 
 
 def test_a_job_is_found_by_a_part_of_its_id_that_no_other_has():
