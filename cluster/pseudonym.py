@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -31,16 +32,13 @@ class Pseudonymiser:
     def load(cls, settings: Settings) -> Pseudonymiser:
         """The installation's key; made on first use."""
         if text := os.environ.get("SHOPREEL_PSEUDONYM_KEY"):
-            try:
-                return cls(bytes.fromhex(text))
-            except ValueError as error:
-                raise InputError("SHOPREEL_PSEUDONYM_KEY is not hexadecimal; give 64 hexadecimal digits") from error
+            return cls(_key(text, "SHOPREEL_PSEUDONYM_KEY"))
         if "://" in settings.storage_root:
             raise InputError("set SHOPREEL_PSEUDONYM_KEY (64 hexadecimal digits): a key is not kept on remote storage")
         path = Path(settings.storage_root) / "secrets" / "pseudonym.key"
         if not path.exists():
             cls._create_key(path)
-        return cls(bytes.fromhex(path.read_text().strip()))
+        return cls(_key(path.read_text(errors="replace"), f"the pseudonym key in {path}"))
 
     @staticmethod
     def _create_key(path: Path) -> None:
@@ -56,3 +54,11 @@ class Pseudonymiser:
     def of(self, raw_id: str) -> str:
         """Pseudonym of a raw viewer id, `v` + 20 hexadecimal digits."""
         return "v" + hmac.new(self._key, raw_id.encode(), hashlib.sha256).hexdigest()[:20]
+
+
+def _key(text: str, where: str) -> bytes:
+    """The key that hexadecimal digits stand for; InputError, which shows none of them, for anything else."""
+    digits = text.strip()
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}", digits):
+        raise InputError(f"{where} must be {2 * KEY_BYTES} hexadecimal digits; it has {len(digits)} characters")
+    return bytes.fromhex(digits)

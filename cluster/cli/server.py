@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.errors import ShopreelError
+from cluster.errors import InputError, ShopreelError
 
 if TYPE_CHECKING:
     import httpx
@@ -19,9 +19,11 @@ TIMEOUT_S = 130.0
 
 
 def connect(url: str, key: str | None) -> httpx.Client:
-    """A client of the server at `url`."""
+    """A client of the server at `url`. InputError for a key that no header can carry."""
     import httpx
 
+    if key and not key.isascii():
+        raise InputError("--key (SHOPREEL_API_KEY) has characters that no key has; give it as `shopreel keys` made it")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_S)
 
@@ -31,6 +33,8 @@ def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> httpx
     answer = _sent(client, method, path, **arguments)
     if not answer.is_success:
         raise ShopreelError(_reason(answer))
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        raise ShopreelError(f"{client.base_url} answers {path} with a web page: it is no shopreel; give its address")
     return answer
 
 

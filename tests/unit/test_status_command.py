@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cluster.cli.main import app
 from cluster.cli.status import _read as read
-from cluster.errors import NotFoundError, ShopreelError
+from cluster.errors import InputError, NotFoundError, ShopreelError
 from serving.figures import REQUESTS, Reading
 from serving.metrics import Metrics
 from serving.problems import Problem
@@ -93,6 +93,11 @@ def test_rollout_to_a_version_on_trial_and_back(site: Site, monkeypatch: pytest.
         pytest.param(Problem(503, "the database does not answer").response(), "the database does not answer", id="503"),
         pytest.param(Problem(429, "too many requests").response(), "too many requests", id="429"),
         pytest.param(Response("<h1>Oops</h1>", 502), "answered 502 Bad Gateway, by something in front", id="proxy"),
+        pytest.param(
+            Response("<h1>Hi</h1>", 200, media_type="text/html"),
+            "with a web page: it is no shopreel",
+            id="another site",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", [["status", "--once"], ["rollout", "report"], ["rollout", "back"]])
@@ -139,6 +144,12 @@ def test_status_goes_on_after_a_look_that_failed(
 
 async def _not_up() -> bool:
     raise Problem(503, "the generator does not answer; try again")
+
+
+def test_a_key_that_no_header_can_carry_is_named() -> None:
+    failed = CliRunner().invoke(app, ["status", "--once"], env={"SHOPREEL_API_KEY": "…"}).exception
+    assert isinstance(failed, InputError)
+    assert "SHOPREEL_API_KEY" in str(failed)
 
 
 def test_no_server_is_one_line_with_the_fix() -> None:
