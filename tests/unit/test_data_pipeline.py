@@ -177,6 +177,32 @@ def test_a_file_whose_name_is_no_text_is_set_aside(tmp_path: Path) -> None:
     ]
 
 
+def test_linked_folders_are_searched_once_and_closed_ones_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("elsewhere/hats/1.jpg", "shop/shoes/2.jpg", "shop/closed/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "shop" / "hats").symlink_to(tmp_path / "elsewhere" / "hats")
+    (tmp_path / "shop" / "shoes" / "round").symlink_to(tmp_path / "shop")
+    scan = os.scandir
+
+    def guarded(path: str) -> Iterator[os.DirEntry]:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", guarded)
+    catalogue = read_catalogue(tmp_path / "shop", PHOTO_SUFFIXES, what="photos")
+    assert [(item.product["product_id"], item.product["category"]) for item in catalogue.items] == [
+        ("1", "hats"),
+        ("2", "shoes"),
+    ]
+    assert [(item.path, item.reason) for item in catalogue.set_aside] == [
+        ("closed", "the folder cannot be read: Permission denied")
+    ]
+
+
 @pytest.mark.parametrize("limit", [None, 1, 2])
 def test_a_limit_changes_no_id(tmp_path: Path, limit: int | None) -> None:
     for name in ("hats/1.jpg", "shoes/1.jpg", "shoes/2.jpg"):

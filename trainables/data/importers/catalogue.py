@@ -84,19 +84,27 @@ def read_catalogue(
 
 
 def _from_folder(folder: Path, suffixes: frozenset[str], what: str, limit: int | None) -> Catalogue:
-    found, others = [], 0
-    for parent, folders, names in os.walk(folder):
+    found, others, closed, visited = [], 0, [], {folder.resolve()}
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [*folders]:
+            here = Path(parent, name).resolve()
+            if here in visited:  # a link to where the search has been, or is
+                folders.remove(name)
+            visited.add(here)
         for name in sorted(names):
             if Path(name).suffix.lower() in suffixes and not name.startswith("."):
                 found.append(Path(parent, name))
             else:
                 others += 1
-    if not found:
+    if not found and not closed:
         known = ", ".join(sorted(suffixes))
         raise InputError(f"{folder} holds no {what} ({known}); give a folder with some")
     stems = Counter(path.stem for path in found)
     items, set_aside = [], []
+    for error in closed:
+        inside = Path(error.filename).relative_to(folder).as_posix()
+        set_aside.append(SetAside(inside, f"the folder cannot be read: {error.strerror}"))
     for path in _spread(found, limit):
         relative = path.relative_to(folder)
         if unreadable := _not_utf8(relative.as_posix()):
