@@ -82,7 +82,7 @@ def read_viewers(path: Path) -> pd.Series:
         raise InputError(f"--viewers: there is no file {path}")
     try:
         table = aligned(path, pd.read_csv(path, dtype=str, keep_default_na=False), first_row=1)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"--viewers: {path} cannot be read as CSV: {str(error).strip()}") from error
     if VIEWER_COLUMN not in table:
         raise InputError(f"{path}: column {VIEWER_COLUMN!r} is missing; the file has: {', '.join(table.columns)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -97,6 +98,13 @@ def test_ids_are_read_from_their_column_without_spaces_as_at_import(tmp_path: Pa
     path = tmp_path / "viewers.csv"
     path.write_text("user_id,segment\n 17,gold,\n18 ,new,\n17,gold,\n")
     assert slates.read_viewers(path).tolist() == ["17", "18"]
+
+
+def test_a_file_of_viewers_that_is_cut_off_is_named(tmp_path: Path):
+    path = tmp_path / "viewers.csv.gz"
+    path.write_bytes(gzip.compress(b"user_id\n" + b"17\n" * 5000)[:-20])
+    with pytest.raises(InputError, match=r"viewers\.csv\.gz cannot be read as CSV: Compressed file ended"):
+        slates.read_viewers(path)
 
 
 def test_ids_that_are_not_whole_numbers_stay_text():
