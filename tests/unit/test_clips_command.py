@@ -157,6 +157,17 @@ def test_the_folder_of_inputs_is_never_written_into(shop, bundle):
     assert isinstance(result.exception, InputError) and "folder of the inputs" in str(result.exception)
 
 
+def test_a_file_in_the_place_of_the_results_is_told_before_anything_is_made(shop, bundle):
+    (shop / "out").write_text("mine")
+    assert "out is" in str(restyle(shop, bundle).exception)
+    with pytest.raises(InputError, match="out, a file; name a folder"):
+        plan_repair(Darker(), "generator-repair/1", shop / "in", None, shop / "out")
+    maker = Numbers()
+    with pytest.raises(InputError, match="out, a file; name a folder"):
+        generating(maker, shop / "out", 2)
+    assert maker.made == []
+
+
 def test_options_that_do_not_exist_are_refused(shop, bundle):
     assert "mp4 or npy" in str(restyle(shop, bundle, "--format", "gif").exception)
     with pytest.raises(InputError, match="auto, cpu or cuda"):

@@ -151,6 +151,7 @@ def plan_generate(
     """
     if count < 1:
         raise InputError(f"count is {count}; ask for at least 1 clip")
+    _check_out(out)
     make = partial(maker.make, seed=seed, kind=kind, text=text, size=size, frames=frames)
     make(0)  # checks the wishes
 
@@ -197,6 +198,13 @@ def _plan_each(
 def _check_folders(clips: Path, out: Path) -> None:
     if out.resolve() == clips.resolve():
         raise InputError(f"out is {out}, the folder of the inputs; name another so that they are kept")
+    _check_out(out)
+
+
+def _check_out(out: Path) -> None:
+    """Known before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out is {out}, a file; name a folder")
 
 
 def _ending(path: Path, format: Format | None) -> str:
