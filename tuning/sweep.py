@@ -2,7 +2,8 @@
 
 One parent run in MLflow, one child run a trial. A trial that fails, fails alone. Below the storage root a sweep leaves
 `best.yaml` and `report.html` in `sweeps/NAME`. One whose driver was killed is taken up again by its name: what it is
-about is in `sweep.json`, its points in `journal.json`, its trials in the folders of their runs.
+about is in `sweep.json`, its points in `journal.json`, its trials in the folders of their runs, what Ray Tune knows of
+them in `tune/`.
 """
 
 from __future__ import annotations
@@ -182,9 +183,15 @@ def _tried(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[C
     trials: list[TrialOutcome] = []
     with ray_session(settings), _children_closed(settings, plan.parent_run_id, trials):
         trials += _outcomes(_tune(settings, storage, plan, callbacks), storage)
+    name, wanted = plan.sweep.name, plan.sweep.trials
+    if len(trials) < wanted:
+        raise ShopreelError(
+            f"sweep {name!r}: {len(trials)} trials of {wanted} ran, for Ray Tune could not take up its own state; "
+            f"delete {storage.uri(f'sweeps/{name}/tune')} and --resume {name}: what was trained is kept"
+        )
     if all(trial.objective is None for trial in trials):
         reasons = "; ".join(sorted({trial.error for trial in trials if trial.error})) or "none ran to its end"
-        raise ShopreelError(f"sweep {plan.sweep.name!r}: no trial of {len(trials)} finished: {reasons}")
+        raise ShopreelError(f"sweep {name!r}: no trial of {len(trials)} finished: {reasons}")
     return trials
 
 
@@ -214,6 +221,8 @@ def _best_config(subject: Subject, base: Any, best: TrialOutcome) -> dict[str, A
 
 def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> ResultGrid:
     os.environ.update(TUNE_ENVIRONMENT)
+    # It tells of every trial that takes its turn again before its log has been copied to the storage.
+    logging.getLogger("ray.tune.logger.logger").setLevel(logging.ERROR)
     import ray
     from ray import tune
 
@@ -237,17 +246,18 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     cluster = ray.cluster_resources()
     needed = subject.resources(config.workers_per_trial, cluster.get("GPU", 0))
     trainable = tune.with_resources(tune.with_parameters(subject.trainable(), task=task), needed)
-    folder = storage.path(f"sweeps/{name}")
-    if tune.Tuner.can_restore(folder, storage_filesystem=storage.filesystem):
+    if has_trials(storage, f"sweeps/{name}/tune"):
+        folder = storage.path(f"sweeps/{name}/tune")
         restored = tune.Tuner.restore(folder, trainable, storage_filesystem=storage.filesystem)
         # Tune's state holds the callbacks of the process that was broken off; it has no public way to give it others.
         restored._local_tuner._run_config.callbacks = list(callbacks)
         return restored.fit()
+    storage.delete(f"sweeps/{name}/tune")
     search = OptunaSearch(config, Journal(settings.storage_root, name), first=settings_of(plan.base, config.space))
     # Tune's population based training takes no search: its trials begin at points that are drawn beforehand.
     drawn = [search.suggest(str(number))["settings"] for number in range(config.trials if task.exploits else 0)]
     numbers = tune.grid_search(list(range(config.trials)))
-    begin = {"number": numbers, "settings": tune.sample_from(lambda spec: drawn[spec.config.number])}
+    begin = {"number": numbers, "settings": tune.sample_from(lambda spec: drawn[spec["config"]["number"]])}
     tuner = tune.Tuner(
         trainable,
         param_space=begin if task.exploits else None,
@@ -261,14 +271,27 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
             trial_dirname_creator=lambda trial: trial_name(name, trial.config["number"]),
         ),
         run_config=tune.RunConfig(
-            name=name,
-            storage_path=storage.path("sweeps"),
+            # A folder of its own: when it takes up its state Tune copies all JSON files beside that, and keeps putting
+            # its copies back, the journal's among them.
+            name="tune",
+            storage_path=storage.path(f"sweeps/{name}"),
             storage_filesystem=storage.filesystem,
             callbacks=list(callbacks),
             verbose=0,
         ),
     )
     return tuner.fit()
+
+
+def has_trials(storage: Storage, folder: str) -> bool:
+    """Whether Tune's newest state in that folder can be taken up. Killed before it had written one, Tune would run one
+    trial of all; the journal and the folders of the runs know more than that.
+    """
+    states = [name for name in storage.list(folder) if name.startswith("experiment_state-")]
+    try:
+        return bool(states) and bool(storage.read_json(f"{folder}/{states[-1]}")["trial_data"])
+    except InputError:  # cut off in the middle
+        return False
 
 
 def room(subject: Subject, workers: int, cluster: Mapping[str, float]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from cluster import config
-from cluster.errors import InputError, StorageError
+from cluster.errors import InputError, ShopreelError, StorageError
 from cluster.registry import Registry
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
@@ -108,6 +108,12 @@ def test_the_best_settings_are_there_even_where_the_report_cannot_be_drawn(tried
     with pytest.raises(RuntimeError, match="no fonts"):
         tried()
     assert storage.exists("sweeps/s/best.yaml")
+
+
+def test_a_sweep_that_lost_trials_says_so_and_how_to_get_them_back(tried, monkeypatch):
+    monkeypatch.setattr(sweep, "_outcomes", lambda *_: outcomes(4)[:1])
+    with pytest.raises(ShopreelError, match="1 trials of 4 ran.* delete .*sweeps/s/tune and --resume s"):
+        tried()
 
 
 def test_a_sweep_whose_trials_would_go_on_with_other_runs_is_refused(settings, storage):

@@ -63,6 +63,7 @@ def test_a_sweep_whose_driver_is_killed_is_taken_up_again(settings, storage, ray
     result = resume_sweep(settings, "s")
 
     assert [(trial.name, trial.status) for trial in result.trials] == [(f"s-00{n}", "finished") for n in range(3)]
+    assert [point["state"] for point in journal.points().values()] == ["finished"] * 3
     assert RunFolder(storage, "s-000").stats() == first
     (worker,) = storage.read_json(second.path("workers.json"))
     assert SWEEP.rung <= worker["resumed_from"] < SWEEP.steps

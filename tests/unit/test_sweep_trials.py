@@ -18,6 +18,7 @@ from trainables.runs.folder import RunFolder
 from tuning import trial
 from tuning.generator.trial import adopt
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
+from tuning.sweep import has_trials
 from tuning.task import TrialTask
 
 END = {STEP: 8, RUNNING: 0.5, OBJECTIVE: 0.9, PARTS[0]: 0.6, PARTS[1]: 0.3}
@@ -119,3 +120,19 @@ def test_a_trial_that_tune_remembers_from_before_it_went_on_from_another_begins_
     adopt(folder, None, remembered)
     folder.describe("generator", to_dict(remembered), "tiny", "hash")
     assert storage.list(folder.path("checkpoints")) == left
+
+
+@pytest.mark.parametrize(
+    ("states", "known"),
+    [
+        pytest.param({}, False, id="none"),
+        pytest.param({"1": b'{"trial_data": []}'}, False, id="no trial yet"),
+        pytest.param({"1": b'{"trial_data": [["{}", "{}"]]}'}, True, id="a trial"),
+        pytest.param({"1": b'{"trial_data": [["{}", "{}"]]}', "2": b'{"trial_da'}, False, id="newest cut off"),
+    ],
+)
+def test_a_state_that_tune_could_not_take_up_is_known(storage, states, known):
+    storage.write_bytes("sweeps/s/tune/tuner.pkl", b"")
+    for number, state in states.items():
+        storage.write_bytes(f"sweeps/s/tune/experiment_state-{number}.json", state)
+    assert has_trials(storage, "sweeps/s/tune") is known
