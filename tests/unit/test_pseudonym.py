@@ -23,7 +23,7 @@ def test_an_installation_keeps_its_key_to_its_owner(tmp_path: Path) -> None:
     assert key.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("wrong", ["secret", DIGITS[:-2], f"{DIGITS[:-2]}xy"])
+@pytest.mark.parametrize("wrong", ["shop-key", DIGITS[:-2], f"{DIGITS[:-2]}xy"])
 def test_a_key_that_is_none_is_named_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     settings = Settings.load({"SHOPREEL_HOME": str(tmp_path)})
     Pseudonymiser.load(settings)

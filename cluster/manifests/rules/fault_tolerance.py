@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cluster.manifests.source import Node, Problem
+
+REDIS_ADDRESS = re.compile(r"(rediss?://)?[^\s/@,]+:\d+")
+"""HOST:PORT; `rediss://` asks for TLS."""
 
 _OF_REDIS = ("redisAddress", "redisUsername", "redisPassword", "externalStorageNamespace")
 _SET_BY_KUBERAY = {
@@ -33,8 +37,11 @@ def check_fault_tolerance(spec: Node) -> Iterator[Problem]:
             if options.get(field).value:
                 yield options.get(field).problem("belongs to Redis; take it out, or write backend: redis")
         return
-    if not options.get("redisAddress").value:
-        yield options.get("redisAddress").problem("is needed, such as redis:6379: without it no state is kept")
+    address = options.get("redisAddress")
+    if not address.value:
+        yield address.problem("is needed, such as redis:6379: without it no state is kept")
+    elif address.text() and not REDIS_ADDRESS.fullmatch(address.value):
+        yield address.problem(f"is {address.value}; write HOST:PORT, such as redis:6379")
     if options.get("storage").value:
         yield options.get("storage").problem("belongs to backend: rocksdb; take it out, or change the backend")
     password = spec.get("headGroupSpec", "rayStartParams", "redis-password")

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
+from cluster.manifests.pods import HEAD_PORTS, WORKER_PORTS
 from cluster.manifests.rules.parts import cluster_spec, kind_of, pods
 from cluster.manifests.source import Document, Node, Problem
 
 EXTERNAL_SECRETS = "shopreel.io/external-secrets"
 """Annotation of an object: names of secrets that are made outside the manifests, separated by commas."""
+
+EXTERNAL_CONFIG_MAPS = "shopreel.io/external-config-maps"
+"""The same for config maps."""
+
+OF_EVERY_NAMESPACE = ("kube-root-ca.crt",)
+"""Config maps that Kubernetes makes itself."""
 
 KUBERAY_PORTS = ("metrics", "gcs-server", "dashboard", "client", "serve")
 """Ports that KubeRay adds to pods which name none."""
@@ -20,14 +27,20 @@ def check_references(documents: Sequence[Document]) -> Iterator[Problem]:
     secrets = {name: keys for document in documents for name, keys in _provided(document, "Secret")}
     maps = {name: keys for document in documents for name, keys in _provided(document, "ConfigMap")}
     for document in documents:
-        annotation = document.root.get("metadata", "annotations", EXTERNAL_SECRETS).text() or ""
-        external = {name.strip() for name in annotation.split(",")}
+        external = _external(document, EXTERNAL_SECRETS)
         for name, key in _uses(document, "secret"):
             if name.text() not in external:
-                yield from _missing(name, key, secrets, "Secret", f"; or list it in the annotation {EXTERNAL_SECRETS}")
+                yield from _missing(name, key, secrets, "Secret", EXTERNAL_SECRETS)
+        external = _external(document, EXTERNAL_CONFIG_MAPS) | set(OF_EVERY_NAMESPACE)
         for name, key in _uses(document, "configMap"):
-            yield from _missing(name, key, maps, "ConfigMap", "")
+            if name.text() not in external:
+                yield from _missing(name, key, maps, "ConfigMap", EXTERNAL_CONFIG_MAPS)
     yield from _scraped_ports(documents)
+
+
+def _external(document: Document, annotation: str) -> set[str]:
+    names = document.root.get("metadata", "annotations", annotation).text() or ""
+    return {name.strip() for name in names.split(",")}
 
 
 def _provided(document: Document, kind: str) -> Iterator[tuple[str, set[str]]]:
@@ -67,24 +80,25 @@ def _is_shown_to_targets(node: Node) -> bool:
 
 
 def _missing(
-    name: Node, key: Node | None, provided: dict[str, set[str]], kind: str, otherwise: str
+    name: Node, key: Node | None, provided: dict[str, set[str]], kind: str, annotation: str
 ) -> Iterator[Problem]:
     if name.text() is None:
         return  # the models say so
     if name.value not in provided:
-        yield name.problem(f"no {kind} {name.value} is among the manifests; add it{otherwise}")
+        yield name.problem(
+            f"no {kind} {name.value} is among the manifests; add it; or list it in the annotation {annotation}"
+        )
     elif key is not None and key.text() and key.value not in provided[name.value]:
         there = ", ".join(sorted(provided[name.value])) or "no keys"
         yield key.problem(f"{kind} {name.value} has no key {key.value}; it has: {there}")
 
 
 def _scraped_ports(documents: Sequence[Document]) -> Iterator[Problem]:
-    names = set(KUBERAY_PORTS)
-    for document in documents:
-        spec = cluster_spec(document)
-        for pod in pods(spec) if spec is not None else ():
-            for container in pod.get("containers").items():
-                names |= {str(port.get("name").value) for port in container.get("ports").items()}
+    specs = [spec for spec in map(cluster_spec, documents) if spec is not None]
+    names = set(KUBERAY_PORTS) if specs else {*KUBERAY_PORTS, *HEAD_PORTS, *WORKER_PORTS}
+    for pod in (pod for spec in specs for pod in pods(spec)):
+        for container in pod.get("containers").items():
+            names |= {str(port.get("name").value) for port in container.get("ports").items()}
     for document in documents:
         field = {"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}.get(kind_of(document) or "")
         for endpoint in document.root.get("spec", field).items() if field else ():

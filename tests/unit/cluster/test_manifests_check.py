@@ -496,6 +496,19 @@ def test_a_secret_among_the_manifests_must_have_the_key():
     assert check(texts | {"secret.yaml": secret.replace("passwrd", "password")}) == []
 
 
+def test_what_others_make_or_have_may_be_left_out(rendered):
+    """A config map made elsewhere, the one of every namespace, and the clusters that monitors watch."""
+    assert check({"monitoring.yaml": rendered["monitoring.yaml"]}) == []
+    cluster = yaml.safe_load(rendered["raycluster.yaml"])
+    pod = cluster["spec"]["headGroupSpec"]["template"]["spec"]
+    pod["volumes"] = [{"name": name, "configMap": {"name": name}} for name in ("shop-ca", "kube-root-ca.crt")]
+    pod["volumes"][1]["name"] = "root-ca"
+    (problem,) = check({"c.yaml": yaml.safe_dump(cluster)})
+    assert "no ConfigMap shop-ca is among the manifests" in problem
+    cluster["metadata"]["annotations"]["shopreel.io/external-config-maps"] = "shop-ca"
+    assert check({"c.yaml": yaml.safe_dump(cluster)}) == []
+
+
 def test_the_secret_that_prometheus_shows_must_be_known(rendered):
     texts = plant(rendered, "monitoring.yaml", "name: shopreel-metrics", "name: shopreel-metric")
     assert any("no Secret shopreel-metric is among the manifests" in problem for problem in check(texts))
