@@ -27,7 +27,7 @@ WORKDIR /opt/shopreel
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN pip install --constraint constraints.txt torch==2.13.0
 RUN mkdir cluster serving trainables tuning \
- && pip install --constraint constraints.txt ".[postgresql,s3,onnx,safety,c2pa]" \
+ && pip install --constraint constraints.txt ".[postgresql,s3,onnx,safety,c2pa,otel]" \
  && pip uninstall --yes shopreel
 COPY cluster cluster
 COPY serving serving

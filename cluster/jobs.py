@@ -149,7 +149,7 @@ def entrypoint(command: Sequence[str]) -> str:
     `-P` keeps the folder in which the cluster was started off the import path: the uploaded code counts.
     """
     local = shlex.quote(sys.executable)
-    return f"PY={local}; [ -x $PY ] || PY=python; exec $PY -P -m cluster.cli.main {shlex.join(command)}"
+    return f'PY={local}; [ -x "$PY" ] || PY=python; exec "$PY" -P -m cluster.cli.main {shlex.join(command)}'
 
 
 def runtime_env(

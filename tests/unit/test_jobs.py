@@ -35,16 +35,19 @@ def test_the_job_gets_this_code_and_the_folder_to_run_in(settings, tmp_path):
         runtime_env(settings, {}, tmp_path / "nowhere")
 
 
-def test_the_entrypoint_keeps_arguments_whole_in_a_shell(tmp_path):
-    """A stand-in for the interpreter prints what it is called with."""
+@pytest.mark.parametrize("interpreter", ["/nowhere/python", "a folder/python"], ids=["of the node", "of this machine"])
+def test_the_entrypoint_keeps_arguments_whole_in_a_shell(tmp_path, monkeypatch, interpreter):
+    """A stand-in for the interpreter prints what it is called with; where it is not there, `python` of the PATH is."""
+    for echo in (tmp_path / "python", tmp_path / "a folder" / "python"):
+        echo.parent.mkdir(exist_ok=True)
+        echo.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+        echo.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / interpreter))
     line = entrypoint(["train", "generator", "--set", "network.widths=[16, 16]", "--run", "$HOME; it's"])
-    echo = tmp_path / "python"
-    echo.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    echo.chmod(0o755)
-    line = line.replace(sys.executable, "/nowhere/python")  # not on this node: `python` of its PATH is taken
     done = subprocess.run(line, shell=True, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    taken = tmp_path / ("python" if interpreter.startswith("/") else interpreter)
     assert done.stdout.splitlines() == [
-        *("-P", "-m", "cluster.cli.main", "train", "generator"),
+        *(str(taken), "-P", "-m", "cluster.cli.main", "train", "generator"),
         *("--set", "network.widths=[16, 16]", "--run", "$HOME; it's"),
     ]
 

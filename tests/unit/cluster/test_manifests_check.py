@@ -1,6 +1,7 @@
 """`shopreel manifests check` refuses what would not work on a cluster, and says where it stands."""
 
 import re
+from importlib.metadata import metadata
 
 import pytest
 import yaml
@@ -572,9 +573,11 @@ def test_a_path_with_nothing_to_check_is_an_error_and_not_a_success(tmp_path):
 
 
 def test_the_dockerfile_of_this_repository_fits_the_library():
-    """Versions agree, and the image runs as the number that the manifests ask for."""
+    """Versions agree, it holds every extra, and the image runs as the number that the manifests ask for."""
     dockerfile = REPOSITORY / "Dockerfile"
     assert check_manifests({}, command_error, [dockerfile]) == []
     lines = dockerfile.read_text().splitlines()
+    (installed,) = re.findall(r"\.\[(.*)]", dockerfile.read_text())
+    assert {*installed.split(","), "dev"} == set(metadata("shopreel").get_all("Provides-Extra"))
     pod = yaml.safe_load(render(ClusterDescription())["raycluster"])["spec"]["headGroupSpec"]["template"]["spec"]
     assert f"USER {pod['securityContext']['runAsUser']}" in lines
