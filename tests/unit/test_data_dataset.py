@@ -59,6 +59,19 @@ def test_a_repeated_write_is_the_same_file(storage: Storage) -> None:
     assert dataset.count("clips") == 2
 
 
+def test_a_product_shows_the_clip_that_was_imported_last(storage: Storage) -> None:
+    dataset = Dataset.create(storage, "shop")
+    for number in range(12):
+        dataset.append("clips", clips("a").set_column(0, schemas.CLIPS.field("clip_id"), [[f"take {number}"]]), "test")
+        dataset.append("clips", clips(f"other {number}"), "test")
+        dataset.record_import({"source": "test", "added": {}})
+        assert dataset.clip("a").clip_id == f"take {number}"
+        table = dataset.arrow("clips", ["product_id", "clip_id"]).to_pylist()
+        assert next(row["clip_id"] for row in table if row["product_id"] == "a") == f"take {number}"
+    assert dataset.clip("other 0").clip_id == "clip-other 0"
+    assert dataset.count("clips") == 24
+
+
 def test_bad_rows_are_refused_by_source_and_column(storage: Storage) -> None:
     dataset = Dataset.create(storage, "shop")
     with pytest.raises(InputError, match=r"list\.csv: column 'category' is missing"):

@@ -77,9 +77,10 @@ class Dataset:
         self.storage.write_json(self.folder("dataset.json"), {**manifest, **extra})
 
     def files(self, table: str) -> list[str]:
-        """Filesystem paths of a table's Parquet files, sorted."""
-        names = self.storage.list(self.folder(table))
-        return [self.storage.path(self.folder(f"{table}/{name}")) for name in names if name.endswith(".parquet")]
+        """Filesystem paths of a table's Parquet files: clips of the newest import first, else by name."""
+        names = [name for name in self.storage.list(self.folder(table)) if name.endswith(".parquet")]
+        names.sort(key=lambda name: (-_imports_before(name), name))
+        return [self.storage.path(self.folder(f"{table}/{name}")) for name in names]
 
     def has(self, table: str) -> bool:
         return bool(self.files(table))
@@ -115,13 +116,18 @@ class Dataset:
         return TableWriter(self, table, source).add(rows).new
 
     def write_part(self, table: str, rows: pa.Table, source: str) -> None:
-        """Store rows whose keys are new, as one file named by its keys: a repeated write is the same file."""
+        """Store rows whose keys are new, as one file named by its keys: a repeated write is the same file.
+
+        Files of clips also say how many imports were there before, since a later one shows its products anew.
+        """
         rows = schemas.conform(rows, table, source)
         digest = hashlib.sha256("\n".join(rows[schemas.KEYS[table]].to_pylist()).encode()).hexdigest()[:16]
         sink = pa.BufferOutputStream()
         groups = CLIPS_A_ROW_GROUP if table == "clips" else 128 * 1024
         pq.write_table(rows, sink, compression="zstd", row_group_size=groups)
-        self.storage.write_bytes(self.folder(f"{table}/part-{digest}.parquet"), sink.getvalue().to_pybytes())
+        before = len(self.manifest["imports"]) if table == "clips" else 0
+        name = f"part-{before:06d}-{digest}" if before else f"part-{digest}"
+        self.storage.write_bytes(self.folder(f"{table}/{name}.parquet"), sink.getvalue().to_pybytes())
         self._clip_rows = None
 
     def content_hash(self) -> str:
@@ -139,7 +145,7 @@ class Dataset:
         return list(self._clip_index())
 
     def clip(self, product_id: str) -> Clip:
-        """The product's first clip; reads one row group."""
+        """The product's first clip of the newest import that brought one; reads one row group."""
         index = self._clip_index()
         if product_id not in index:
             raise NotFoundError(f"dataset {self.name!r} has no clip of product {product_id!r}")
@@ -174,6 +180,12 @@ class Dataset:
             reader = pq.ParquetFile(source)
             groups = [reader.read_row_group(group, columns=["product_id"]) for group in range(reader.num_row_groups)]
         return [group["product_id"].to_pylist() for group in groups]
+
+
+def _imports_before(part: str) -> int:
+    """How many imports a part's name says were there before; none in the names of first imports and other tables."""
+    fields = part.split("-")
+    return int(fields[1]) if len(fields) == 3 else 0
 
 
 @dataclass(frozen=True)
