@@ -38,13 +38,11 @@ def check_deletion(spec: Node) -> Iterator[Problem]:
 
 def _deadline(strategy: Node, rules: list[Node], policies: list[Node]) -> Iterator[Problem]:
     """Kept clusters are meant where nothing is deleted after a failure either."""
-    failed = [rule for rule in rules if rule.get("condition", "jobStatus").value == "FAILED"]
-    if failed and not any(rule.get("condition", "jobDeploymentStatus").value == "Failed" for rule in rules):
-        yield (
-            failed[0]
-            .get("condition", "jobStatus")
-            .problem(_STAYS_AFTER_DEADLINE + "write jobDeploymentStatus: Failed, which any failure has")
-        )
+    statuses = [rule.get("condition", "jobStatus") for rule in rules]
+    failed = next((status for status in statuses if status.value == "FAILED"), None)
+    covered = any(rule.get("condition", "jobDeploymentStatus").value == "Failed" for rule in rules)
+    if failed is not None and not covered:
+        yield failed.problem(_STAYS_AFTER_DEADLINE + "write jobDeploymentStatus: Failed, which any failure has")
     if any(node.key == "onFailure" and node.get("policy").value != "DeleteNone" for node in policies):
         yield strategy.problem(
             _STAYS_AFTER_DEADLINE + "leave deletionStrategy to shutdownAfterJobFinishes, or write deletionRules"
