@@ -195,7 +195,7 @@ class Registry:
             if previous == version.version:
                 return
             if previous is not None:
-                self._remember(client, version.name, [*self._history(client, version.name), previous])
+                self._remember(client, version.name, [*self._earlier(client, version.name, previous), previous])
             client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
 
     def rollback(self, name: str) -> ModelVersion:
@@ -203,7 +203,7 @@ class Registry:
         with self._answering() as client, exclusive(self._settings.tracking_uri):
             aliases = self._aliases(name)
             kept = {version.version for version in self.versions(name)}
-            history = [number for number in self._history(client, name) if number in kept]
+            history = [number for number in self._earlier(client, name, aliases.get(CHAMPION)) if number in kept]
             if not history:
                 raise NotFoundError(f"{name} has no earlier champion to go back to; {self._existing(name, aliases)}")
             client.set_registered_model_alias(name, CHAMPION, str(history[-1]))
@@ -253,9 +253,14 @@ class Registry:
                 raise
 
     @staticmethod
-    def _history(client: MlflowClient, name: str) -> list[int]:
-        """Earlier champions, the latest last."""
-        return json.loads(client.get_registered_model(name).tags.get("champion_history", "[]"))
+    def _earlier(client: MlflowClient, name: str, champion: int | None) -> list[int]:
+        """Earlier champions, the latest last; without the champion itself, which a promotion or rollback that was
+        broken off may have left at the end.
+        """
+        history = json.loads(client.get_registered_model(name).tags.get("champion_history", "[]"))
+        while history and history[-1] == champion:
+            history.pop()
+        return history
 
     @staticmethod
     def _remember(client: MlflowClient, name: str, history: list[int]) -> None:

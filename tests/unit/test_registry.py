@@ -148,6 +148,25 @@ def test_promotion_moves_the_champion_and_rollback_walks_back(settings, tmp_path
         registry.rollback("generator")
 
 
+def test_a_rollback_goes_back_also_after_a_promotion_that_was_broken_off(settings, tmp_path, monkeypatch):
+    registry = Registry(settings)
+    for value in (1.0, 2.0):
+        registry.promote(register(settings, tmp_path, value), YES)
+    third = register(settings, tmp_path, 3.0)
+
+    def broken(*_):
+        raise MlflowException("connection reset")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(StorageError, match="connection reset"):
+            patch.setattr(MlflowClient, "set_registered_model_alias", broken)
+            registry.promote(third, YES)
+    assert registry.resolve("generator@champion").version == 2
+    assert registry.rollback("generator").version == 1
+    registry.promote(third, YES)
+    assert registry.rollback("generator").version == 1
+
+
 def test_promoting_the_champion_again_adds_nothing_to_its_history(settings, tmp_path):
     registry = Registry(settings)
     version = register(settings, tmp_path)
