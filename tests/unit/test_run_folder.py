@@ -54,6 +54,12 @@ def test_another_sink_first_gets_the_record_so_far(folder):
         assert onward.closed
 
 
+def test_a_record_that_is_damaged_is_named(folder):
+    folder.storage.write_bytes(folder.path("stats.jsonl"), b'{"step": 1}\n{"step": 2, "loss')
+    with pytest.raises(InputError, match=r"runs/r/stats\.jsonl is damaged: .*put back a copy, or delete it"):
+        StatsSink(folder, checkpoint_every=4).log(3, {})
+
+
 def test_final_metrics_are_means_of_the_last_tenth(folder):
     sink = StatsSink(folder, checkpoint_every=100)
     for step in range(1, 21):

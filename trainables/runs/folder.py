@@ -109,7 +109,12 @@ class RunFolder:
         """Lines of `stats.jsonl`, oldest first."""
         if not self.storage.exists(self.path("stats.jsonl")):
             return []
-        return [json.loads(line) for line in self.storage.read_bytes(self.path("stats.jsonl")).decode().splitlines()]
+        data = self.storage.read_bytes(self.path("stats.jsonl"))
+        try:
+            return [json.loads(line) for line in data.decode().splitlines()]
+        except ValueError as error:
+            path = self.storage.uri(self.path("stats.jsonl"))
+            raise InputError(f"{path} is damaged: {error}; put back a copy, or delete it") from error
 
     def interruptions(self) -> dict[str, int]:
         """How often workers had to be started again on Ray, over all commands of the run: `preemptions`, `failures`."""
