@@ -182,12 +182,10 @@ def _attributes(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
 
 
 def _viewers(users: pd.DataFrame, pseudonymiser: Pseudonymiser) -> pa.Table:
-    return pa.table(
-        {
-            "viewer_id": pa.array(pseudonyms(users["user_id"], pseudonymiser).tolist(), pa.string()),
-            "attributes": pa.array(users["attributes"].tolist(), schemas.ATTRIBUTES),
-        }
-    )
+    return pa.table({
+        "viewer_id": pa.array(pseudonyms(users["user_id"], pseudonymiser).tolist(), pa.string()),
+        "attributes": pa.array(users["attributes"].tolist(), schemas.ATTRIBUTES),
+    })
 
 
 def _products(videos: pd.DataFrame) -> pa.Table:
@@ -195,32 +193,28 @@ def _products(videos: pd.DataFrame) -> pa.Table:
     numbers_of = [[tag for tag in str(text).split(",") if tag.strip().isdigit()] for text in videos["tag"].fillna("")]
     tags = [[f"tag-{int(number):02d}" for number in tag] for tag in numbers_of]
     authors = videos["author_id"].fillna("").astype(str)
-    return pa.table(
-        {
-            "product_id": pa.array(videos["video_id"].astype(str).tolist(), pa.string()),
-            "title": pa.array([f"video {video}" for video in videos["video_id"]], pa.string()),
-            "category": pa.array([tag[0] if tag else "unknown" for tag in tags], pa.string()),
-            "creator": pa.array([author or None for author in authors], pa.string()),
-            "tags": pa.array([tag or None for tag in tags], schemas.PRODUCTS.field("tags").type),
-            "attributes": pa.array(
-                [known if isinstance(known, list) and known else None for known in videos["attributes"]],
-                schemas.ATTRIBUTES,
-            ),
-        }
-    )
+    return pa.table({
+        "product_id": pa.array(videos["video_id"].astype(str).tolist(), pa.string()),
+        "title": pa.array([f"video {video}" for video in videos["video_id"]], pa.string()),
+        "category": pa.array([tag[0] if tag else "unknown" for tag in tags], pa.string()),
+        "creator": pa.array([author or None for author in authors], pa.string()),
+        "tags": pa.array([tag or None for tag in tags], schemas.PRODUCTS.field("tags").type),
+        "attributes": pa.array(
+            [known if isinstance(known, list) and known else None for known in videos["attributes"]],
+            schemas.ATTRIBUTES,
+        ),
+    })
 
 
 def _events(rows: pd.DataFrame, key: pd.Series) -> Iterator[pd.DataFrame]:
     seconds = (rows["duration_ms"] / 1000).where(rows["duration_ms"] > 0)
-    shared = pd.DataFrame(
-        {
-            "viewer_id": rows["user_id"],
-            "product_id": rows["video_id"],
-            "at_ms": rows["time_ms"],
-            "duration_seconds": seconds,
-            "request_id": key,
-        }
-    )
+    shared = pd.DataFrame({
+        "viewer_id": rows["user_id"],
+        "product_id": rows["video_id"],
+        "at_ms": rows["time_ms"],
+        "duration_seconds": seconds,
+        "request_id": key,
+    })
     if "is_rand" in rows:
         shared["is_random"] = rows["is_rand"] == 1
     if "tab" in rows:
