@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
+from ray import tune
 
 from cluster.config import to_dict
 from cluster.errors import InputError, ShopreelError, StorageError
@@ -16,7 +18,7 @@ from cluster.tracking import TrackedRun
 from tests.generator_tiny import TINY
 from trainables.runs.folder import RunFolder
 from tuning import trial
-from tuning.generator.trial import adopt
+from tuning.generator.trial import _handed_on, _reporting, adopt
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.sweep import has_trials
 from tuning.task import TrialTask
@@ -102,6 +104,28 @@ def test_a_trial_that_begins_while_mlflow_is_away_waits_for_it(folder, task, mon
     monkeypatch.setattr(trial.time, "sleep", slept.append)
     assert trial.begin(folder, task)
     assert slept == [trial.PAUSE_S] * 2
+
+
+def test_a_trial_takes_the_checkpoint_it_was_handed_and_not_one_that_lies_beside_it(storage, tmp_path, monkeypatch):
+    """Tune writes into a folder again after a trial went on from another one; whoever goes on from that trial next
+    finds two checkpoints there.
+    """
+    handed = tmp_path / "handed"
+
+    def hand_on(said: dict[str, float], checkpoint: tune.Checkpoint) -> None:
+        shutil.copytree(checkpoint.path, handed, dirs_exist_ok=True)
+
+    monkeypatch.setattr(tune, "report", hand_on)
+    monkeypatch.setattr(tune, "get_checkpoint", lambda: tune.Checkpoint(str(handed)))
+    terms = {"loss/style": 1.0, "loss/edges": 1.0}
+    for step in (8, 4):
+        donor = RunFolder(storage, f"s-{step}")
+        storage.write_bytes(donor.path(f"checkpoints/step-{step:08d}.ckpt"), bytes([step]))
+        _reporting(replace(TINY, steps=16, checkpoint_every=4), donor)(step, terms)
+    folder = RunFolder(storage, "s-001")
+    with _handed_on() as file:
+        adopt(folder, file, TINY)
+    assert storage.list(folder.path("checkpoints")) == ["step-00000004.ckpt"]
 
 
 SLOWER = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=TINY.optimizer.learning_rate / 2))

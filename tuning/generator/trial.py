@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from tuning.space import apply
 from tuning.task import TrialTask
 from tuning.trial import begin, end
 
+FILE = "file"
+"""What the metadata of a checkpoint in Tune's hands call its file."""
+
 
 def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     """Tune's trainable: train at one point of the space, then report the held-out objective.
@@ -44,9 +47,8 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     if not begin(folder, task):
         return
     if task.exploits:
-        checkpoint = tune.get_checkpoint()
-        with checkpoint.as_directory() if checkpoint else nullcontext() as taken:
-            adopt(folder, Path(taken) if taken else None, config)
+        with _handed_on() as file:
+            adopt(folder, file, config)
     train = partial(
         run_training,
         task.settings,
@@ -68,6 +70,19 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     end(folder, {STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
 
 
+@contextmanager
+def _handed_on() -> Iterator[Path | None]:
+    """The checkpoint that Tune hands this trial. Others lie beside it where the trial went on from another one before:
+    Tune then counts its checkpoints from there, and writes into folders that it has filled already.
+    """
+    handed = tune.get_checkpoint()
+    if handed is None:
+        yield None
+        return
+    with handed.as_directory() as folder:
+        yield Path(folder) / handed.get_metadata()[FILE]
+
+
 def adopt(folder: RunFolder, taken: Path | None, config: RestyleTrainConfig) -> None:
     """Make a trial's run go on from a checkpoint that Tune hands it, with these settings.
 
@@ -83,8 +98,7 @@ def adopt(folder: RunFolder, taken: Path | None, config: RestyleTrainConfig) -> 
     folder.storage.delete(folder.path("checkpoints"))
     folder.storage.delete(folder.path("checkpoints.json"))
     if taken is not None:
-        (file,) = taken.glob("*.ckpt")
-        folder.storage.write_bytes(folder.path(f"checkpoints/{file.name}"), file.read_bytes())
+        folder.storage.write_bytes(folder.path(f"checkpoints/{taken.name}"), taken.read_bytes())
     if begun:
         folder.note(settings=settings)
 
@@ -109,7 +123,9 @@ def _reporting(config: RestyleTrainConfig, exploited: RunFolder | None) -> Calla
             newest = exploited.checkpoints.names()[-1]
             data = exploited.storage.read_bytes(exploited.path(f"checkpoints/{newest}"))
             (Path(scratch) / newest).write_bytes(data)
-            tune.report(said, checkpoint=tune.Checkpoint.from_directory(scratch))
+            handed = tune.Checkpoint.from_directory(scratch)
+            handed.set_metadata({FILE: newest})
+            tune.report(said, checkpoint=handed)
 
     return on_step
 
