@@ -18,14 +18,19 @@ EXTERNAL_CONFIG_MAPS = "shopreel.io/external-config-maps"
 OF_EVERY_NAMESPACE = ("kube-root-ca.crt",)
 """Config maps that Kubernetes makes itself."""
 
+TOKEN_KEY = "auth_token"
+"""Under which KubeRay looks for the token in the secret of authOptions."""
+
+Provided = dict[str, dict[str | None, set[str]]]
+"""Keys of secrets or config maps, by name and namespace (None where a manifest names none)."""
+
 KUBERAY_PORTS = ("metrics", "gcs-server", "dashboard", "client", "serve")
 """Ports that KubeRay adds to pods which name none."""
 
 
 def check_references(documents: Sequence[Document]) -> Iterator[Problem]:
     """Problems of names across all documents together."""
-    secrets = {name: keys for document in documents for name, keys in _provided(document, "Secret")}
-    maps = {name: keys for document in documents for name, keys in _provided(document, "ConfigMap")}
+    secrets, maps = _provided(documents, "Secret"), _provided(documents, "ConfigMap")
     for document in documents:
         external = _external(document, EXTERNAL_SECRETS)
         for name, key in _uses(document, "secret"):
@@ -43,11 +48,13 @@ def _external(document: Document, annotation: str) -> set[str]:
     return {name.strip() for name in names.split(",")}
 
 
-def _provided(document: Document, kind: str) -> Iterator[tuple[str, set[str]]]:
-    if kind_of(document) == kind:
-        root = document.root
+def _provided(documents: Sequence[Document], kind: str) -> Provided:
+    found: Provided = {}
+    for root in (document.root for document in documents if kind_of(document) == kind):
         keys = {str(item.key) for part in ("data", "stringData", "binaryData") for item in root.get(part).items()}
-        yield str(root.get("metadata", "name").value), keys
+        space = root.get("metadata", "namespace").text()
+        found.setdefault(str(root.get("metadata", "name").value), {})[space] = keys
+    return found
 
 
 def _uses(document: Document, what: str) -> Iterator[tuple[Node, Node | None]]:
@@ -64,8 +71,11 @@ def _uses(document: Document, what: str) -> Iterator[tuple[Node, Node | None]]:
             yield node.get("name"), None
         elif what == "secret" and _is_shown_to_targets(node):
             yield node.get("name"), node.get("key")
-        elif what == "secret" and step in ("secret", "authOptions") and node.get("secretName").text():
+        elif what == "secret" and step == "secret" and node.get("secretName").text():
             yield node.get("secretName"), None
+        elif what == "secret" and step == "authOptions" and node.get("secretName").text():
+            name = node.get("secretName")
+            yield name, Node(document, name.path, TOKEN_KEY)
         elif what == "secret" and len(node.path) > 1 and node.path[-2] == "imagePullSecrets":
             yield node.get("name"), None
 
@@ -79,17 +89,19 @@ def _is_shown_to_targets(node: Node) -> bool:
     )
 
 
-def _missing(
-    name: Node, key: Node | None, provided: dict[str, set[str]], kind: str, annotation: str
-) -> Iterator[Problem]:
+def _missing(name: Node, key: Node | None, provided: Provided, kind: str, annotation: str) -> Iterator[Problem]:
     if name.text() is None:
         return  # the models say so
-    if name.value not in provided:
+    own, spaces = name.document.root.get("metadata", "namespace").text(), provided.get(name.value, {})
+    keys = next((keys for space, keys in spaces.items() if own is None or space in (None, own)), None)
+    if not spaces:
         yield name.problem(
             f"no {kind} {name.value} is among the manifests; add it; or list it in the annotation {annotation}"
         )
-    elif key is not None and key.text() and key.value not in provided[name.value]:
-        there = ", ".join(sorted(provided[name.value])) or "no keys"
+    elif keys is None:
+        yield name.problem(f"{kind} {name.value} is in namespace {', '.join(map(str, spaces))}, not in {own}")
+    elif key is not None and key.text() and key.value not in keys:
+        there = ", ".join(sorted(keys)) or "no keys"
         yield key.problem(f"{kind} {name.value} has no key {key.value}; it has: {there}")
 
 

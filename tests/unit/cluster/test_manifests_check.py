@@ -497,6 +497,19 @@ def test_a_secret_among_the_manifests_must_have_the_key():
     assert check(texts | {"secret.yaml": secret.replace("passwrd", "password")}) == []
 
 
+def test_a_secret_must_be_where_it_is_used_and_hold_the_token_there():
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: shopreel-ray-token, namespace: %s}\nstringData: {%s: x}\n"
+    job = render(ClusterDescription())["rayjob-train"].replace(",shopreel-ray-token", "")
+    line = line_of(job, "secretName: shopreel-ray-token")
+    (elsewhere,) = check({"j.yaml": job, "secret.yaml": secret % ("default", "auth_token")})
+    assert elsewhere.startswith(f"j.yaml:{line}: ")
+    assert "Secret shopreel-ray-token is in namespace default, not in shopreel" in elsewhere
+    (no_token,) = check({"j.yaml": job, "secret.yaml": secret % ("shopreel", "token")})
+    assert no_token.startswith(f"j.yaml:{line}: ")
+    assert "has no key auth_token; it has: token" in no_token
+    assert check({"j.yaml": job, "secret.yaml": secret % ("shopreel", "auth_token")}) == []
+
+
 def test_what_others_make_or_have_may_be_left_out(rendered):
     """A config map made elsewhere, the one of every namespace, and the clusters that monitors watch."""
     assert check({"monitoring.yaml": rendered["monitoring.yaml"]}) == []
