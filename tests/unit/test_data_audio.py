@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from tests.media import clip_with_tone, numbered_clip
+from cluster.errors import InputError
+from tests.media import clip_with_tone, numbered_clip, numbered_frames, read_numbers
 from trainables.data.audio import (
     FLOOR,
     HIGHEST_HERTZ,
@@ -82,6 +85,49 @@ def test_the_sound_of_a_clip_is_kept_and_a_silent_film_has_none(tmp_path: Path) 
     feature = log_mel(clip.audio, 24, clip.frame_seconds)
     assert (np.abs(feature[2:-2].argmax(1) - band_of(1000.0)) <= 1).all()
     assert decode_clip(numbered_clip(24, 12), DecodeOptions(size=64)).audio is None
+
+
+def film(kind: str, *, first_picture: float, sound: float) -> bytes:
+    """24 pictures at 12 fps from `first_picture` on, and `sound` seconds of sound from 0 on, the last one a tone."""
+    data, rate = io.BytesIO(), SAMPLE_RATE
+    with av.open(data, "w", format=kind) as container:
+        video = container.add_stream("libx264", rate=12)
+        video.width = video.height = 64
+        video.pix_fmt, video.options = "yuv420p", {"bf": "0"}
+        track = container.add_stream("aac", rate=rate, layout="mono")
+        for index, picture in enumerate(numbered_frames(list(range(24)))):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index + round(12 * first_picture), Fraction(1, 12)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        wave = np.concatenate([np.zeros(int((sound - 1) * rate), np.float32), 0.5 * tone(1000.0, 1.0)])
+        for start in range(0, len(wave), 1024):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "mpegts"])
+def test_sound_that_begins_before_the_pictures_stays_with_them(kind: str) -> None:
+    clip = decode_clip(film(kind, first_picture=1.0, sound=3.0), DecodeOptions(size=64))
+    assert read_numbers(clip.frames_THWC) == list(range(24))
+    loud = np.abs(clip.audio.samples) > 0.2
+    assert loud.argmax() / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "flv"])
+def test_a_track_that_outlasts_the_pictures_is_no_truncation(kind: str) -> None:
+    clip = decode_clip(film(kind, first_picture=0.0, sound=4.0), DecodeOptions(size=64))
+    assert read_numbers(clip.frames_THWC) == list(range(24))
+    assert clip.source_seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_matroska_file_that_is_cut_off_is_refused() -> None:
+    whole = film("matroska", first_picture=0.0, sound=4.0)
+    with pytest.raises(InputError, match=r"cut\.mkv is truncated: it ends at .* of 4\.\d s"):
+        decode_clip(whole[: len(whole) // 2], DecodeOptions(size=64), name="cut.mkv")
 
 
 def transport_stream(path: Path, layout: str, hertz: float, rate: int) -> None:

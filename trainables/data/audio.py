@@ -34,8 +34,8 @@ class Audio:
 
 
 def read_audio(container: av.container.InputContainer, start: float, seconds: float) -> Audio | None:
-    """Mono 16 kHz sound of `seconds` from `start`; silence where the track is shorter, None without a track that can be
-    decoded.
+    """Mono 16 kHz sound of `seconds` from `start`, which counts from the first picture as `FrameReader` does; silence
+    where the track is shorter, None without a track that can be decoded.
     """
     stream = container.streams.best("audio")
     if stream is None or stream.codec_context is None:
@@ -44,7 +44,10 @@ def read_audio(container: av.container.InputContainer, start: float, seconds: fl
     if stream is None:
         return None
     samples = np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32)
+    pictures = container.streams.video
     origin = (container.start_time or 0) / av.time_base
+    if pictures and pictures[0].start_time is not None:
+        origin = float(pictures[0].start_time * pictures[0].time_base)
     container.seek(int(max(0.0, start + origin - 0.1) / stream.time_base), stream=stream, backward=True)
     track: _Track | None = None
     for frame in container.decode(stream):

@@ -17,6 +17,8 @@ DECODE_BUDGET_PIXELS = 20_000_000_000
 SEEK_GAP_SECONDS = 4.0
 """A shorter gap is decoded through: seeking lands on the key frame before it."""
 
+LOST_SECONDS = 0.5
+"""A file that ends so much before its header says is truncated."""
 
 _Timed = tuple[float, VideoFrame]
 """Seconds from the stream's first frame, and the frame."""
@@ -50,7 +52,7 @@ class FrameReader:
             choices = [timed for timed in (self._before, self._after) if timed is not None]
             # Rounded, so that of two equally near frames it is always the earlier.
             at, chosen = min(choices, key=lambda timed: round(abs(timed[0] - time), 6))
-            if self._after is None and time - _shown_until(at, chosen) > max(0.5, 2 * self._interval):
+            if self._after is None and time - _shown_until(at, chosen) > max(LOST_SECONDS, 2 * self._interval):
                 raise InputError(f"{self._name} is truncated: it ends at {at:.1f} s; export it again")
             yield chosen
 
@@ -75,15 +77,20 @@ def _shown_until(at: float, frame: VideoFrame) -> float:
     return at + float((frame.duration or 0) * (frame.time_base or 0))
 
 
-def duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Length of a file's video, seconds."""
+def duration(container: av.container.InputContainer, stream: av.VideoStream, name: str) -> float:
+    """Length of a file's video, seconds. Raises InputError for a file that ends before its header says."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    if container.duration:
-        return container.duration / av.time_base
-    last = 0.0
-    for packet in container.demux(stream):  # no length in the header: read through without decoding
+    whole = (container.duration or 0) / av.time_base
+    if whole and len(container.streams) == 1 and not stream.start_time:
+        return whole
+    # Matroska and others tell the end of the longest track, often the sound: read through without decoding.
+    ends = {"video": 0.0, "audio": 0.0}
+    for packet in container.demux(stream, *container.streams.audio):
         if packet.pts is not None:
-            last = max(last, float((packet.pts + (packet.duration or 0) - (stream.start_time or 0)) * packet.time_base))
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            ends[packet.stream.type] = max(ends[packet.stream.type], end)
     container.seek(0)
-    return last
+    if whole - max(ends.values()) > LOST_SECONDS:
+        raise InputError(f"{name} is truncated: it ends at {max(ends.values()):.1f} of {whole:.1f} s; export it again")
+    return ends["video"] - float((stream.start_time or 0) * stream.time_base)

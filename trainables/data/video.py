@@ -284,7 +284,7 @@ def _decode_frames(
     if min(width, height) < 16:
         raise InputError(f"{name} is {width}×{height}; a side needs at least 16 pixels")
     _check_complete(stream, name, size_in_bytes)
-    seconds = duration(container, stream)
+    seconds = duration(container, stream, name)
     if seconds > options.max_seconds:
         raise InputError(f"{name} lasts {seconds:.0f} s; the limit is {options.max_seconds:.0f} s, cut it")
     if options.max_frames is not None and stream.frames > options.max_frames:
