@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_two_commands_never_drive_one_run_at_once(folder, monkeypatch):
     for _ in range(2):
         with folder.driven():
             assert str(os.getpid()) in folder.storage.read_bytes(folder.path("driver.lock")).decode()
+
+
+def test_a_file_system_without_locks_costs_a_warning(folder, monkeypatch, caplog):
+    def unknown(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unknown)
+    with folder.driven():
+        assert "runs/r/driver.lock: [Errno 95] Operation not supported; see that no second command" in caplog.text
 
 
 def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):

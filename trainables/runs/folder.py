@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,8 @@ import numpy as np
 from cluster.errors import InputError, StorageError
 from cluster.storage import Storage
 from trainables.runs.checkpoints import Checkpoints
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 5.0
 """A driver that was killed a moment ago may still be there for so long."""
@@ -49,17 +52,17 @@ class RunFolder:
         file = Path(self.storage.path(self.path("driver.lock")))
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = file.open("a+")
+            lock = file.open("ab+", buffering=0)
         except OSError as error:
             raise StorageError(f"cannot write {file}: {error}; free space, or set SHOPREEL_HOME") from error
         with lock:
             self._lock(lock)
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-            lock.flush()
+            with suppress(OSError):  # a full disk has no room for who it is, which only the other command would say
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
 
-    def _lock(self, lock: IO[str]) -> None:
+    def _lock(self, lock: IO[bytes]) -> None:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
             try:
@@ -70,9 +73,11 @@ class RunFolder:
                     continue
                 lock.seek(0)
                 raise InputError(
-                    f"run {self.name!r} is being trained by another command ({lock.read()}); wait until that has"
-                    " ended, or give this one another --run name"
+                    f"run {self.name!r} is being trained by another command ({lock.read().decode()}); wait until"
+                    " that has ended, or give this one another --run name"
                 ) from error
+            except OSError as error:  # some network file systems know no locks
+                return log.warning("%s: %s; see that no second command trains this run", lock.name, error)
 
     def describe(
         self, kind: str, settings: dict[str, Any], data_name: str, data_hash: str, **origins: str | None
