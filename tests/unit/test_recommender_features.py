@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from cluster.errors import StorageReadError
 from cluster.storage import Storage
 from tests.recommender_log import products_table
 from tests.tiny_shop import make_tiny_shop
@@ -189,3 +192,11 @@ def test_a_row_is_out_of_date_when_what_it_was_made_of_changes() -> None:
 def test_a_catalogue_without_attributes_is_fine() -> None:
     table = pa.table({"category": ["a", "a"], "tags": [None, None], "creator": [None, None]})
     assert catalogue_blocks(table) == {}
+
+
+def test_a_part_that_cannot_be_read_is_named(storage: Storage) -> None:
+    dataset = make_tiny_shop(storage, products=1, viewers=0)
+    part = Path(storage.path(dataset.folder("product_features/part-000000-x.parquet")))
+    part.mkdir(parents=True)
+    with pytest.raises(StorageReadError, match=rf"cannot read {part}"):
+        read_sources(dataset)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.storage import Storage
 from trainables.data.dataset import Dataset
 from trainables.recommender.features.attributes import soft_bins
 from trainables.recommender.features.blocks import standardised
@@ -91,10 +93,13 @@ def _parts(dataset: Dataset, columns: list[str] | None) -> Iterable[pa.Table]:
     """Tables of the parts, oldest first."""
     for name in dataset.storage.list(dataset.folder(TABLE)):
         if name.endswith(".parquet"):
-            with dataset.storage.filesystem.open_input_file(
-                dataset.storage.path(dataset.folder(f"{TABLE}/{name}"))
-            ) as f:
-                yield pq.read_table(f, columns=columns)
+            part = dataset.folder(f"{TABLE}/{name}")
+            yield dataset.storage.reading(part, partial(_read, dataset.storage, part, columns))
+
+
+def _read(storage: Storage, part: str, columns: list[str] | None) -> pa.Table:
+    with storage.filesystem.open_input_file(storage.path(part)) as source:
+        return pq.read_table(source, columns=columns)
 
 
 def _plain(value: Any) -> Any:
