@@ -144,9 +144,14 @@ def test_a_name_with_two_files_is_ambiguous(shop, bundle):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("product,look\na,b\n", "no column clip, style"), ("clip;style\na;b\n", "clip, style")]
+    ("text", "message"),
+    [
+        ("product,look\na,b\n", "no column clip, style"),
+        ("clip;style\na;b\n", "clip, style"),
+        ("clip,style\n", "has no rows"),
+    ],
 )
-def test_a_table_without_its_columns_is_refused(shop, bundle, text, message):
+def test_a_table_without_its_columns_or_rows_is_refused(shop, bundle, text, message):
     (shop / "pairs.csv").write_text(text)
     assert message in str(restyle(shop, bundle).exception)
 

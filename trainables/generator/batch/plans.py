@@ -85,6 +85,8 @@ def plan_restyle(
         target = out / f"{name}{_ending(path, format)}"
         job = Job(name=name, out=target, make=partial(make, path, style), provenance=provenance)
         jobs.append(replace(job, check=partial(check, path)) if gate else job)
+    if not jobs and not outcome.failed:
+        raise InputError(f"{pairs} has no rows; it needs one for each clip and style")
     return jobs, outcome
 
 
