@@ -34,6 +34,7 @@ from tuning.journal import Journal
 from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.outcome import SweepResult, TrialOutcome
 from tuning.report import report
+from tuning.slots import memory_of_a_slot
 from tuning.space import apply, said_of
 from tuning.subject import Subject, subject_named
 from tuning.task import TrialTask, trial_name
@@ -245,6 +246,11 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     )
     cluster = ray.cluster_resources()
     needed = subject.resources(config.workers_per_trial, cluster.get("GPU", 0))
+    at_a_time = min(config.trials, config.concurrency or room(subject, config.workers_per_trial, cluster))
+    if task.exploits:
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if memory := memory_of_a_slot(machines, needed, at_a_time):
+            needed |= {"memory": memory}
     trainable = tune.with_resources(tune.with_parameters(subject.trainable(), task=task), needed)
     if has_trials(storage, f"sweeps/{name}/tune"):
         folder = storage.path(f"sweeps/{name}/tune")
@@ -263,10 +269,10 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
         param_space=begin if task.exploits else None,
         tune_config=tune.TuneConfig(
             num_samples=1 if task.exploits else config.trials,
-            max_concurrent_trials=config.concurrency or room(subject, config.workers_per_trial, cluster),
+            max_concurrent_trials=None if task.exploits else at_a_time,
             search_alg=None if task.exploits else search,
             reuse_actors=True,
-            scheduler=scheduler(config),
+            scheduler=scheduler(config, turns=at_a_time < config.trials),
             trial_name_creator=lambda trial: trial_name(name, trial.config["number"]),
             trial_dirname_creator=lambda trial: trial_name(name, trial.config["number"]),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -80,11 +81,12 @@ def test_a_sweep_whose_driver_is_killed_is_taken_up_again(settings, storage, ray
 
 def test_a_trial_that_falls_behind_goes_on_from_a_better_one_with_another_rate(settings, storage, ray_local):
     """Population based training: weights are handed on by checkpoint, and the mutated learning rate is what is trained
-    with from there on, whatever the optimiser's state remembers.
+    with from there on, whatever the optimiser's state remembers. All trials are there at once, though one runs at a
+    time; one that has come to its end is done.
     """
     make_tiny_shop(storage, viewers=0)
     sweep = replace(
-        SWEEP, name="p", trials=4, concurrency=2, steps=16, scheduler="pbt", search="random",
+        SWEEP, name="p", trials=4, concurrency=1, steps=16, scheduler="pbt", search="random",
         space=space(batch_size=(2,), learning_rate=(1e-5, 1e-2)),
     )  # fmt: skip
     result = run_sweep(settings, SUBJECT, "tiny", sweep, BASE)
@@ -106,3 +108,6 @@ def test_a_trial_that_falls_behind_goes_on_from_a_better_one_with_another_rate(s
             expected = scheduled(trial.settings[rate], line["step"], sweep.steps)
             assert line["learning_rate"] == pytest.approx(expected, rel=1e-4)
     assert all(trial.status == "finished" for trial in result.trials)
+    for trial in result.trials:
+        said = storage.read_bytes(f"sweeps/p/tune/{trial.name}/result.json").decode().splitlines()
+        assert [line["step"] for line in map(json.loads, said) if "objective" in line] == [sweep.steps]
