@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     text = "code,where,what\nx1,/a.jpg,hats\n"
     items = catalogue(tmp_path, text, columns={"path": "where", "id": "code", "category": "what"}).items
     assert (items[0].product["product_id"], items[0].product["category"]) == ("x1", "hats")
+
+
+def test_names_from_a_mac_are_those_people_write(tmp_path: Path) -> None:
+    composed, stored = (unicodedata.normalize(form, "Hüte/Größe.jpg") for form in ("NFC", "NFD"))
+    assert composed != stored
+    (tmp_path / stored).parent.mkdir()
+    (tmp_path / stored).write_bytes(b"x")
+    found = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos").items
+    found += catalogue(tmp_path, f"path\n{composed}\n").items
+    for item in found:
+        assert (item.product["product_id"], item.product["category"]) == ("Größe", "Hüte")
+        assert Path(item.files[0][1]) == tmp_path / stored
+    assert len(found) == 2
 
 
 def test_a_byte_order_mark_and_spaces_do_no_harm(tmp_path: Path) -> None:
