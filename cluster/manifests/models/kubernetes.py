@@ -102,7 +102,7 @@ class SecurityContext(Model):
 
 class Container(Model):
     name: DnsLabel
-    image: str
+    image: Annotated[str, Field(pattern=r"^\S+$")]
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     command: list[str] = []
     args: list[str] = []

@@ -16,6 +16,9 @@ def check_ray_up(document: Document) -> Iterator[Problem]:
         return
     for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
         yield from check_start_commands(root.get(commands))
+    provider = root.get("provider")
+    if provider.get("type").value == "aws" and not provider.get("region").value:
+        yield provider.get("region").problem("is missing; name one, such as eu-central-1")
     types = {str(node.key): node for node in root.get("available_node_types").items()}
     head, all_workers = root.get("head_node_type"), root.get("max_workers").whole()
     if types and head.text() not in types:

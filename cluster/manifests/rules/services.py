@@ -164,6 +164,8 @@ def _resources(
             "set ray_actor_options.num_cpus"
         )
     most = _most_replicas(entry, deployment)
+    stated = entry.get("max_replicas_per_node").whole() if entry is not None else None
+    on_a_node = math.inf if stated is None else stated
     for resource, need in asked.items():
         given = {group.name: group.gpus if resource == "GPU" else group.cpus for group in groups}
         asks = f"a replica of {deployment.name} asks for {need} {resource}"
@@ -173,10 +175,11 @@ def _resources(
         elif need and need > max(given.values()):
             yield place.problem(f"{asks}, the largest worker has {max(given.values())}")
         elif need and most is not None:
-            total = sum(int(given[group.name] / need) * group.workers for group in groups)
+            total = sum(min(int(given[group.name] / need), on_a_node) * group.workers for group in groups)
             if total < most:
+                spread = "" if math.isinf(on_a_node) else f", {on_a_node} on a node"
                 yield place.problem(
-                    f"up to {most} replicas of {deployment.name} ask for {need} {resource} each; "
+                    f"up to {most} replicas of {deployment.name} ask for {need} {resource} each{spread}; "
                     f"the worker groups have room for {total}: raise maxReplicas, or lower max_replicas"
                 )
 
