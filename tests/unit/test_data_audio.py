@@ -130,6 +130,18 @@ def test_a_matroska_file_that_is_cut_off_is_refused() -> None:
         decode_clip(whole[: len(whole) // 2], DecodeOptions(size=64), name="cut.mkv")
 
 
+def test_a_track_that_begins_on_the_way_is_refused_by_name() -> None:
+    data = bytearray(film("flv", first_picture=0.0, sound=4.0))
+    tags, place = [], 13
+    while place < len(data):
+        tags.append(place)
+        place += 11 + int.from_bytes(data[place + 1 : place + 4], "big") + 4
+    last_sound = max(tag for tag in tags if data[tag] == 8)
+    data[last_sound + 11] = 0x97  # another codec
+    with pytest.raises(InputError, match=r"cam\.flv cannot be decoded: a track begins on the way"):
+        decode_clip(bytes(data), DecodeOptions(size=64), name="cam.flv")
+
+
 def transport_stream(path: Path, layout: str, hertz: float, rate: int) -> None:
     """A second of a tone as AAC."""
     with av.open(str(path), "w", format="mpegts") as container:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -113,12 +114,9 @@ def decode_clip(source: str | Path | bytes, options: DecodeOptions, *, name: str
     Raises InputError for a file that is no video, is empty, truncated, too long or too large.
     """
     name = name or (str(source) if not isinstance(source, bytes) else "the uploaded clip")
-    try:
-        with _open(source, name) as container:
-            frames, start, step, seconds = _decode_frames(container, options, name, _size_in_bytes(source))
-            audio = read_audio(container, start, step * options.num_frames)
-    except av.FFmpegError as error:
-        raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
+    with _decoding(name), _open(source, name) as container:
+        frames, start, step, seconds = _decode_frames(container, options, name, _size_in_bytes(source))
+        audio = read_audio(container, start, step * options.num_frames)
     return DecodedClip(frames_THWC=frames, fps=options.fps, audio=audio, source_seconds=seconds, frame_seconds=step)
 
 
@@ -128,24 +126,19 @@ def decode_whole(path: Path) -> tuple[np.ndarray, float]:
     Raises InputError for a file that is no video, is empty, truncated, or holds more than `WHOLE_BUDGET_PIXELS`.
     """
     name, frames, budget = str(path), [], WHOLE_BUDGET_PIXELS
-    try:
-        with _open(path, name) as container:
-            stream = _video_stream(container, name)
-            _check_complete(stream, name, _size_in_bytes(path))
-            stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            scaler, size = Scaler(), None
-            for frame in container.decode(stream):
-                budget -= frame.width * frame.height
-                if budget < 0:
-                    limit = WHOLE_BUDGET_PIXELS // (frame.width * frame.height)
-                    raise InputError(
-                        f"{name} is too long to be read at once: cut it to {limit} frames or scale it down"
-                    )
-                size = size or (frame.width, frame.height)  # it may change on the way
-                frames.append(scaler.upright(frame, *size))
-    except av.FFmpegError as error:
-        raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
+    with _decoding(name), _open(path, name) as container:
+        stream = _video_stream(container, name)
+        _check_complete(stream, name, _size_in_bytes(path))
+        stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        scaler, size = Scaler(), None
+        for frame in container.decode(stream):
+            budget -= frame.width * frame.height
+            if budget < 0:
+                limit = WHOLE_BUDGET_PIXELS // (frame.width * frame.height)
+                raise InputError(f"{name} is too long to be read at once: cut it to {limit} frames or scale it down")
+            size = size or (frame.width, frame.height)  # it may change on the way
+            frames.append(scaler.upright(frame, *size))
     if not frames:
         raise InputError(f"{name} holds no picture that can be decoded")
     return np.stack(frames), float(rate)
@@ -249,6 +242,17 @@ def _open(source: str | Path | bytes, name: str) -> av.container.InputContainer:
     except (av.FFmpegError, UnicodeDecodeError) as error:
         hint = "is no video, or its index is cut off (a truncated MP4)"
         raise InputError(f"{name} {hint}: {_reason(error)}") from error
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """What goes wrong in a file on the way becomes an InputError that names it."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise InputError(f"{name} cannot be decoded: {_reason(error)}; it is damaged, re-encode it") from error
+    except IndexError as error:  # PyAV looks for the track of a packet among those it met when it opened the file
+        raise InputError(f"{name} cannot be decoded: a track begins on the way; re-encode it") from error
 
 
 def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
