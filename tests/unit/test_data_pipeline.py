@@ -25,6 +25,7 @@ from trainables.data.pipeline import (
     SET_ASIDE,
     ClipConverter,
     Converter,
+    Footage,
     PhotoConverter,
     convert_items,
 )
@@ -98,6 +99,25 @@ def test_files_already_converted_are_not_converted_again(storage: Storage, tmp_p
     assert [outcome for _, _, outcome, _ in convert(dataset, [path], Untouched())] == [KNOWN]
     other = PhotoConverter(CameraOptions(num_frames=4, size=32, seed=9))
     assert [outcome for _, _, outcome, _ in convert(dataset, [path], other)] == [ADDED]
+
+
+def test_whatever_a_reader_raises_the_other_files_are_imported(storage: Storage, tmp_path: Path) -> None:
+    for name in ("odd.jpg", "hat.jpg"):
+        (tmp_path / name).write_bytes(photo_bytes(textured_photo(seed=len(name))))
+
+    class Brittle:
+        settings = PHOTOS.settings
+
+        def __call__(self, path: str, name: str, sha256: str) -> Footage:
+            if name == "odd.jpg":
+                raise ZeroDivisionError("division by zero")
+            return PHOTOS(path, name, sha256)
+
+    outcomes = convert(Dataset.create(storage, "shop"), [tmp_path / "odd.jpg", tmp_path / "hat.jpg"], Brittle())
+    assert [(outcome, reason) for _, _, outcome, reason in outcomes] == [
+        (SET_ASIDE, "odd.jpg cannot be converted: ZeroDivisionError: division by zero"),
+        (ADDED, None),
+    ]
 
 
 def test_an_animated_photo_is_added_with_a_note(storage: Storage, tmp_path: Path) -> None:

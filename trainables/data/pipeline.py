@@ -228,6 +228,9 @@ def convert_items(
                 except OSError as error:
                     yield product_id, name, SET_ASIDE, f"{name} cannot be read: {error.strerror or error}"
                     continue
+                except Exception as error:  # noqa: BLE001 - whatever a reader does at damage, the other files come in
+                    yield product_id, name, SET_ASIDE, f"{name} cannot be converted: {type(error).__name__}: {error}"
+                    continue
                 seen.add(clip_id)
                 pending.append(_clip_row(clip_id, product_id, name, sha256, footage))
                 pending_bytes += footage.frames_THWC.nbytes
