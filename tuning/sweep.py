@@ -52,6 +52,8 @@ TUNE_ENVIRONMENT = {
 
 GIB_A_WORKER = 2.0
 """Memory set aside for each worker of a trial when the number of trials at a time is worked out."""
+RESTARTS = 3
+"""Times a trial is started again whose process died, as often as the workers of a training are."""
 log = logging.getLogger(__name__)
 
 
@@ -263,7 +265,7 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     # Tune's population based training takes no search: its trials begin at points that are drawn beforehand.
     drawn = [search.suggest(str(number))["settings"] for number in range(config.trials if task.exploits else 0)]
     numbers = tune.grid_search(list(range(config.trials)))
-    begin = {"number": numbers, "settings": tune.sample_from(lambda spec: drawn[spec["config"]["number"]])}
+    begin = {"number": numbers, "settings": tune.sample_from(lambda point: drawn[point["number"]])}
     tuner = tune.Tuner(
         trainable,
         param_space=begin if task.exploits else None,
@@ -282,6 +284,7 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
             name="tune",
             storage_path=storage.path(f"sweeps/{name}"),
             storage_filesystem=storage.filesystem,
+            failure_config=tune.FailureConfig(max_failures=RESTARTS),
             callbacks=list(callbacks),
             verbose=0,
         ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ray import tune
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 
 
 def begin(folder: RunFolder, task: TrialTask) -> bool:
-    """Whether there is anything to do. A trial that had come to its end says once more what came of it.
+    """Whether there is anything to do. A trial that had come to its end says once more what came of it, and one that
+    failed for a reason of its own fails for it again.
 
     Where MLflow is away the trial waits for it: to fail at once would use up all trials of the sweep within minutes.
     """
@@ -36,10 +39,27 @@ def begin(folder: RunFolder, task: TrialTask) -> bool:
     if "ended" in known and not task.exploits:
         tune.report(known["ended"])
         return False
+    if "failed" in known and not task.exploits:
+        raise ShopreelError(known["failed"])
     _wait_for_tracking(task.settings)
     if known and "run_id" not in known and (run_id := _run_named(folder.name, task)):
         folder.note(run_id=run_id)
     return True
+
+
+@contextmanager
+def failing_for_good(folder: RunFolder) -> Iterator[None]:
+    """Tune starts a trial that failed again, for its process may have died with its machine. A reason that another
+    start does not mend is kept.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except ShopreelError as error:
+        if folder.storage.exists(folder.path("run.json")):
+            folder.note(failed=str(error))
+        raise
 
 
 def end(folder: RunFolder, said: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -77,6 +78,32 @@ def test_a_sweep_whose_driver_is_killed_is_taken_up_again(settings, storage, ray
     assert {artifact.path for artifact in client.list_artifacts(result.parent_run_id, "sweep")} == {
         "sweep/best.yaml", "sweep/report.html",
     }  # fmt: skip
+
+
+def test_a_trial_whose_process_is_killed_goes_on_from_its_newest_checkpoint(settings, storage, ray_local):
+    """The sweep goes on, and the trial with it, in the run that it has in MLflow."""
+    make_tiny_shop(storage, viewers=0)
+    folder = RunFolder(storage, "k-000")
+
+    def kill() -> None:
+        wait_for(
+            lambda: storage.list(folder.path("checkpoints")) and len(folder.stats()) > SWEEP.rung,
+            "the trial is beyond its first checkpoint",
+            seconds=120,
+        )
+        os.kill(storage.read_json(folder.path("workers.json"))[0]["pid"], signal.SIGKILL)
+
+    with ThreadPoolExecutor() as beside:
+        killed = beside.submit(kill)
+        result = run_sweep(settings, SUBJECT, "tiny", replace(SWEEP, name="k", trials=1), BASE)
+        killed.result()
+
+    assert [trial.status for trial in result.trials] == ["finished"]
+    (worker,) = storage.read_json(folder.path("workers.json"))
+    assert worker["resumed_from"] >= SWEEP.rung
+    client = MlflowClient(settings.tracking_uri)
+    runs = client.search_runs([client.get_run(result.parent_run_id).info.experiment_id])
+    assert sorted((run.info.run_name, run.info.status) for run in runs) == [("k", "FINISHED"), ("k-000", "FINISHED")]
 
 
 def test_a_trial_that_falls_behind_goes_on_from_a_better_one_with_another_rate(settings, storage, ray_local):

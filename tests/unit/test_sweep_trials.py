@@ -59,6 +59,15 @@ def test_a_trial_that_came_to_its_end_says_so_again_and_has_nothing_to_do(folder
     assert reported == [END, END]
 
 
+def test_a_trial_that_failed_for_a_reason_of_its_own_trains_no_second_time(folder, task, reported):
+    """Tune starts every trial that failed again; one whose storage was away goes on."""
+    for error, kept in ((StorageError("no answer"), False), (ShopreelError("loss is nan"), True)):
+        with pytest.raises(type(error)), trial.failing_for_good(folder):
+            raise error
+        with pytest.raises(ShopreelError, match="loss is nan") if kept else nullcontext():
+            assert trial.begin(folder, task)
+
+
 def test_the_end_of_a_trial_of_a_population_is_not_kept_for_another_time(folder, task, reported):
     """Tune may remember it with the settings of before it went on from another trial."""
     trial.end(folder, END)

@@ -26,7 +26,7 @@ from tuning.generator.subject import measures, running
 from tuning.objective import RUNNING, STEP
 from tuning.space import apply
 from tuning.task import TrialTask
-from tuning.trial import begin, end
+from tuning.trial import begin, end, failing_for_good
 
 FILE = "file"
 """What the metadata of a checkpoint in Tune's hands call its file."""
@@ -60,14 +60,15 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         register=False,
         start=task.start,
     )
-    if task.workers == 1:
-        reporting = _reporting(config, folder if task.exploits else None)
-        said = {"on_checkpoint": reporting} if task.exploits else {"on_step": reporting}
-        local = partial(train, use_ray=False, **said)
-        trained = TorchTrainer(local, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
-    else:
-        trained = train(use_ray=True, callbacks=[ReportToTune()])
-    end(folder, {STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
+    with failing_for_good(folder):
+        if task.workers == 1:
+            reporting = _reporting(config, folder if task.exploits else None)
+            said = {"on_checkpoint": reporting} if task.exploits else {"on_step": reporting}
+            local = partial(train, use_ray=False, **said)
+            trained = TorchTrainer(local, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
+        else:
+            trained = train(use_ray=True, callbacks=[ReportToTune()])
+        end(folder, {STEP: config.steps, RUNNING: running([trained.metrics]), **measures(trained.metrics)})
 
 
 @contextmanager

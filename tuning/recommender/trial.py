@@ -26,7 +26,7 @@ from tuning.objective import OBJECTIVE, PARTS, RUNNING, STEP
 from tuning.recommender.subject import STEPS
 from tuning.space import apply
 from tuning.task import TrialTask
-from tuning.trial import begin, end
+from tuning.trial import begin, end, failing_for_good
 
 RUNGS = (1, 2)
 """Steps at which a scheduler may stop a trial."""
@@ -54,7 +54,7 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
         params=to_dict(config),
         lineage={"data_name": task.data_name, "code_version": code_version()},
     )
-    with tracked as run:
+    with tracked as run, failing_for_good(folder):
         folder.note(run_id=run.run_id)
         sink = StatsSink(folder, 1)
         for step in (*(RUNGS if task.stops else ()), STEPS):
