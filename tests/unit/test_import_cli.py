@@ -29,11 +29,15 @@ def shop(storage: Storage) -> Dataset:
 
 def test_an_event_log_is_imported_and_summed_up(shop: Dataset, tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
-    log.write_text("customer,product,did,at\nann,p1,basket,2024-05-01\nann,p9,basket,2024-05-01\n")
+    log.write_text(
+        "customer,product,did,at\nann,p1,basket,2024-05-01\nann,p9,basket,2024-05-01\nann,p1,wave,2024-05-01\n"
+    )
     arguments = ["events", str(log), "--as", "shop", "--viewer-column", "customer", "--type-column", "did"]
     result = run(importing.app, *arguments, "--map-type", "basket=like")
     assert result.exit_code == 0
-    assert "unknown product" in result.output
+    said = " ".join(result.output.split())
+    assert "unknown product (first: 'p9'; import its photo or clip, then this log again)" in said
+    assert "unknown event type (first: 'wave'; say what it is with --map-type)" in said
     again = run(importing.app, *arguments, "--map-type", "basket=like")
     assert "1 already known" in again.output
     assert shop.count("events") == 1

@@ -29,6 +29,13 @@ DAY = r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 MOST_SECONDS, MOST_POSITION = float(np.finfo(np.float32).max), int(np.iinfo(np.int32).max)
 """What the columns of the `events` table hold."""
 
+UNKNOWN_TYPE, UNKNOWN_PRODUCT = "unknown event type", "unknown product"
+FIXES = {
+    UNKNOWN_TYPE: "; say what it is with --map-type",
+    UNKNOWN_PRODUCT: "; import its photo or clip, then this log again",
+}
+"""What brings rows in that were set aside."""
+
 USUAL_COLUMNS: dict[str, Sequence[str]] = {
     "viewer": ("viewer_id", "viewer", "user_id", "user", "visitor_id", "visitorid", "customer_id", "userid"),
     "product": ("product_id", "product", "item_id", "item", "itemid", "sku", "video_id", "asin"),
@@ -108,8 +115,8 @@ def import_events(
         if "watch_seconds" in events:
             negative = (events["watch_seconds"] < 0) & ~unknown_type & ~unknown_product
         for mask, column, what in (
-            (unknown_type, "event_type", "unknown event type"),
-            (unknown_product, "product_id", "unknown product"),
+            (unknown_type, "event_type", UNKNOWN_TYPE),
+            (unknown_product, "product_id", UNKNOWN_PRODUCT),
             (negative, "watch_seconds", "negative watch time"),
         ):
             if mask.any():
@@ -131,7 +138,8 @@ def _rows_aside(events: pd.DataFrame, file: Path, what: str) -> pd.DataFrame:
 
 def _group_aside(events: pd.DataFrame, file: Path, column: str, what: str) -> SetAside:
     first = events.iloc[0]
-    return SetAside(f"{file.name}, from row {first['row']}", f"{what} (first: {str(first[column])!r})", len(events))
+    reason = f"{what} (first: {str(first[column])!r}{FIXES.get(what, '')})"
+    return SetAside(f"{file.name}, from row {first['row']}", reason, len(events))
 
 
 class _LogReader:
