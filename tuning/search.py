@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class OptunaSearch(Searcher):
         self._next = 0
         self._numbers: dict[str, int] = {}
         self._asked: dict[int, optuna.Trial] = {}
+        self._told: Counter[int] = Counter()
         self._study = self._new_study()
 
     def _new_study(self) -> optuna.Study:
@@ -57,7 +59,7 @@ class OptunaSearch(Searcher):
         # One a session, named by its beginning; times of change are those of the copying.
         newest = max(Path(checkpoint_dir).glob("search-*.json"), key=lambda path: path.name)
         known = json.loads(newest.read_text())
-        self._asked, self._study = {}, self._new_study()
+        self._asked, self._told, self._study = {}, Counter(), self._new_study()
         points, running = self._journal.points(), known["numbers"]
         for number in range(known["next"]):
             point = points[number]
@@ -78,8 +80,11 @@ class OptunaSearch(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         # Optuna prunes by one objective only, and knows nothing of settings that change under way.
         told = self._config.objective == "score" and self._config.scheduler != "pbt"
-        if told and OBJECTIVE not in result and math.isfinite(result[RUNNING]):
-            self._asked[self._numbers[trial_id]].report(result[RUNNING], step=result[STEP])
+        number = self._numbers[trial_id]
+        # A trial that was started again repeats the steps after its newest checkpoint.
+        if told and OBJECTIVE not in result and math.isfinite(result[RUNNING]) and result[STEP] > self._told[number]:
+            self._told[number] = result[STEP]
+            self._asked[number].report(result[RUNNING], step=result[STEP])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self._numbers.pop(trial_id)

@@ -235,6 +235,15 @@ def test_the_search_is_told_the_held_out_measure_and_never_takes_the_running_one
     assert told == [(states.COMPLETE, 0.9), (states.PRUNED, 0.1), (states.FAIL, None)]
 
 
+def test_steps_that_a_trial_repeats_are_told_once(search, recwarn):
+    search = search()
+    search.suggest("a")
+    for step, value in ((5, 0.5), (10, 0.3), (10, 0.4), (5, 0.6), (15, 0.2)):
+        search.on_trial_result("a", {STEP: step, RUNNING: value})
+    assert search._study.trials[0].intermediate_values == {5: 0.5, 10: 0.3, 15: 0.2}
+    assert not [warning for warning in recwarn if "already reported" in str(warning.message)]
+
+
 def test_the_front_holds_what_nothing_beats():
     points = [(1.0, 4.0), (2.0, 2.0), (2.5, 2.5), (3.0, 1.0), (3.0, 1.0), (0.9, 5.0), (4.0, 1.0)]
     assert pareto_front(points) == [5, 0, 1, 3]
