@@ -56,6 +56,8 @@ class LiveTable(Callback):
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if not self._live.console.is_terminal:
+            self._live.console.line()  # rich ends the line on terminals alone
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune writes its callbacks down with the experiment; the terminal is left out."""

@@ -358,6 +358,13 @@ def test_the_live_table_knows_what_ended_before_the_sweep_was_taken_up_again():
     }  # fmt: skip
 
 
+def test_what_follows_the_live_table_in_a_log_begins_a_line_of_its_own():
+    text = StringIO()
+    with LiveTable("sweep s", planned(SUBJECT, SweepConfig()), Console(file=text, width=80)):
+        pass
+    assert text.getvalue().endswith("lower is better\n")
+
+
 POINTS = {
     SUBJECT: SETTINGS,
     RECOMMENDER: {
