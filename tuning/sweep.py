@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +111,7 @@ def run_sweep(
     storage = Storage(settings.storage_root)
     dataset, config = Dataset.open(storage, data_name), planned(subject, config)
     name = config.name
-    if storage.exists(f"sweeps/{name}"):
+    if storage.exists(f"sweeps/{name}/sweep.json"):
         raise InputError(
             f"sweep {name!r} exists at {storage.uri(f'sweeps/{name}')}; take it up again with --resume {name}, or give "
             "this one another --name"
@@ -164,7 +164,7 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         params=params,
         lineage={"data_name": plan.data, "data_hash": plan.data_hash, "code_version": code_version()},
     )
-    with tracked as run:
+    with _alone(storage, name), tracked as run:
         # Before Ray starts, which takes a while: a sweep that is killed meanwhile is known by its name, and its run.
         plan = replace(plan, parent_run_id=run.run_id)
         storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | params)
@@ -179,6 +179,27 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         best_config_path=storage.uri(f"sweeps/{name}/best.yaml"),
         report_path=storage.uri(f"sweeps/{name}/report.html"),
     )
+
+
+class _Folder(RunFolder):
+    """`sweeps/NAME`, which one command at a time may drive as it may a run."""
+
+    def path(self, relative: str) -> str:
+        return f"sweeps/{self.name}/{relative}"
+
+
+@contextmanager
+def _alone(storage: Storage, name: str) -> Iterator[None]:
+    """InputError where another process runs the sweep: two would train every trial twice, in the same folders."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_Folder(storage, name).driven())
+        except InputError as error:
+            raise InputError(
+                f"sweep {name!r} is being run by another command; wait until that has ended, or give this one another "
+                "--name"
+            ) from error
+        yield
 
 
 def _tried(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> list[TrialOutcome]:

@@ -1,6 +1,6 @@
 """Sweeps over real Ray Train runs on a dataset of a dozen tiny clips."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -84,6 +84,22 @@ def test_a_sweep_killed_while_ray_starts_is_taken_up_in_the_run_it_had(settings,
     client = MlflowClient(settings.tracking_uri)
     (run,) = client.search_runs([client.get_experiment_by_name("shopreel").experiment_id])
     assert run.info.run_name == "s"
+
+
+def test_a_sweep_that_another_command_runs_is_not_taken_up(settings, storage, monkeypatch):
+    make_tiny_shop(storage, viewers=0)
+    monkeypatch.setattr("trainables.runs.folder.LOCK_SECONDS", 0)
+
+    @contextmanager
+    def resumed_meanwhile(settings):
+        with pytest.raises(InputError, match="sweep 's' is being run by another command"):
+            resume_sweep(settings, "s")
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(sweep, "ray_session", resumed_meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(settings, SUBJECT, "tiny", SWEEP, TINY)
 
 
 @pytest.fixture
