@@ -22,7 +22,7 @@ class SweepConfig:
     """One sweep."""
 
     trials: int = 8
-    """Points of the space to try, ≥ 1. The first one is the base config's own settings."""
+    """Points of the space to try, ≥ 1. The first one is the base config's own settings, but for a grid."""
     name: str | None = None
     """Name of the sweep; None makes one from the time."""
     steps: int = 100
