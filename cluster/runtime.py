@@ -153,3 +153,14 @@ def owns_ray() -> bool:
 
     node = ray._private.worker._global_node
     return node is not None and node.head
+
+
+def resources_within_reach() -> dict[str, float]:
+    """Resources of the Ray that is up, by name, with those of machines that its autoscaler may still add: a group of
+    GPU workers is often empty until somebody asks.
+    """
+    import ray
+    from ray._private.state import state
+
+    there, most = ray.cluster_resources(), state.get_max_resources_from_cluster_config() or {}
+    return {name: max(there.get(name, 0), most.get(name, 0)) for name in there.keys() | most.keys()}

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from cluster.runtime import RAY_ENVIRONMENT, owns_ray
+from cluster.runtime import RAY_ENVIRONMENT, owns_ray, resources_within_reach
 
 COMMAND = """
 import os
@@ -50,3 +50,23 @@ def test_a_process_that_attaches_to_a_ray_does_not_own_it(ray_local):
     address = ray.get_runtime_context().gcs_address
     done = subprocess.run([sys.executable, "-c", ATTACHED, address], capture_output=True, text=True, check=True)
     assert done.stdout.split("OWNS")[1].split() == ["False"]
+
+
+def test_what_an_autoscaler_may_add_is_within_reach(ray_local):
+    """Its limits are read where the autoscaler of KubeRay writes them: two CPUs are here, up to four GPUs may come."""
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+
+    assert resources_within_reach()["CPU"] == 2
+    assert "GPU" not in resources_within_reach()
+    group = NodeGroupConfig(name="gpu", resources={"CPU": 0, "GPU": 2}, min_count=0, max_count=2)
+    gcs = ray._private.worker.global_worker.gcs_client
+    place = ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode()
+    namespace = ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE.encode()
+    gcs.internal_kv_put(place, ClusterConfig(node_group_configs=[group]).SerializeToString(), True, namespace)
+    try:
+        assert state.get_cluster_config() is not None
+        assert resources_within_reach() == ray.cluster_resources() | {"GPU": 4}
+    finally:
+        gcs.internal_kv_del(place, False, namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import pytest
 import torch
 
 from cluster.config import override
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.storage import Storage
 from tests.generator_tiny import TINY, cpu_fabric, differences
 from tests.report_killer import KillAtReport
 from tests.serving_processes import titles
+from tests.small_disk import disk_of
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
 from trainables.generator.errors import TrainingDiverged
@@ -171,3 +173,17 @@ def test_a_users_error_is_said_as_it_is_and_not_tried_again_and_again(shop, ray_
     with pytest.raises(InputError, match="^keep.lowest is 'loss/tpyo'"):
         train_on_ray(task_of(shop, "typo", config), training_products(shop), workers=2)
     assert RunFolder(shop.storage, "typo").interruptions()["failures"] <= 1
+
+
+@pytest.mark.faults
+def test_a_full_disk_ends_a_run_on_ray_in_the_words_of_its_worker(shop, ray_local, tmp_path):
+    """The storage root is a file system of its own with no room for a checkpoint."""
+    from trainables.generator.ray_train import train_on_ray
+
+    with disk_of(16, tmp_path / "small") as root:
+        shutil.copytree(shop.storage.path(), root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs"))
+        free = shutil.disk_usage(root).free
+        (root / "filler").write_bytes(bytes(free - 128 * 1024))
+        small = Dataset.open(Storage(str(root)), shop.name)
+        with pytest.raises(StorageError, match=r"failed on Ray after 1 restarts: cannot write .*\.ckpt.*No space left"):
+            train_on_ray(task_of(small, "full"), training_products(small), workers=2, max_failures=1)

@@ -26,8 +26,8 @@ from lightning.fabric.strategies import DDPStrategy
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.execution import context as context_module
 
-from cluster.errors import InputError, NotFoundError, ShopreelError
-from cluster.runtime import RAY_ENVIRONMENT, owns_ray
+from cluster.errors import InputError, NotFoundError, ShopreelError, StorageError
+from cluster.runtime import RAY_ENVIRONMENT, owns_ray, resources_within_reach
 from cluster.storage import Storage
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.interruptions import CountInterruptions
@@ -106,7 +106,7 @@ def train_on_ray(
     trainer = (OneMachineTrainer if owns_ray() else NamesTrainer)(
         _worker,
         train_loop_config={"task": task, "product_ids": list(product_ids)},
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=ray.cluster_resources().get("GPU", 0) >= workers),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=resources_within_reach().get("GPU", 0) >= workers),
         run_config=RunConfig(
             name=task.run_name,
             storage_path=folder.storage.path("runs"),
@@ -122,14 +122,23 @@ def train_on_ray(
             trainer.fit()
         except ray.train.TrainingFailedError as error:
             if not folder.storage.exists(folder.path(FAILURE)):
-                raise ShopreelError(
-                    f"run {task.run_name!r} failed on Ray after {max_failures} restarts: {error}"
-                ) from error
+                raise _ended_by(error, f"run {task.run_name!r} failed on Ray after {max_failures} restarts") from error
         finally:
             _tell(folder, before, max_failures)
     if folder.storage.exists(folder.path(FAILURE)):
         failure = folder.storage.read_json(folder.path(FAILURE))
         raise {kind.__name__: kind for kind in FINAL}[failure["kind"]](failure["message"])
+
+
+def _ended_by(error: ray.train.TrainingFailedError, told: str) -> ShopreelError:
+    """What is told of a run that was given up: in a worker's own words where it could not read or write, which another
+    start may mend and a full disk does not.
+    """
+    for failure in getattr(error, "worker_failures", {}).values():
+        cause = getattr(failure, "_base_exc", failure)  # Ray keeps the worker's traceback beside its exception
+        if isinstance(cause, StorageError):
+            return StorageError(f"{told}: {cause}")
+    return ShopreelError(f"{told}: {error}")
 
 
 def _worker_environment() -> dict[str, str]:
