@@ -23,7 +23,7 @@ import yaml
 from cluster.config import from_dict, to_dict
 from cluster.errors import InputError, ShopreelError, StorageError
 from cluster.mlflow_store import connect, failures
-from cluster.runtime import ray_session
+from cluster.runtime import ray_session, resources_within_reach
 from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
@@ -267,7 +267,7 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
         parent_run_id=plan.parent_run_id,
         exploits=config.scheduler == "pbt",
     )
-    cluster = ray.cluster_resources()
+    cluster = resources_within_reach()
     needed = subject.resources(config.workers_per_trial, cluster.get("GPU", 0))
     at_a_time = min(config.trials, config.concurrency or room(subject, config.workers_per_trial, cluster))
     if task.exploits:
