@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.allocator import keep_freed_memory
 from trainables.data.video import DecodeOptions, decode_clip
 
 OPTIONS = DecodeOptions(span="whole", max_dead_seconds=0)
@@ -58,7 +59,7 @@ def plain_loader(path: Path) -> Tensor:
 
 def product(path: Path, options: DecodeOptions = OPTIONS) -> Tensor:
     clip = decode_clip(path, options)
-    return torch.from_numpy(clip.frames_THWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(clip.frames_THWC).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 CONTENDERS: dict[str, Callable[[Path], object]] = {
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as all workers of the product do
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     files = sorted(path for path in arguments.folder.rglob("*") if path.suffix in SUFFIXES)
     frames = 0

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cluster.errors import InputError
 from tests.media import high_range_clip, numbered_clip, numbered_frames, read_numbers
+from trainables.data.frame_reader import FrameReader
 from trainables.data.hdr import BT2020_TAG, PQ_TAG, to_srgb
 from trainables.data.video import DecodeOptions, decode_clip, decode_whole, encode_mp4
 
@@ -41,6 +42,32 @@ def test_resampling_picks_the_frames_of_the_right_times(count: int, fps: int, ex
 def test_a_rate_that_does_not_divide_takes_the_nearest_frame() -> None:
     clip = decode_clip(numbered_clip(50, 25), DecodeOptions(num_frames=24, fps=12, **SMALL))
     assert read_numbers(clip.frames_THWC) == [int(np.ceil(i * 25 / 12 - 0.5)) for i in range(24)]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("even", [True, False], ids=["even", "uneven"])
+def test_frames_that_nothing_refers_to_are_found_where_they_are_nearest(tmp_path: Path, codec: str, even: bool) -> None:
+    """B-frames are left out of decoding unless they are wanted: at any rate, and again after a second look."""
+    rng = np.random.default_rng(0)
+    at_ms = np.cumsum(np.full(200, 40) if even else rng.integers(10, 300, 200))
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 1000)
+        stream.options = {"bf": "3", "qscale": "2", "g": "60"}
+        for shown, picture in zip(at_ms, numbered_frames(list(range(200))), strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = int(shown), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    seconds = (at_ms - at_ms[0]) / 1000
+    with av.open(str(path)) as container:
+        reader = FrameReader(container, container.streams.video[0], path.name, 0.04)
+        for count in (9, 150):
+            times = np.sort(rng.uniform(0, seconds[-1], count)).tolist()
+            pictures = [frame.to_ndarray(format="rgb24") for frame in reader.nearest(times)]
+            assert read_numbers(np.stack(pictures)) == [int(np.abs(seconds - time).argmin()) for time in times]
 
 
 def test_the_whole_span_shows_start_to_end() -> None:

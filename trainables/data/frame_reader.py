@@ -1,10 +1,11 @@
 """Frames of a file at given times. Keeps two frames at a time, seeks across gaps and stops at a budget, so a very long
-or very large file costs bounded memory and time.
+or very large file costs bounded memory and time. Frames that nothing refers to are not decoded unless they are wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
 
 import av
 from av.video.frame import VideoFrame
@@ -20,6 +21,12 @@ SEEK_GAP_SECONDS = 4.0
 LOST_SECONDS = 0.5
 """A file that ends so much before its header says is truncated."""
 
+SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
+"""Codecs whose decoders leave out a frame that no other refers to (a B-frame) when told so before its packet."""
+
+SAME_SECONDS = 1e-6
+"""Frames whose distances differ by less are equally near."""
+
 _Timed = tuple[float, VideoFrame]
 """Seconds from the stream's first frame, and the frame."""
 
@@ -34,19 +41,24 @@ class FrameReader:
         self._container, self._stream, self._name, self._interval = container, stream, name, interval
         self._origin = float((stream.start_time or 0) * stream.time_base)
         self._pixels = 0
-        self._frames: Iterator[_Timed] = self._decode()
+        self._frames: Iterator[_Timed] = iter(())
         self._before: _Timed | None = None
-        self._after: _Timed | None = next(self._frames, None)
+        self._after: _Timed | None = None
 
-    def nearest(self, times: Iterable[float]) -> Iterator[VideoFrame]:
+    def nearest(self, times: Sequence[float]) -> Iterator[VideoFrame]:
         """For each time the frame closest to it; ascending times decode every frame at most once."""
+        if self._before or self._after:  # what was left out on the way here may be wanted now
+            self._seek(times[0], times)
+        else:
+            self._frames = self._decode(times)
+            self._after = next(self._frames, None)
         for time in times:
             here = self._before or self._after
             if here is None:
                 raise InputError(f"{self._name} holds no picture that can be decoded")
             last = self._after or here
             if time < here[0] - self._interval or time > max(last[0] + SEEK_GAP_SECONDS, _shown_until(*last)):
-                self._seek(time)
+                self._seek(time, times)
             while self._after is not None and self._after[0] < time:
                 self._before, self._after = self._after, next(self._frames, None)
             choices = [timed for timed in (self._before, self._after) if timed is not None]
@@ -56,20 +68,53 @@ class FrameReader:
                 raise InputError(f"{self._name} is truncated: it ends at {at:.1f} s; export it again")
             yield chosen
 
-    def _seek(self, time: float) -> None:
+    def _seek(self, time: float, times: Sequence[float]) -> None:
         offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
         self._container.seek(offset, stream=self._stream, backward=True)
-        self._frames = self._decode()
+        self._frames = self._decode(times)
         self._before, self._after = None, next(self._frames, None)
         if self._after is None:
             raise InputError(f"{self._name} is truncated: no picture can be read at {time:.1f} s; export it again")
 
-    def _decode(self) -> Iterator[_Timed]:
-        for frame in self._container.decode(self._stream):
-            self._pixels += frame.width * frame.height
-            if self._pixels > DECODE_BUDGET_PIXELS:
-                raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
-            yield float(frame.time or 0.0) - self._origin, frame
+    def _decode(self, times: Sequence[float]) -> Iterator[_Timed]:
+        """Frames in the order they are shown, among them the nearest one to each of the times."""
+        context, wanted = self._stream.codec_context, _Wanted(times)
+        can_skip, progressive = context.name in SKIPPING, False
+        for packet in self._container.demux(self._stream):
+            if can_skip and packet.pts is not None:
+                needed = wanted.take(float(packet.pts * packet.time_base) - self._origin)
+                context.skip_frame = "NONREF" if progressive and not needed else "DEFAULT"
+            for frame in packet.decode():
+                # Of a picture in two fields one may be referred to and the other not.
+                progressive = not frame.interlaced_frame
+                self._pixels += frame.width * frame.height
+                if self._pixels > DECODE_BUDGET_PIXELS:
+                    raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
+                yield float(frame.time or 0.0) - self._origin, frame
+
+
+class _Wanted:
+    """Which frames are needed, told as their packets come, in whatever order that is."""
+
+    def __init__(self, times: Sequence[float]) -> None:
+        """Ascending `times`."""
+        self._times = times
+        self._taken: list[float] = []
+
+    def take(self, shown: float) -> bool:
+        """Whether a frame shown at that time is as near as any before it to one of the times. Of all frames the nearest
+        one always is. Frames that others refer to are decoded all the same; taking them for needed costs nothing.
+        """
+        place = bisect_left(self._taken, shown)
+        earlier = self._taken[place - 1] if place else -float("inf")
+        later = self._taken[place] if place < len(self._taken) else float("inf")
+        # Times beyond the middle between it and its neighbours are nearer to those.
+        first = bisect_left(self._times, (earlier + shown) / 2 - SAME_SECONDS)
+        last = bisect_left(self._times, (later + shown) / 2 + SAME_SECONDS)
+        if first == last:
+            return False
+        insort(self._taken, shown)
+        return True
 
 
 def _shown_until(at: float, frame: VideoFrame) -> float:
