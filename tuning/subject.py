@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import InputError
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trainables.data.dataset import Dataset
     from tuning.config import SweepConfig
     from tuning.outcome import TrialOutcome
-    from tuning.task import TrialTask
 
 Stats = Mapping[str, list[dict[str, float]]]
 """Trial → lines of its `stats.jsonl`."""
@@ -25,6 +24,8 @@ class Subject(ABC):
     """One kind of training; the module `tuning.<name>.subject` holds it as `SUBJECT`."""
 
     name: str
+    trial_module: str
+    """Where `run_trial(point, task)` is: it trains at the point it is given and reports to Tune."""
     config_class: type
     space: Space
     """What is varied where nothing else is asked for."""
@@ -46,10 +47,6 @@ class Subject(ABC):
     @abstractmethod
     def prepared(self, base: Any, config: SweepConfig, dataset: Dataset) -> Any:
         """The config that all trials share, made ready for trials of this length."""
-
-    @abstractmethod
-    def trainable(self) -> Callable[[Mapping[str, Any], TrialTask], None]:
-        """Tune's trainable: trains at the point it is given and reports; picklable by reference."""
 
     @abstractmethod
     def resources(self, workers: int, gpus: float) -> dict[str, float]:

@@ -253,6 +253,7 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
     from tuning.schedulers import scheduler
     from tuning.search import OptunaSearch
     from tuning.space import settings_of
+    from tuning.trial import run
 
     config, name, subject = plan.sweep, plan.sweep.name, subject_named(plan.subject)
     task = TrialTask(
@@ -274,7 +275,8 @@ def _tune(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Ca
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if memory := memory_of_a_slot(machines, needed, at_a_time):
             needed |= {"memory": memory}
-    trainable = tune.with_resources(tune.with_parameters(subject.trainable(), task=task), needed)
+    trainable = tune.with_parameters(run, task=task, module=subject.trial_module)
+    trainable = tune.with_resources(trainable, needed)
     if has_trials(storage, f"sweeps/{name}/tune"):
         folder = storage.path(f"sweeps/{name}/tune")
         restored = tune.Tuner.restore(folder, trainable, storage_filesystem=storage.filesystem)

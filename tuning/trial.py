@@ -6,12 +6,13 @@ trial's folder says at once which MLflow run is its own and what it ended with.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 PATIENCE_S, PAUSE_S = 600.0, 5.0
 """How long a trial waits for MLflow, and between two tries."""
 log = logging.getLogger(__name__)
+
+
+def run(point: Mapping[str, Any], task: TrialTask, module: str) -> None:
+    """Tune's trainable of every subject. What a trial trains with takes seconds to import, and only its own process
+    needs it.
+    """
+    importlib.import_module(module).run_trial(point, task)
 
 
 def begin(folder: RunFolder, task: TrialTask) -> bool:

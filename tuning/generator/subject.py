@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import InputError
 from trainables.generator.restyle.config import RestyleTrainConfig
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cluster.storage import Storage
     from trainables.data.dataset import Dataset
     from tuning.outcome import TrialOutcome
-    from tuning.task import TrialTask
 
 AVERAGED = 3
 SHEETS = 3
@@ -65,6 +64,7 @@ class GeneratorSubject(Subject):
     """Ray Train runs of the restyling task."""
 
     name = "generator"
+    trial_module = "tuning.generator.trial"
     config_class = RestyleTrainConfig
     space = space()
     parts = ("style distance", "lost contours")
@@ -81,11 +81,6 @@ class GeneratorSubject(Subject):
 
     def prepared(self, base: RestyleTrainConfig, config: SweepConfig, dataset: Dataset) -> RestyleTrainConfig:
         return replace(base, steps=config.steps, checkpoint_every=config.rung, sheet_every=config.steps)
-
-    def trainable(self) -> Callable[[Mapping[str, Any], TrialTask], None]:
-        from tuning.generator.trial import run_trial
-
-        return run_trial
 
     def resources(self, workers: int, gpus: float) -> dict[str, float]:
         """With one worker the training runs in that process. With more it only waits for its Train run, which asks for

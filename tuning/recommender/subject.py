@@ -11,9 +11,9 @@ what training would have chosen by itself. A trial trains on a quarter, half and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import InputError
 from trainables.recommender.settings import RecommenderTrainConfig
@@ -24,7 +24,6 @@ from tuning.subject import Subject
 
 if TYPE_CHECKING:
     from trainables.data.dataset import Dataset
-    from tuning.task import TrialTask
 
 STEPS = 4
 """Quarters of the viewers."""
@@ -34,6 +33,7 @@ class RecommenderSubject(Subject):
     """Item-item models with their popularity, trend and content."""
 
     name = "recommender"
+    trial_module = "tuning.recommender.trial"
     config_class = RecommenderTrainConfig
     space = (
         Axis(name="ease.l2", label="λ", low=10.0, high=3000.0),
@@ -70,11 +70,6 @@ class RecommenderSubject(Subject):
         data = read_training_data(dataset)
         learned = learn(base, data, until_ms=training_boundary(data.events))
         return replace(learned, learn=replace(learned.learn, enabled=False))
-
-    def trainable(self) -> Callable[[Mapping[str, Any], TrialTask], None]:
-        from tuning.recommender.trial import run_trial
-
-        return run_trial
 
     def resources(self, workers: int, gpus: float) -> dict[str, float]:
         return {"CPU": 1}
