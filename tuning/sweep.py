@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
+from trainables.runs.driver_lock import alone
 from trainables.runs.folder import RunFolder
 from tuning.config import SweepConfig
 from tuning.journal import Journal
@@ -164,7 +165,8 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         params=params,
         lineage={"data_name": plan.data, "data_hash": plan.data_hash, "code_version": code_version()},
     )
-    with _alone(storage, name), tracked as run:
+    told = f"sweep {name!r} is being run by another command"
+    with alone(storage, f"sweeps/{name}", told, "give this one another --name"), tracked as run:
         # Before Ray starts, which takes a while: a sweep that is killed meanwhile is known by its name, and its run.
         plan = replace(plan, parent_run_id=run.run_id)
         storage.write_json(f"sweeps/{name}/sweep.json", vars(plan) | params)
@@ -179,27 +181,6 @@ def _run(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Cal
         best_config_path=storage.uri(f"sweeps/{name}/best.yaml"),
         report_path=storage.uri(f"sweeps/{name}/report.html"),
     )
-
-
-class _Folder(RunFolder):
-    """`sweeps/NAME`, which one command at a time may drive as it may a run."""
-
-    def path(self, relative: str) -> str:
-        return f"sweeps/{self.name}/{relative}"
-
-
-@contextmanager
-def _alone(storage: Storage, name: str) -> Iterator[None]:
-    """InputError where another process runs the sweep: two would train every trial twice, in the same folders."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(_Folder(storage, name).driven())
-        except InputError as error:
-            raise InputError(
-                f"sweep {name!r} is being run by another command; wait until that has ended, or give this one another "
-                "--name"
-            ) from error
-        yield
 
 
 def _tried(settings: Settings, storage: Storage, plan: _Plan, callbacks: tuple[Callback, ...]) -> list[TrialOutcome]:
@@ -341,7 +322,6 @@ def _outcomes(grid: ResultGrid, storage: Storage) -> list[TrialOutcome]:
     for result in grid:
         reported = result.metrics or {}
         name = Path(result.path).name
-        note = RunFolder(storage, name).path("run.json")
         objective = None if result.error else reported.get(OBJECTIVE)
         outcomes.append(
             TrialOutcome(
@@ -353,7 +333,7 @@ def _outcomes(grid: ResultGrid, storage: Storage) -> list[TrialOutcome]:
                 objective=objective,
                 parts=None if objective is None else tuple(reported[name] for name in PARTS),
                 seconds=reported.get("time_total_s", 0.0),
-                run_id=storage.read_json(note).get("run_id") if storage.exists(note) else None,
+                run_id=RunFolder(storage, name).noted().get("run_id"),
                 error=_reason(result.error) if result.error else None,
             )
         )

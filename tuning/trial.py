@@ -42,7 +42,7 @@ def begin(folder: RunFolder, task: TrialTask) -> bool:
 
     Where MLflow is away the trial waits for it: to fail at once would use up all trials of the sweep within minutes.
     """
-    known = folder.storage.read_json(folder.path("run.json")) if folder.storage.exists(folder.path("run.json")) else {}
+    known = folder.noted()
     # Others may have gone on from a trial of a population, and it from them, so its end is not a thing by itself.
     if "ended" in known and not task.exploits:
         tune.report(known["ended"])
@@ -65,7 +65,7 @@ def failing_for_good(folder: RunFolder) -> Iterator[None]:
     except StorageError:
         raise
     except ShopreelError as error:
-        if folder.storage.exists(folder.path("run.json")):
+        if folder.noted():
             folder.note(failed=str(error))
         raise
 

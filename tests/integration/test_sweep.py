@@ -88,7 +88,7 @@ def test_a_sweep_killed_while_ray_starts_is_taken_up_in_the_run_it_had(settings,
 
 def test_a_sweep_that_another_command_runs_is_not_taken_up(settings, storage, monkeypatch):
     make_tiny_shop(storage, viewers=0)
-    monkeypatch.setattr("trainables.runs.folder.LOCK_SECONDS", 0)
+    monkeypatch.setattr("trainables.runs.driver_lock.LOCK_SECONDS", 0)
 
     @contextmanager
     def resumed_meanwhile(settings):

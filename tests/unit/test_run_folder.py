@@ -77,7 +77,7 @@ def test_two_commands_never_drive_one_run_at_once(folder, monkeypatch):
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"mine\n"
     with monkeypatch.context() as patch:
-        patch.setattr("trainables.runs.folder.LOCK_SECONDS", 0)
+        patch.setattr("trainables.runs.driver_lock.LOCK_SECONDS", 0)
         said = rf"'r' is being trained by another command \(process {other.pid} on .*give this one another --run name"
         with pytest.raises(InputError, match=said), folder.driven():
             pass

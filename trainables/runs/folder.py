@@ -4,27 +4,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
-import os
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO, Any
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
-from cluster.errors import InputError, StorageError
+from cluster.errors import InputError
 from cluster.storage import Storage
 from trainables.runs.checkpoints import Checkpoints
-
-log = logging.getLogger(__name__)
-
-LOCK_SECONDS = 5.0
-"""A driver that was killed a moment ago may still be there for so long."""
+from trainables.runs.driver_lock import alone
 
 
 class RunFolder:
@@ -41,43 +30,10 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.storage, self.path("checkpoints"))
 
-    @contextmanager
-    def driven(self) -> Iterator[None]:
-        """Inside the block this process alone drives the run, where the storage is a folder; of another store nobody
-        can be kept out. InputError while another process does.
-        """
-        if not self.storage.is_local:
-            yield
-            return
-        file = Path(self.storage.path(self.path("driver.lock")))
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = file.open("ab+", buffering=0)
-        except OSError as error:
-            raise StorageError(f"cannot write {file}: {error}; free space, or set SHOPREEL_HOME") from error
-        with lock:
-            self._lock(lock)
-            with suppress(OSError):  # a full disk has no room for who it is, which only the other command would say
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-            yield
-
-    def _lock(self, lock: IO[bytes]) -> None:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() < deadline:
-                    time.sleep(0.1)
-                    continue
-                lock.seek(0)
-                raise InputError(
-                    f"run {self.name!r} is being trained by another command ({lock.read().decode()}); wait until"
-                    " that has ended, or give this one another --run name"
-                ) from error
-            except OSError as error:  # some network file systems know no locks
-                return log.warning("%s: %s; see that no second command trains this run", lock.name, error)
+    def driven(self) -> AbstractContextManager[None]:
+        """Inside the block this process alone drives the run, as far as `alone` can see to it."""
+        told = f"run {self.name!r} is being trained by another command"
+        return alone(self.storage, f"runs/{self.name}", told, "give this one another --run name")
 
     def describe(
         self, kind: str, settings: dict[str, Any], data_name: str, data_hash: str, **origins: str | None
@@ -94,7 +50,7 @@ class RunFolder:
                 raise InputError(f"run {self.name!r} is one of a recommender; give this one another --run name")
             self.storage.write_json(self.path("run.json"), wanted)
             return wanted
-        known = self.storage.read_json(self.path("run.json"))
+        known = self.noted()
         before = origins | known
         if changes := _differences(_computed({key: before.get(key) for key in wanted}), _computed(wanted)):
             raise InputError(
@@ -105,6 +61,11 @@ class RunFolder:
                 self.storage.delete(self.path("checkpoints.json"))
             self.note(settings=plain)
         return known | {"settings": plain}
+
+    def noted(self) -> dict[str, Any]:
+        """What `run.json` says; empty where there is none yet."""
+        path = self.path("run.json")
+        return self.storage.read_json(path) if self.storage.exists(path) else {}
 
     def note(self, **values: Any) -> None:
         """Add keys to `run.json`."""

@@ -93,8 +93,8 @@ def adopt(folder: RunFolder, taken: Path | None, config: RestyleTrainConfig) -> 
     The learning rate is set anew at every step, so what the checkpoint's optimiser remembers of it does not matter.
     """
     settings = json.loads(json.dumps(to_dict(config)))
-    begun = folder.storage.exists(folder.path("run.json"))
-    if taken is None and (not begun or folder.storage.read_json(folder.path("run.json"))["settings"] == settings):
+    begun = folder.noted()
+    if taken is None and (not begun or begun["settings"] == settings):
         return
     folder.storage.delete(folder.path("checkpoints"))
     folder.storage.delete(folder.path("checkpoints.json"))

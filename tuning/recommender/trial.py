@@ -42,15 +42,15 @@ def run_trial(point: Mapping[str, Any], task: TrialTask) -> None:
     data = read_training_data(dataset)
     data = replace(data, events=events_before(data.events, training_boundary(data.events)))
     boundary_ms = training_boundary(data.events)
-    note = folder.path("run.json")
-    if not storage.exists(note):
-        storage.write_json(note, {"kind": "recommender"})
+    known = folder.noted()
+    if not known:
+        storage.write_json(folder.path("run.json"), {"kind": "recommender"})
     tracked = TrackedRun(
         task.settings,
         name,
         kind="recommender",
         parent_run_id=task.parent_run_id,
-        run_id=storage.read_json(note).get("run_id"),
+        run_id=known.get("run_id"),
         params=to_dict(config),
         lineage={"data_name": task.data_name, "code_version": code_version()},
     )
