@@ -1,10 +1,17 @@
 """Errors a user can act on. The command line prints them in one line; HTTP turns them into problem documents."""
 
+from __future__ import annotations
+
+import re
+
 
 class ShopreelError(Exception):
-    """Something a user can mend. The message names the file, field or setting, and the fix."""
+    """Something a user can mend. The message names the file, field or setting, and the fix, and no password."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return without_password(super().__str__())
 
 
 class InputError(ShopreelError):
@@ -27,3 +34,8 @@ class StorageError(ShopreelError):
 
 class StorageReadError(StorageError):
     """What is there, or may be, cannot be read now; it may be read later."""
+
+
+def without_password(text: str) -> str:
+    """`scheme://user:password@host` without the password, as stores' URIs may carry one."""
+    return re.sub(r"(://[^\s/@:]*):[^\s/@]+@", r"\1:***@", text)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cluster.errors import StorageError
+from cluster.errors import StorageError, without_password
 from cluster.mlflow_store import connect
 
 FLUSH_SECONDS = 2.0
@@ -88,7 +88,8 @@ class MlflowSink:
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
         if unsent := self.unsent:
-            log.warning("MLflow at %s lacks %d metric values of run %s", self._tracking_uri, unsent, self._run_id)
+            where = without_password(self._tracking_uri)
+            log.warning("MLflow at %s lacks %d metric values of run %s", where, unsent, self._run_id)
         self._reset()
 
     def _run(self) -> None:
@@ -115,7 +116,8 @@ class MlflowSink:
                 except (MlflowException, StorageError, OSError) as error:
                     if not _is_refusal(error):
                         if not self._away:
-                            log.warning("MLflow at %s is away, metrics wait: %s", self._tracking_uri, error)
+                            where = without_password(self._tracking_uri)
+                            log.warning("MLflow at %s is away, metrics wait: %s", where, error)
                         self._away = True
                         return False
                     count = sum(len(logged.values) for logged in batch)

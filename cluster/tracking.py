@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from cluster.errors import NotFoundError, StorageError
+from cluster.errors import NotFoundError, StorageError, without_password
 from cluster.metric_sink import MlflowSink
 from cluster.mlflow_store import connect, exclusive, failures
 from cluster.settings import Settings
@@ -170,7 +170,7 @@ class TrackedRun:
         try:
             yield
         except (*failures(), OSError) as error:
-            log.warning("MLflow at %s could not %s: %s", self._settings.tracking_uri, what, error)
+            log.warning("MLflow at %s could not %s: %s", without_password(self._settings.tracking_uri), what, error)
 
 
 def _no_answer(settings: Settings, error: Exception) -> StorageError:

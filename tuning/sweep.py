@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cluster.config import from_dict, to_dict
-from cluster.errors import InputError, ShopreelError, StorageError
+from cluster.errors import InputError, ShopreelError, StorageError, without_password
 from cluster.mlflow_store import connect, failures
 from cluster.runtime import ray_session, resources_within_reach
 from cluster.settings import Settings
@@ -360,7 +360,8 @@ def _children_closed(settings: Settings, parent_run_id: str, outcomes: list[Tria
         try:
             _close_children(connect(settings.tracking_uri), parent_run_id, known)
         except (*failures(), StorageError) as error:
-            log.warning("MLflow at %s could not be told how the trials ended: %s", settings.tracking_uri, error)
+            where = without_password(settings.tracking_uri)
+            log.warning("MLflow at %s could not be told how the trials ended: %s", where, error)
 
 
 def _close_children(client: MlflowClient, parent_run_id: str, outcomes: Mapping[str, str]) -> None:

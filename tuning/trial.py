@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from cluster.errors import ShopreelError, StorageError
+from cluster.errors import ShopreelError, StorageError, without_password
 from cluster.mlflow_store import connect, failures
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _wait_for_tracking(settings: Settings) -> None:
             connect(settings.tracking_uri).search_experiments(max_results=1)
             return
         except (*failures(), StorageError) as error:
-            log.warning("waiting for MLflow at %s: %s", settings.tracking_uri, error)
+            log.warning("waiting for MLflow at %s: %s", without_password(settings.tracking_uri), error)
             time.sleep(PAUSE_S)
 
 

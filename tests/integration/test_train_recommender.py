@@ -21,6 +21,7 @@ from trainables.recommender.job import run_training
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.train import sum_here, train
+from trainables.runs.folder import RunFolder
 
 CONFIG = override(RecommenderTrainConfig(), ["ease.chunk_viewers=64"])
 
@@ -68,6 +69,14 @@ def test_a_run_is_tracked_measured_registered_and_served(ray_local, settings: Se
     assert card["metrics"]["ndcg_at_10"] == trained.metrics["ndcg_at_10"]
     assert card["settings"]["ease"]["chunk_viewers"] == 64
     assert dataset.storage.exists("runs/first/bundle/config.json")
+
+
+def test_a_generators_run_is_not_written_over(settings: Settings, dataset: Dataset):
+    folder = RunFolder(dataset.storage, "clips")
+    folder.describe("generator", {}, "shop", dataset.content_hash())
+    with pytest.raises(InputError, match="'clips' is one of a generator; give this one another --run name"):
+        run_training(settings, "shop", "clips", CONFIG, use_ray=False)
+    assert not dataset.storage.exists("runs/clips/config.json")
 
 
 def test_the_command_trains_without_ray_and_compares_with_popularity(settings: Settings, dataset: Dataset):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.cli import main, tune
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from tuning.config import SweepConfig
 from tuning.generator.subject import SUBJECT
 from tuning.outcome import SweepResult, TrialOutcome
@@ -24,6 +24,19 @@ def test_an_error_keeps_its_brackets(text: str, monkeypatch: pytest.MonkeyPatch,
         main.main()
     assert ended.value.code == InputError.exit_code
     assert capsys.readouterr().err == f"error: {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://shop:s3cr3t@db:5432/mlflow", "postgresql://shop:***@db:5432/mlflow"),
+        ("s3://KEY:s3cr3t@bucket/prefix?region=eu", "s3://KEY:***@bucket/prefix?region=eu"),
+        ("http://mlflow:5000/x", "http://mlflow:5000/x"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+    ],
+)
+def test_an_error_shows_no_password_of_a_store(uri: str, shown: str) -> None:
+    assert str(StorageError(f"no answer from {uri}: down")) == f"no answer from {shown}: down"
 
 
 def test_a_failed_trial_keeps_its_brackets(capsys: pytest.CaptureFixture) -> None:

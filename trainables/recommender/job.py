@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import to_dict
+from cluster.errors import InputError
 from cluster.registry import Registry
 from cluster.runtime import ray_session
 from cluster.settings import Settings
@@ -31,6 +32,7 @@ from trainables.recommender.train import (
     sum_here,
     train,
 )
+from trainables.runs.folder import RunFolder
 from trainables.trained import TrainedModel
 
 
@@ -47,22 +49,25 @@ def run_training(
     """Learn settings on all but the newest events, measure on those, count all of them, and register as challenger.
 
     Without Ray the model is the same to the last bit. The bundle is also kept under `runs/NAME/bundle`.
+    InputError where NAME is a generator's run, or another command trains it.
     """
     storage = Storage(settings.storage_root)
     dataset = Dataset.open(storage, data_name)
     run_name = check_name(run_name or f"recommender-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     from trainables.generator.restyle.presets import preset_codes
 
+    folder = RunFolder(storage, run_name)
+    if folder.noted():
+        raise InputError(f"run {run_name!r} is one of a generator; give this one another --run name")
     data = read_training_data(dataset)
     until_ms = training_boundary(data.events)
     lineage = {"data_name": data_name, "data_hash": dataset.content_hash(), "code_version": code_version()}
-    storage.write_json(
-        f"runs/{run_name}/config.json", {"kind": "recommender", "data": data_name, "settings": to_dict(config)}
-    )
+    description = {"kind": "recommender", "data": data_name, "settings": to_dict(config)}
     tracked = TrackedRun(
         settings, run_name, kind="recommender", parent_run_id=parent_run_id, params=to_dict(config), lineage=lineage
     )
-    with tracked as run, tempfile.TemporaryDirectory() as scratch:
+    with folder.driven(), tracked as run, tempfile.TemporaryDirectory() as scratch:
+        storage.write_json(folder.path("config.json"), description)
         with ray_session(settings) if use_ray else nullcontext():
             how = {"gram_sum": _gram_sum(use_ray), "on_progress": on_progress}
             config = learn(config, data, until_ms=until_ms, **how)
@@ -74,12 +79,12 @@ def run_training(
             ranker = ranker_parts(config.ranker, data, on_progress)
         metrics |= {f"ranker_{name}": value for name, value in ranker.metrics.items()}
         run.log_metrics({**metrics, **{f"data_{name}": float(value) for name, value in model.counts.items()}}, step=0)
-        folder = Path(scratch) / "bundle"
-        save_model(model, folder, _card(model, lineage, metrics) | {"ranker": ranker.note}, ranker.parts)
-        for file in sorted(folder.iterdir()):
-            storage.write_bytes(f"runs/{run_name}/bundle/{file.name}", file.read_bytes())
+        bundle = Path(scratch) / "bundle"
+        save_model(model, bundle, _card(model, lineage, metrics) | {"ranker": ranker.note}, ranker.parts)
+        for file in sorted(bundle.iterdir()):
+            storage.write_bytes(folder.path(f"bundle/{file.name}"), file.read_bytes())
         version = Registry(settings).register(
-            "recommender", folder, run_id=run.run_id, metrics=metrics, lineage=lineage
+            "recommender", bundle, run_id=run.run_id, metrics=metrics, lineage=lineage
         )
         notes = () if ranker.parts else (ranker.note,)
         return TrainedModel(run_name=run_name, run_id=run.run_id, version=version, metrics=metrics, notes=notes)
