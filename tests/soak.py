@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def seconds_a_step(settings: Settings) -> float:
-    """Of two workers that share this machine, from a few steps of one: its fastest, as what else runs at the moment would
-    make the soak shorter than was asked for.
+    """Of two workers that share this machine, from a few steps of one: its fastest, as what else runs at the moment
+    would make the soak shorter than was asked for.
     """
     config = override(TINY, ["steps=30", "batch_size=4", "checkpoint_every=30"])
     run_training(settings, "tiny", "pace", config, workers=1, use_ray=False, register=False)
