@@ -78,33 +78,16 @@ def command(
 
 def read_impressions(path: Path) -> pd.DataFrame:
     """The five columns, checked; ids as the file has them, numbers as int64. Errors name file, column and row."""
-    import pandas as pd
-
-    from trainables.data.importers.tables import filled, numbers
+    from trainables.data.importers.tables import filled, numbers, read_csv
 
     if not path.is_file():
         raise InputError(f"--impressions: there is no file {path}")
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        elif path.name.endswith((".csv", ".csv.gz")):
-            wanted = dict.fromkeys(COLUMNS, "str")
-            # Without index_col, rows that end in a comma more than the header would be shifted by a column.
-            table = pd.read_csv(
-                path, dtype=wanted, keep_default_na=False, usecols=lambda name: name in COLUMNS, index_col=False
-            )
-        else:
-            raise InputError(f"--impressions is {path}; give a file that ends in .parquet, .csv or .csv.gz")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, OSError, EOFError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"--impressions: {path} cannot be read: {str(error).strip()}") from error
-    for column in COLUMNS:
-        if column not in table:
-            raise InputError(
-                f"{path}: column {column!r} is missing; the file has: {', '.join(map(str, table.columns))}"
-            )
-    table = table[list(COLUMNS)].reset_index(drop=True)
+    if path.suffix == ".parquet":
+        table = _read_parquet(path)
+    elif path.name.endswith((".csv", ".csv.gz")):
+        table = read_csv(path, only=COLUMNS)
+    else:
+        raise InputError(f"--impressions is {path}; give a file that ends in .parquet, .csv or .csv.gz")
     for column in NUMBERS:
         filled(path, column, table[column], first_row=1)
         values = numbers(path, column, table[column], first_row=1, minimum=0)
@@ -114,6 +97,23 @@ def read_impressions(path: Path) -> pd.DataFrame:
         text = filled(path, column, table[column], first_row=1)
         table[column] = plain_ids(text)
     return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """The five columns of a Parquet file; no other one is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from trainables.data.importers.tables import present_columns
+
+    try:
+        with pq.ParquetFile(path) as source:
+            names = present_columns(path, source.schema_arrow.names, COLUMNS)
+            # Whole numbers beside empty cells would become floats, and errors would show them as 7.0.
+            table = source.read(names).select(names).to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {str(error).strip()}") from error
+    return table.set_axis(list(COLUMNS), axis=1)
 
 
 def to_shown(table: pd.DataFrame, pseudonymiser: Pseudonymiser) -> Shown:

@@ -74,18 +74,11 @@ def command(
 
 def read_viewers(path: Path) -> pd.Series:
     """Raw ids of a CSV's column user_id, as text, each once, in order."""
-    import pandas as pd
-
-    from trainables.data.importers.tables import aligned
+    from trainables.data.importers.tables import read_csv
 
     if not path.is_file():
         raise InputError(f"--viewers: there is no file {path}")
-    try:
-        table = aligned(path, pd.read_csv(path, dtype=str, keep_default_na=False), first_row=1)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
-        raise InputError(f"--viewers: {path} cannot be read as CSV: {str(error).strip()}") from error
-    if VIEWER_COLUMN not in table:
-        raise InputError(f"{path}: column {VIEWER_COLUMN!r} is missing; the file has: {', '.join(table.columns)}")
+    table = read_csv(path, only=(VIEWER_COLUMN,))
     ids = table[VIEWER_COLUMN].str.strip().drop_duplicates()  # an import strips ids, too
     if (ids == "").any():
         raise InputError(f"{path}: column {VIEWER_COLUMN!r} has empty values; take those rows out")

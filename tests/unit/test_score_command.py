@@ -138,6 +138,33 @@ def test_rows_that_end_in_a_comma_more_than_the_header_are_not_shifted(tmp_path:
     assert score.read_impressions(path).to_numpy().tolist() == [[1, 2, 3, 4, 5]] * 2
 
 
+@pytest.mark.parametrize("rows", ["1,Ann,2,3,4,5\n1,Doe, Jo,2,3,4,5\n", "1,Doe, Jo,2,3,4,5\n"])
+def test_a_comma_too_many_in_a_row_is_an_error_instead_of_shifted_numbers(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("user_id,name,video_id,time_ms,tab,duration_ms\n" + rows)
+    with pytest.raises(InputError, match="saw 7|more cells than the header"):
+        score.read_impressions(path)
+
+
+def test_columns_are_found_beside_spaces_and_semicolons_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("user_id, video_id , time_ms, tab, duration_ms\n1, 2, 3, 4, 5\n")
+    assert score.read_impressions(path).to_numpy().tolist() == [[1, 2, 3, 4, 5]]
+    path.write_text("user_id;video_id;time_ms;tab;duration_ms\n1;2;3;4;5\n")
+    with pytest.raises(InputError, match="save it with commas between the columns"):
+        score.read_impressions(path)
+
+
+def test_a_parquet_file_is_read_by_columns_whatever_its_index_was(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    row = {"user_id": [7], "video_id": ["09"], "time_ms": [1], "tab": [1], "duration_ms": [0], "watched": [9.5]}
+    pd.DataFrame(row).set_index("user_id").to_parquet(path)
+    assert score.read_impressions(path).to_numpy().tolist() == [[7, "09", 1, 1, 0]]
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"rows\.parquet is not a readable Parquet file"):
+        score.read_impressions(path)
+
+
 def test_whole_ids_stay_whole_numbers(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pd.DataFrame({"user_id": [7], "video_id": [9], "time_ms": [1], "tab": [1], "duration_ms": [0]}).to_parquet(path)

@@ -100,10 +100,19 @@ def test_ids_are_read_from_their_column_without_spaces_as_at_import(tmp_path: Pa
     assert slates.read_viewers(path).tolist() == ["17", "18"]
 
 
+def test_a_file_of_viewers_out_of_a_spreadsheet_is_read_or_told_how_to_save_it(tmp_path: Path):
+    path = tmp_path / "viewers.csv"
+    path.write_text('segment, user_id\n"gold\nold", 007\nnew, 18\n', encoding="utf-8-sig")
+    assert slates.read_viewers(path).tolist() == ["007", "18"]
+    path.write_text("user_id;segment\n17;gold\n")
+    with pytest.raises(InputError, match="'user_id' is missing; .* save it with commas between the columns"):
+        slates.read_viewers(path)
+
+
 def test_a_file_of_viewers_that_is_cut_off_is_named(tmp_path: Path):
     path = tmp_path / "viewers.csv.gz"
     path.write_bytes(gzip.compress(b"user_id\n" + b"17\n" * 5000)[:-20])
-    with pytest.raises(InputError, match=r"viewers\.csv\.gz cannot be read as CSV: Compressed file ended"):
+    with pytest.raises(InputError, match=r"viewers\.csv\.gz is not a readable CSV file: Compressed file ended"):
         slates.read_viewers(path)
 
 

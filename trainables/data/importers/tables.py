@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,44 @@ import pandas as pd
 
 from cluster.errors import InputError
 
+ROWS_A_CHUNK = 250_000
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """All columns as text; empty cells are ''. Errors name the file."""
+
+def read_csv(path: Path, only: Sequence[str] | None = None) -> pd.DataFrame:
+    """All columns, or `only` these, as text; empty cells are ''. Errors name the file, and a column that is missing."""
+    parts, first_row = [], 1
+    options = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "skipinitialspace": True}
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        # In chunks, so that columns that are not wanted are let go. With `usecols` pandas would not refuse a row with
+        # a cell too many, but read what follows that cell from the wrong columns.
+        with pd.read_csv(path, chunksize=ROWS_A_CHUNK, **options) as chunks:
+            for chunk in chunks:
+                table = aligned(path, chunk, first_row=first_row)
+                parts.append(table if only is None else table[present_columns(path, table.columns, only)])
+                first_row += len(chunk)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path} is empty; it needs a header line and rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
-    return aligned(path, table, first_row=1)
+    table = pd.concat(parts, ignore_index=True)
+    return table if only is None else table.set_axis(list(only), axis=1)
+
+
+def present_columns(path: Path, present: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """The columns of a file that have these names, spaces around them aside; of two of one name the first.
+
+    Raises InputError naming the file, the missing column and the columns there are.
+    """
+    names = [str(name) for name in present]
+    by_name = {name.strip(): name for name in reversed(names)}
+    for name in wanted:
+        if name not in by_name:
+            raise InputError(
+                f"{path}: column {name!r} is missing; the file has: {', '.join(names)}{_other_separator(names)}"
+            )
+    return [by_name[name] for name in wanted]
 
 
 def aligned(path: Path, table: pd.DataFrame, *, first_row: int) -> pd.DataFrame:
