@@ -203,17 +203,18 @@ def _add_clips(app: FastAPI, shop: Shop) -> None:
         With `Accept: image/webp` the answer is the clip's first frame.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        model = shop.versions.models.generator  # once: another version may be rolled out while this one renders
         if content_type == "multipart/form-data":
             with shop.uploads.place():
-                rendered = await _restyle_form(request, shop)
+                rendered = await _restyle_form(request, shop, model)
         elif content_type in ("application/json", ""):
-            rendered = await _restyle_json(await request.body(), shop)
+            rendered = await _restyle_json(await request.body(), shop, model)
         else:
             raise Problem(415, f"send application/json or multipart/form-data, not {content_type[:60]!r}")
         extra = {
             "location": f"/v1/clips/{rendered.clip_id}",
             "x-clip-id": rendered.clip_id,
-            "x-model-version": shop.versions.models.generator,
+            "x-model-version": model,
             "x-cache": "hit" if rendered.cached else "miss",
             "x-refused": json.dumps(rendered.refused),
             "vary": "accept",
@@ -317,15 +318,16 @@ def _add_storefront(app: FastAPI, shop: Shop, viewers: tuple[DemoViewer, ...]) -
     app.mount("/storefront", StaticFiles(directory=STOREFRONT))
 
 
-async def _restyle_json(body: bytes, shop: Shop) -> Rendered:
+async def _restyle_json(body: bytes, shop: Shop, model: str) -> Rendered:
     try:
         request = ClipRequest.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-    return await shop.restyle(request.product_id, styles.requested(request.style, shop.presets), request.strength)
+    style = styles.requested(request.style, shop.presets)
+    return await shop.restyle(request.product_id, style, request.strength, model=model)
 
 
-async def _restyle_form(request: Request, shop: Shop) -> Rendered:
+async def _restyle_form(request: Request, shop: Shop, model: str) -> Rendered:
     async with request.form(max_files=1, max_fields=8) as form:
         file, style = form.get("file"), form.get("style")
         if not isinstance(file, UploadFile):
@@ -333,12 +335,19 @@ async def _restyle_form(request: Request, shop: Shop) -> Rendered:
         if not isinstance(style, str) or not style:
             raise Problem.field("style", "name a preset, or give weights or a style code as JSON")
         try:
-            parsed = json.loads(style) if style.lstrip()[:1] in ("{", "[") else style
+            parsed = _json(style) if style.lstrip()[:1] in ("{", "[") else style
             checked = ClipRequest(product_id="upload", style=parsed, strength=form.get("strength", 1.0))
-        except json.JSONDecodeError as error:
-            raise Problem.field("style", f"is no JSON: {error.msg}") from error
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         look = styles.requested(checked.style, shop.presets)
         data = await file.read()
-    return await shop.restyle_upload(data, look, checked.strength)
+    return await shop.restyle_upload(data, look, checked.strength, model)
+
+
+def _json(style: str) -> Any:
+    try:
+        return json.loads(style)
+    except json.JSONDecodeError as error:
+        raise Problem.field("style", f"is no JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets, numbers of thousands of digits
+        raise Problem.field("style", "is no JSON of weights or of a style code") from error

@@ -214,10 +214,9 @@ class Shop:
         """A product's clip in a style while it is being rendered; the whole of it where it is in the cache."""
         return await self._renders.streamed(*self._asked(product_id, style, strength, model))
 
-    async def restyle_upload(self, data: bytes, style: Style, strength: float) -> Rendered:
-        """An uploaded clip in a style."""
+    async def restyle_upload(self, data: bytes, style: Style, strength: float, model: str) -> Rendered:
+        """An uploaded clip in a style, rendered by a version."""
         upload = hashlib.sha256(data).hexdigest()
-        model = self.versions.models.generator
         key = clip_cache.clip_id(upload, style.code_S, strength, self._renderer(model))
 
         async def asked() -> RenderRequest:

@@ -360,6 +360,8 @@ def test_uploaded_clip_is_restyled(site: Site) -> None:
         pytest.param("whole", {}, 422, "style", id="no-style"),
         pytest.param("whole", {"style": "baroque"}, 422, "style", id="unknown-style"),
         pytest.param("whole", {"style": "{broken"}, 422, "style", id="style-is-no-json"),
+        pytest.param("whole", {"style": "[" * 100_000}, 422, "style", id="style-is-nested-without-end"),
+        pytest.param("whole", {"style": f"[{'1' * 5000}]"}, 422, "style", id="style-has-a-number-without-end"),
         pytest.param("whole", {"style": "neon", "strength": "much"}, 422, "strength", id="strength-is-no-number"),
         pytest.param(b"x" * (MAX_UPLOAD + 1), {"style": "neon"}, 413, None, id="too-large"),
         pytest.param(b"x" * (2 * MAX_UPLOAD), {"style": "neon"}, 413, None, id="far-too-large"),

@@ -22,6 +22,7 @@ from serving.versions import Rollout, Versions
 from tests.e2e.tiny_shop import clip_frames
 from tests.serving_site import Site
 from trainables.data.style_code import CODE_DIM
+from trainables.data.video import encode_mp4
 
 DEPLOYED = Models(generator="generator/3", recommender="recommender/2")
 
@@ -109,6 +110,24 @@ def _plan_of(feed: object) -> object:
 
     products = tuple(item.product.id for item in feed.items)
     return Plan(products=products, weights=feed.look.weights, generator=feed.models.generator, made_at=2**40)
+
+
+@pytest.mark.parametrize("kind", ["product", "upload"])
+def test_clip_in_the_making_names_the_version_that_made_it(site: Site, kind: str) -> None:
+    plain = site.generator.render
+
+    async def rolled_meanwhile(request: RenderRequest) -> bytes:
+        await site.shop.versions.of("generator").roll("generator/4", 1.0)
+        return await plain(request)
+
+    site.generator.render = rolled_meanwhile
+    if kind == "product":
+        asked: dict[str, Any] = {"json": {"product_id": "p00", "style": "neon"}}
+    else:
+        asked = {"files": {"file": encode_mp4(clip_frames(1), 8.0)}, "data": {"style": "neon"}}
+    answer = site("POST", "/v1/clips", **asked)
+    assert site.generator.requests[0].model == "generator/3"
+    assert answer.headers["x-model-version"] == "generator/3"
 
 
 def test_other_replicas_and_restarts_follow_until_another_version_is_deployed(
