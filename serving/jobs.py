@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cluster.errors import StorageError
 from serving import deadlines, styles
@@ -24,6 +26,9 @@ BUSY_PAUSE_S = 1.0
 """A full queue is left to those who wait for an answer."""
 MOST_RUNNING = 8
 """Jobs an ingress replica runs at a time; they share its way to the generator."""
+TRIES = 5
+"""Of a clip while no generator answers, or while what is more urgent keeps it waiting until its time is up."""
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Jobs:
@@ -34,6 +39,7 @@ class Jobs:
         self._store = store
         self._owner = uuid.uuid4().hex
         self._running: dict[str, asyncio.Task] = {}
+        self._coming = 0  # jobs that are being kept or taken over, and will run then
 
     async def start(self, clips: Sequence[ClipRequest]) -> JobOut:
         """Check every clip, keep the job and begin it. A Problem names the clips at fault, or says that it is busy."""
@@ -43,19 +49,21 @@ class Jobs:
                 styles.requested(clip.style, self._shop.presets)
             except Problem as problem:
                 raise Problem.field(f"clips.{place}", str(problem.detail)) from problem
-        if len(self._running) >= MOST_RUNNING:
+        if not self._has_room():
             raise Problem(429, "too many jobs are running; wait for one of them", headers={"retry-after": "10"})
         job_id = uuid.uuid4().hex
-        await asyncio.to_thread(self._store.add, job_id, self._owner, [clip.model_dump() for clip in clips])
-        return _shown(self._begin(await self._find(job_id)))
+        with self._place():
+            await asyncio.to_thread(self._store.add, job_id, self._owner, [clip.model_dump() for clip in clips])
+            return _shown(self._begin(await self._find(job_id)))
 
     async def status(self, job_id: str) -> JobOut:
-        """How far a job is; one whose replica died goes on here."""
+        """How far a job is; one whose replica died goes on here, as soon as there is room."""
         job = await self._find(job_id)
         # One of ours that seems lost is not: it could not be written down that it lives.
-        lost = job.orphaned and job.job_id not in self._running
-        if lost and await asyncio.to_thread(self._store.adopt, job, self._owner):
-            self._begin(job)
+        if job.orphaned and job.job_id not in self._running and self._has_room():
+            with self._place():
+                if await asyncio.to_thread(self._store.adopt, job, self._owner):
+                    self._begin(job)
         return _shown(job)
 
     async def cancel(self, job_id: str) -> JobOut:
@@ -67,10 +75,22 @@ class Jobs:
         return _shown(await self._find(job_id))
 
     async def _find(self, job_id: str) -> StoredJob:
-        job = await asyncio.to_thread(self._store.find, job_id[:32])
+        job = await asyncio.to_thread(self._store.find, job_id) if _ID.fullmatch(job_id) else None
         if job is None:
             raise Problem(404, f"there is no job {job_id[:40]!r}; jobs are kept for a day")
         return job
+
+    def _has_room(self) -> bool:
+        return len(self._running) + self._coming < MOST_RUNNING
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """Room for a job until it runs: others may come while the database is asked."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def _begin(self, job: StoredJob) -> StoredJob:
         with deadlines.lifted():
@@ -107,17 +127,23 @@ class Jobs:
             return True
 
     async def _render(self, clip: ClipRequest) -> JobResult:
+        """What became of a clip; whatever happens to it, the job's other clips are still rendered."""
         style = styles.requested(clip.style, self._shop.presets)
+        tries = 0
         while True:
             try:
                 made = await self._shop.restyle(clip.product_id, style, clip.strength, priority=BACKGROUND)
             except Problem as problem:
-                if problem.status_code == 429:
+                tries += problem.status_code != 429
+                if problem.status_code in (429, 503, 504) and tries < TRIES:
                     await asyncio.sleep(BUSY_PAUSE_S)
                     continue
                 return JobResult(product_id=clip.product_id, reason=str(problem.detail))
             except RenderError as error:
                 return JobResult(product_id=clip.product_id, reason=str(error))
+            except Exception:  # noqa: BLE001 - another replica would meet the same fault, again and again
+                logger.exception("a clip of a job could not be rendered")
+                return JobResult(product_id=clip.product_id, reason="the clip could not be rendered")
             return JobResult(
                 product_id=clip.product_id,
                 clip_id=made.clip_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -187,6 +188,72 @@ def test_full_queue_makes_a_job_wait_and_not_fail(site: Site, monkeypatch: pytes
     assert with_client(site, scenario)["failed"] == 0
 
 
+async def ended(client: httpx.AsyncClient, job: dict) -> dict:
+    """The job once it is done."""
+
+    async def done() -> dict | None:
+        now = (await client.get(f"/v1/jobs/{job['id']}")).json()
+        return now if now["status"] == "done" else None
+
+    return await wait_for(done)
+
+
+@pytest.mark.parametrize("status", [503, 504])
+def test_a_clip_that_has_to_wait_too_long_is_asked_for_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """No generator up for a moment, or more urgent renders all the time: a few tries, then the job says why."""
+    monkeypatch.setattr("serving.jobs.BUSY_PAUSE_S", 0.0)
+    render, failures = site.generator.render, iter([Problem(status, "not now")] * 2)
+
+    async def late(request: RenderRequest) -> bytes:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await render(request)
+
+    async def scenario(client: httpx.AsyncClient) -> tuple[dict, dict]:
+        site.generator.render = late
+        first = await ended(client, (await client.post("/v1/jobs", json={"clips": CLIPS[:1]})).json())
+        site.generator.render = render
+        site.generator.failure = Problem(status, "not now")
+        return first, await ended(client, (await client.post("/v1/jobs", json={"clips": CLIPS[1:2]})).json())
+
+    first, second = with_client(site, scenario)
+    assert (first["failed"], second["failed"], second["results"][0]["reason"]) == (0, 1, "not now")
+
+
+def test_a_fault_at_one_clip_does_not_stop_the_job(site: Site) -> None:
+    site.generator.failure, site.generator.failing_product = KeyError("frames"), "p00"
+
+    async def scenario(client: httpx.AsyncClient) -> dict:
+        return await ended(client, (await client.post("/v1/jobs", json={"clips": CLIPS})).json())
+
+    job = with_client(site, scenario)
+    assert (job["done"], job["failed"], job["results"][0]["reason"]) == (3, 1, "the clip could not be rendered")
+
+
+def test_jobs_that_come_at_once_or_from_dead_replicas_are_bounded(
+    site: Site, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.jobs.MOST_RUNNING", 2)
+    store = JobStore(database)
+
+    async def scenario(client: httpx.AsyncClient) -> tuple[list[int], bool]:
+        hold(site, "p00")
+        lost = uuid.uuid4().hex
+        store.add(lost, "dead", CLIPS[:1])
+        asked = (client.post("/v1/jobs", json={"clips": CLIPS[:1]}) for _ in range(6))
+        answers = await asyncio.gather(*asked)
+        monkeypatch.setattr("serving.job_store.ORPHANED_MS", -1)
+        await client.get(f"/v1/jobs/{lost}")
+        monkeypatch.setattr("serving.job_store.ORPHANED_MS", ORPHANED_MS)
+        return sorted(answer.status_code for answer in answers), store.report(lost, "dead", [], done=False)
+
+    statuses, still_theirs = with_client(site, scenario)
+    assert statuses == [202] * 2 + [429] * 4
+    assert still_theirs
+
+
 @pytest.mark.parametrize(
     ("clips", "field"),
     [
@@ -205,3 +272,13 @@ def test_wrong_job_is_refused_whole(site: Site, clips: list, field: str) -> None
 def test_unknown_job_is_404(site: Site) -> None:
     assert site("GET", "/v1/jobs/nope").status_code == 404
     assert site("DELETE", "/v1/jobs/nope").status_code == 404
+
+
+def test_only_its_whole_id_names_a_job(site: Site) -> None:
+    """PostgreSQL does not even look for a text with a NUL in it."""
+    job = site("POST", "/v1/jobs", json={"clips": CLIPS[:1]}).json()
+    assert [site("GET", f"/v1/jobs/{text}").status_code for text in (f"{job['id']}0", "%00", job["id"])] == [
+        404,
+        404,
+        200,
+    ]
