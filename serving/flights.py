@@ -38,10 +38,10 @@ class Flights:
                 self._land(key, flight)
                 flight.task.cancel()
 
-    async def quiet(self) -> None:
-        """Returns when nothing is in flight."""
-        while self._flights:
-            await asyncio.wait([flight.task for flight in self._flights.values()])
+    async def quiet(self, meant: Callable[[str], bool] = lambda _: True) -> None:
+        """Returns when nothing is in flight, or nothing under a key that is `meant`."""
+        while tasks := [flight.task for key, flight in self._flights.items() if meant(key)]:
+            await asyncio.wait(tasks)
 
     def _land(self, key: str, flight: _Flight) -> None:
         if self._flights.get(key) is flight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from cluster.errors import StorageReadError
@@ -78,6 +78,10 @@ class Renders:
     async def quiet(self) -> None:
         """Returns when no render is under way."""
         await self._flights.quiet()
+
+    async def landed(self, clips: Collection[str]) -> None:
+        """Returns when none of these clips is being rendered: those that were are kept now."""
+        await self._flights.quiet(lambda flight: flight.rpartition(" ")[2] in clips)
 
     async def made(self, key: str, request: Callable[[], Awaitable[RenderRequest]], *, priority: int = 0) -> Rendered:
         """The render; where it is refused, the original with the reasons. `request` is asked for only where needed.

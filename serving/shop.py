@@ -131,7 +131,9 @@ class Shop:
         )
 
     async def personal_clips(self, viewer: str) -> frozenset[str]:
-        """Ids of the clips in a look that is mixed for this viewer; none for a viewer nothing is known of."""
+        """Ids of the clips in a look that is mixed for this viewer; none for a viewer nothing is known of. Those that
+        are being rendered are waited for.
+        """
         pseudonym = self._pseudonymiser.of(viewer)
         history = await asyncio.to_thread(self._events.history, pseudonym, self._history_events)
         if not history:
@@ -151,7 +153,9 @@ class Shop:
                 for model in served
             )
 
-        return await asyncio.to_thread(ids)  # of a large catalogue they take seconds
+        found = await asyncio.to_thread(ids)  # of a large catalogue they take seconds
+        await self._renders.landed(found)
+        return found
 
     async def similar(self, product_id: str, k: int) -> Similar:
         """Products most like one product."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from cluster.storage import Storage
 from serving import clip_cache
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
+from serving.contracts import RenderRequest
 from serving.door.settings import AccessArgs
 from serving.erasures_elsewhere import ErasuresElsewhere
 from serving.event_store import EventStore, StoredEvent
@@ -124,6 +126,31 @@ def test_requests_are_answered_while_a_viewer_s_clips_are_looked_for(
 
     monkeypatch.setattr(clip_cache, "clip_id", slow)
     assert len(asyncio.run(scenario())) == len(PRODUCTS)
+
+
+def test_a_clip_that_is_still_being_rendered_goes_as_well(shop_site: Site, storage: Storage) -> None:
+    """A feed that did not wait left its renders to go on."""
+    render = shop_site.generator.render
+
+    async def scenario() -> dict:
+        let_go = asyncio.Event()
+
+        async def late(request: RenderRequest) -> bytes:
+            await let_go.wait()
+            return await render(request)
+
+        shop_site.generator.render = late
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(shop_site.app), base_url="http://shop") as client:
+            await client.post("/v1/feed", json={"viewer": RAW, "k": 3, "wait": 0})
+            erasing = asyncio.ensure_future(client.delete(f"/v1/viewers/{quote(RAW, safe='')}"))
+            await asyncio.wait([erasing], timeout=0.5)
+            let_go.set()
+            receipt = (await erasing).json()
+            await shop_site.shop.quiet()
+        return receipt
+
+    assert asyncio.run(scenario())["removed"]["clips"] == 3
+    assert ClipCache(storage, memory_bytes=0, storage_bytes=1).sizes()["storage"] == 0
 
 
 def test_erasing_twice_gives_two_receipts(shop_site: Site) -> None:
