@@ -57,8 +57,10 @@ class Ahead:
             await asyncio.wait([self._rendering[1]])
 
     async def _work(self) -> None:
-        while self._waiting:
+        while True:
             await self._shop.quiet()
+            if not self._waiting:  # the last one may have been forgotten meanwhile
+                return
             viewer, shown = self._waiting.popitem()  # the last one is the likeliest to be there still
             task = asyncio.ensure_future(self._render(viewer, shown))
             self._rendering = (viewer, task)

@@ -136,6 +136,29 @@ def test_a_generator_at_rest_is_not_woken_and_a_busy_one_is_left_alone(site: Sit
     asyncio.run(scenario())
 
 
+def test_the_last_viewer_may_be_forgotten_while_a_clip_is_waited_for(site: Site) -> None:
+    async def scenario() -> None:
+        begun, let_go, render = asyncio.Event(), asyncio.Event(), site.generator.render
+
+        async def held(request: Any) -> bytes:
+            begun.set()
+            await let_go.wait()
+            return await render(request)
+
+        site.generator.render = held
+        waiting = asyncio.ensure_future(site.shop.restyle("p05", styles.requested("ink", site.shop.presets), 1.0))
+        await begun.wait()
+        site.feeds._ahead.expect("x", ("p00",))
+        await asyncio.sleep(0)  # the worker waits for the clip now
+        await site.feeds._ahead.forget("x")
+        let_go.set()
+        await waiting
+        await finished(site)
+
+    asyncio.run(scenario())
+    assert ahead(site) == []
+
+
 def test_nothing_is_made_ahead_for_a_viewer_who_is_being_erased(site: Site) -> None:
     """Neither what is under way nor what still waits; others' clips are made."""
 
