@@ -94,12 +94,17 @@ class Track:
             reason = error.detail if isinstance(error, Problem) else error
             raise Problem.field("reference", f"{reference} cannot be served: {reason}; nothing has changed") from error
         now = await self._look()
+        if version == now.serving and (shadow or share < 1):
+            raise Problem.field("reference", f"{version} is served to everyone; compare or try another version")
         if shadow:
             return await self._write(replace(now, shadow=version, shadow_share=share))
         if share < 1:
             return await self._write(replace(now, canary=version, share=share))
         before = now.before if version == now.serving else (*now.before, now.serving)
-        return await self._write(replace(now, serving=version, canary=None, share=0.0, before=before))
+        rolled = replace(now, serving=version, canary=None, share=0.0, before=before)
+        if now.shadow == version:  # nothing is left to compare, and `back` is to go back to the version before
+            rolled = replace(rolled, shadow=None, shadow_share=0.0)
+        return await self._write(rolled)
 
     async def back(self) -> Rollout:
         """End a comparison, or else a trial, or else go back one version; a Problem 409 where there is none before."""

@@ -163,6 +163,22 @@ def test_wrong_rollout_is_named(site: Site, body: dict) -> None:
     assert site("PUT", "/v1/models/generator", json=body).status_code == 422
 
 
+@pytest.mark.parametrize("trial", [{"share": 0.1}, {"shadow": True}])
+def test_what_everyone_gets_is_not_tried_beside_itself(site: Site, trial: dict) -> None:
+    answer = site("PUT", "/v1/models/generator", json={"reference": "generator/3", **trial})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reference")
+    assert site.shop.versions.of("generator").shares() == {"generator/3": 1.0}
+
+
+def test_one_call_goes_back_from_a_version_that_was_compared_before(site: Site) -> None:
+    """Its comparison ends when everyone gets it; that of another version goes on."""
+    roll(site, "generator/4", shadow=True)
+    assert roll(site, "generator/4")["shadow"] is None
+    assert site("DELETE", "/v1/models/generator").json()["serving"] == "generator/3"
+    roll(site, "generator/4", shadow=True)
+    assert roll(site, "generator/5")["shadow"] == "generator/4"
+
+
 def test_recommender_is_rolled_on_its_own(site: Site) -> None:
     """Slates name the version that made them; the generator's versions are not touched."""
 
