@@ -34,6 +34,7 @@ from serving.args import DemoViewer
 from serving.consent import Consent
 from serving.deadlines import Deadlines
 from serving.door.gate import Gate
+from serving.door.head import Heads
 from serving.door.middleware import Door
 from serving.door.openapi import describe_door
 from serving.door.ring import KeyRing
@@ -94,6 +95,7 @@ def build_http(
         redoc_url=None,
         docs_url=None,
     )
+    app.add_middleware(Heads)
     app.add_middleware(Deadlines, most_s=most_s)
     app.add_middleware(Gate, ring=ring, limits=limits, replicas=replicas)
     if tracing.is_on():

@@ -434,6 +434,16 @@ def test_original_clip_takes_ranges(site: Site) -> None:
     assert site("GET", "/v1/products/p00/clip", headers={"range": "bytes=999999-"}).status_code == 416
 
 
+@pytest.mark.parametrize("path", ["/v1/products/p00/clip", "/v1/storefront", "/healthz", "/", "/storefront/api.js"])
+def test_head_is_get_without_the_body(site: Site, path: str) -> None:
+    """Players ask for a clip's length with it, balancers whether the server is up."""
+    got, head = site("GET", path), site("HEAD", path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(got.content))
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert site("HEAD", "/v1/recommend").status_code == 405
+
+
 def test_poster_is_a_jpeg(site: Site) -> None:
     answer = site("GET", "/v1/products/p00/poster.jpg")
     assert (answer.headers["content-type"], answer.content[:2]) == ("image/jpeg", b"\xff\xd8")

@@ -31,12 +31,14 @@ def test_answers_are_counted_by_route_and_status(site: Site) -> None:
     site("GET", "/v1/products/p01/similar")
     site("GET", "/v1/products/nope/similar")
     site("GET", "/no/such/page")
+    site("HEAD", "/healthz")
     found = figures(site("GET", "/metrics").text)
     name = "http_server_request_duration_seconds_count"
     assert {labels: value for (sample, labels), value in found.items() if sample == name} == {
         "GET,200,/v1/products/{product_id:path}/similar": 2,
         "GET,404,/v1/products/{product_id:path}/similar": 1,
         "GET,404,none": 1,
+        "HEAD,200,/healthz": 1,
     }
 
 
