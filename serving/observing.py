@@ -14,6 +14,9 @@ logger = logging.getLogger("ray.serve")
 
 NO_ROUTE = "none"
 """Label of what no route answered: unknown paths, and what the door turned away."""
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+OTHER = "_OTHER"
+"""Label of any other method (as OpenTelemetry has it): a stranger may send as many as they can think of."""
 CUT_OFF = 499
 """Status of a request whose client left before the answer began (as nginx counts it)."""
 
@@ -50,7 +53,8 @@ class Observer:
             finally:
                 total = time.perf_counter() - began
                 route = getattr(scope.get("route"), "path", NO_ROUTE)
-                labels = (scope["method"], route, str(status))
+                method = scope["method"] if scope["method"] in METHODS else OTHER
+                labels = (method, route, str(status))
                 self._metrics.requests.labels(*labels).observe(total)
                 self._metrics.first_bytes.labels(*labels).observe(total if first_byte is None else first_byte)
                 if logger.isEnabledFor(logging.INFO):
@@ -59,7 +63,7 @@ class Observer:
                         *labels[:2],
                         status,
                         extra={
-                            "http_method": scope["method"],
+                            "http_method": method,
                             "http_route": route,  # never the path itself: it may name a viewer
                             "http_status": status,
                             "duration_ms": round(total * 1000, 1),

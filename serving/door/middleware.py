@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import Problem, internal_error
@@ -82,6 +83,8 @@ class Door:
             if started:
                 raise
             await problem.response()(scope, receive, dressed_send)
+        except ClientDisconnect:
+            logger.info("request %s was given up by its client before it had arrived", request_id)
         except Exception:  # noqa: BLE001 - the last door: everything is logged, and the client gets a document
             logger.exception("request %s to %s failed", request_id, _VIEWER.sub("…", scope["path"]))
             if started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from typing import Any
@@ -46,6 +47,43 @@ def test_what_the_door_turns_away_is_counted_too(site: Site) -> None:
     site("POST", "/v1/events", content=b"x" * 10**7, headers={"content-type": "application/json"})
     found = figures(site("GET", "/metrics").text)
     assert found["http_server_request_duration_seconds_count", "POST,413,none"] == 1
+
+
+def test_methods_that_strangers_think_of_are_counted_as_one(site: Site) -> None:
+    for number in range(5):
+        site(f"BREW{number}", "/v1/feed")
+    found = figures(site("GET", "/metrics").text)
+    assert {labels for name, labels in found if name == "http_server_first_byte_seconds_count"} == {
+        "_OTHER,405,/v1/feed"
+    }
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_client_that_leaves_while_it_sends_is_no_fault_of_the_server(
+    site: Site, caplog: pytest.LogCaptureFixture, content_type: str
+) -> None:
+    arriving = iter([{"type": "http.request", "body": b"--x", "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return next(arriving)
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/clips",
+        "raw_path": b"/v1/clips",
+        "query_string": b"",
+        "headers": [(b"content-type", content_type.encode())],
+    }
+    asyncio.run(site.app(scope, receive, send))
+    assert sent == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    found = figures(site("GET", "/metrics").text)
+    assert found["http_server_request_duration_seconds_count", "POST,499,/v1/clips"] == 1
 
 
 def test_cache_hits_by_tier_and_misses(site: Site) -> None:
