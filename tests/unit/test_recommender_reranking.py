@@ -240,9 +240,16 @@ def test_rules_are_read_from_yaml_and_json(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(content))
     (tmp_path / "r.yaml").write_text("boost:\n  - {category: lamps, factor: 1.5, until: 2026-12-24}\n")
     assert Rules.load(tmp_path / "r.yaml") == Rules.load(tmp_path / "r.json") == Rules.parse(content)
-    (tmp_path / "bad.yaml").write_text("pin: [")
-    with pytest.raises(InputError, match="bad.yaml is not valid YAML"):
-        Rules.load(tmp_path / "bad.yaml")
+    (tmp_path / "ids.yaml").write_text("block: [{product: 0042}, {product: 1_000}, {product: 12:30}, {product: 42}]\n")
+    assert [rule.value for rule in Rules.load(tmp_path / "ids.yaml").rules] == ["0042", "1_000", "12:30", "42"]
+    for name, text in (("twice.yaml", "block: []\nblock: []\n"), ("twice.json", '{"block": [], "block": []}')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=f"{name} is not valid .*'block' is written twice"):
+            Rules.load(tmp_path / name)
+    for text in ("pin: [", "block: [{product: p1, until: 2026-13-45}]", "{[a]: 1}"):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(InputError, match="bad.yaml is not valid YAML"):
+            Rules.load(tmp_path / "bad.yaml")
 
 
 def test_bad_candidates_and_settings_are_named() -> None:

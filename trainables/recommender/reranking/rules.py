@@ -8,12 +8,14 @@
       - {category: lamps, factor: 1.5, from: 2026-11-01, name: winter lamps}
 
 A rule names exactly one of product, category, creator or tag. `from` (inclusive) and `until` (exclusive) are ISO dates
-or times, in UTC unless they say otherwise. A block wins over a pin and a boost.
+or times, in UTC unless they say otherwise. A block wins over a pin and a boost. Ids are taken as they are written, also
+those that YAML would count with, such as 0042.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -82,14 +84,15 @@ class Rules:
         """The plain data of a YAML or JSON file, for `parse`; InputError names the file."""
         try:
             text = Path(path).read_text(encoding="utf-8")
-            content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
+            if Path(path).suffix == ".json":
+                return json.loads(text, object_pairs_hook=_each_once)
+            return yaml.load(text, _RulesLoader)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
-        except (yaml.YAMLError, json.JSONDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise InputError(
                 f"{path} is not valid {'JSON' if Path(path).suffix == '.json' else 'YAML'}: {error}"
             ) from error
-        return content
 
     @classmethod
     def parse(cls, content: Any, source: str = "rules") -> Rules:
@@ -109,6 +112,34 @@ class Rules:
             rules += [_rule(kind, entry, f"{source}: {kind}[{i}]") for i, entry in enumerate(entries)]
         _check_pins([rule for rule in rules if rule.kind == "pin"], source)
         return cls(tuple(rules))
+
+
+class _RulesLoader(yaml.SafeLoader):
+    """YAML in which `0042` and `1_000` are ids, not the numbers 34 and 1000, and a key written twice is a mistake."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        _check_once([self.construct_object(key, deep=True) for key, _ in node.value])
+        return super().construct_mapping(node, deep)
+
+
+_RulesLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(?:0|-?[1-9][0-9]*)$"), list("-0123456789"))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_once([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _check_once(keys: list[Any]) -> None:
+    """ValueError for a key that is there twice: all but the last one's rules would be lost."""
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{key!r} is written twice; put the rules of both in one list")
 
 
 def _rule(kind: Kind, entry: Any, where: str) -> Rule:
