@@ -86,7 +86,11 @@ class UploadDecoder:
         """The clip in an upload."""
         if len(data) > self._args.max_bytes:
             raise Problem(413, f"the clip is larger than {self._args.max_bytes} bytes")
-        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._exchange, data)
+        waiting = [data]
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._exchange, waiting)
+        finally:
+            waiting.clear()  # where nobody waits any more, the threads' queue keeps no upload
         return self._read(answer)
 
     def close(self) -> None:
@@ -95,8 +99,9 @@ class UploadDecoder:
         with self._lock:
             self._stop()
 
-    def _exchange(self, data: bytes) -> bytes:
-        """One job; what came back, the decoder's end in the last bytes."""
+    def _exchange(self, waiting: list[bytes]) -> bytes:
+        """One job for the upload in the list; what came back, the decoder's end in the last bytes."""
+        data = waiting.pop()
         mine, theirs = socket.socketpair()
         with mine:
             mine.settimeout(self._args.wall_seconds + GRACE_S)

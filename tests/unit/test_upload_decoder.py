@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import signal
@@ -126,6 +127,32 @@ def test_too_many_uploads_at_a_time_are_429(broken: UploadDecoder) -> None:
         assert (caught.value.status_code, caught.value.headers["retry-after"]) == (429, "2")
     with decoder.place():
         pass
+
+
+def test_an_upload_that_is_given_up_while_it_waits_leaves_memory() -> None:
+    """Clients that come and go faster than uploads are decoded must not fill it."""
+    decoder = bounded("tests.broken_decoder", decoders=1, wall_seconds=1)
+    gone: list[bool] = []
+
+    class Upload(bytes):
+        def __del__(self) -> None:
+            gone.append(True)
+
+    async def scenario() -> None:
+        hanging = asyncio.ensure_future(decoder.decode(b"sleep"))
+        await asyncio.sleep(0)
+        given_up = asyncio.ensure_future(decoder.decode(Upload(b"fine")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        del given_up
+        gc.collect()  # a cancelled task and its exception hold each other
+        assert not hanging.done()
+        assert gone == [True]
+        await asyncio.gather(hanging, return_exceptions=True)
+
+    asyncio.run(scenario())
+    decoder.close()
 
 
 def gif(width: int, height: int) -> bytes:
