@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 
 import av
 
 MEDIA_TYPE = "image/webp"
 QUALITY = 82
+_QUALITY = re.compile(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)", re.ASCII)
 
 
 def wanted(headers: Mapping[str, str]) -> bool:
-    """Whether `Accept` asks for a WebP picture and for no video: an `<img>` does, a `<video>` does not."""
-    accepted = [part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")]
-    return MEDIA_TYPE in accepted and not any(part.startswith("video/") for part in accepted)
+    """Whether `Accept` would rather have a WebP picture than a video: an `<img>` would, a `<video>` would not, and who
+    opens or saves a clip's address in a browser (which names pages first) wants the clip.
+    """
+    weights = {}
+    for part in headers.get("accept", "").lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        weights[name] = next((_weight(said) for said in parameters if said.startswith("q=")), 1.0)
+    video = max((weight for name, weight in weights.items() if name.startswith("video/")), default=0.0)
+    return weights.get(MEDIA_TYPE, 0.0) > video and "text/html" not in weights
+
+
+def _weight(said: str) -> float:
+    """A quality value, RFC 9110 §12.4.2; what is none counts as the whole."""
+    return float(said[2:]) if _QUALITY.fullmatch(said) else 1.0
 
 
 def webp(mp4: bytes) -> bytes:

@@ -1,10 +1,10 @@
-"""Ranges and conditional requests over clip bytes."""
+"""Ranges, conditional requests and content negotiation over clip bytes."""
 
 from __future__ import annotations
 
 import pytest
 
-from serving import media
+from serving import media, posters
 from serving.media import Span, UnsatisfiableRangeError
 from serving.problems import Problem
 
@@ -55,6 +55,31 @@ def test_if_none_match_names_the_tag(header: str | None, expected: bool) -> None
 def respond(**headers: str):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return media.respond(DATA, tag="a", media_type="video/mp4", headers=named, cache_control="private")
+
+
+CHROME_PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
+SAFARI_IMAGE = "image/webp,image/avif,video/*;q=0.8,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"
+FIREFOX_VIDEO = "video/webm,video/ogg,video/*;q=0.9,application/ogg;q=0.7,audio/*;q=0.6,*/*;q=0.5"
+
+
+@pytest.mark.parametrize(
+    ("accept", "poster"),
+    [
+        pytest.param("image/avif,image/webp,*/*;q=0.8", True, id="an-image-in-chrome"),
+        pytest.param(SAFARI_IMAGE, True, id="an-image-in-safari"),
+        pytest.param(FIREFOX_VIDEO, False, id="a-video"),
+        pytest.param(CHROME_PAGE, False, id="an-address-opened-in-a-browser"),
+        pytest.param("IMAGE/WEBP", True, id="capitals"),
+        pytest.param("image/webp; q=0, */*", False, id="anything-but-a-picture"),
+        pytest.param("video/mp4;q=0.5, image/webp", True, id="rather-a-picture"),
+        pytest.param("video/mp4, image/webp;q=0.9", False, id="rather-a-video"),
+        pytest.param("image/webp;q=nan", True, id="no-quality-value"),
+        pytest.param("*/*", False, id="anything"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_a_poster_is_for_whoever_would_rather_have_a_picture(accept: str, poster: bool) -> None:
+    assert posters.wanted({"accept": accept}) is poster
 
 
 def test_whole_clip_carries_tag_length_and_range_support() -> None:
