@@ -9,6 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.errors import InputError
+
+
+class NotJudgedError(InputError):
+    """A model that these data cannot judge: its figure would flatter it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.registry import ModelVersion, Registry
 from trainables.data.dataset import Dataset
-from trainables.gate import Criterion, GateDecision, decide
+from trainables.gate import Criterion, GateDecision, NotJudgedError, decide
 from trainables.generator.split import split_products
 from trainables.generator.task import PRODUCTS, task_of_model
 
@@ -27,23 +27,32 @@ def promote(registry: Registry, challenger: ModelVersion, dataset: Dataset) -> P
     """Both models are measured now, by the same code on the same held-out rows; only a pass moves the alias.
 
     A recommender knows the products and viewers of one shop: where the champion was trained on another dataset there is
-    nothing to compare with, and the reasons say so.
+    nothing to compare with, and the reasons say so. So they do where these data cannot judge the champion; a challenger
+    that they cannot judge raises NotJudgedError.
     """
     evaluate, criteria = _judge_of(challenger.name)
     champion = next((v for v in registry.versions(challenger.name) if "champion" in v.aliases), None)
     measured = evaluate(registry.fetch(challenger), dataset)
     incumbent, remarks = None, ()
     if champion is not None and champion.version != challenger.version:
-        trained_on = champion.lineage.get("data_name")
-        if champion.name == "recommender" and trained_on != dataset.name:
-            remarks = (f"note  champion {champion.reference} is of dataset {trained_on!r} and cannot be compared here",)
-        else:
+        try:
+            _check_comparable(champion, dataset)
             incumbent = evaluate(registry.fetch(champion), dataset)
+        except NotJudgedError as error:
+            remarks = (f"note  champion {champion.reference} cannot be compared here: {error}",)
+    if measured.get("holdout_viewers") == 0:
+        remarks += (f"note  nobody took to anything new in the newest tenth of {dataset.name!r}; import a longer log",)
     decision = decide(criteria, measured, incumbent)
     decision = replace(decision, reasons=remarks + decision.reasons)
     if decision.passed:
         registry.promote(challenger, decision)
     return Promotion(challenger, champion, decision)
+
+
+def _check_comparable(champion: ModelVersion, dataset: Dataset) -> None:
+    trained_on = champion.lineage.get("data_name")
+    if champion.name == "recommender" and trained_on != dataset.name:
+        raise NotJudgedError(f"it is of dataset {trained_on!r}")
 
 
 def _judge_of(name: str) -> tuple[Callable[[Path, Dataset], dict[str, float]], Sequence[Criterion]]:

@@ -8,7 +8,7 @@ from cluster.config import override
 from cluster.errors import InputError
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, products_table, two_tastes
 from trainables.data.dataset import Dataset
-from trainables.gate import decide
+from trainables.gate import NotJudgedError, decide
 from trainables.recommender.bundle import save_model
 from trainables.recommender.evaluation import GATE, evaluate, evaluate_bundle, held_out_cases, training_boundary
 from trainables.recommender.recommender import Recommender
@@ -97,5 +97,5 @@ def test_the_gate_measures_a_bundle_on_the_slice_it_was_not_trained_on(data, sto
 
     leaked = train(CONFIG, data, preset_codes(), until_ms=boundary + DAY_MS)
     save_model(leaked, tmp_path / "leaked", {})
-    with pytest.raises(InputError, match="holds out"):
+    with pytest.raises(NotJudgedError, match="holds out"):
         evaluate_bundle(tmp_path / "leaked", dataset)

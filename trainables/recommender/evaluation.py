@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from cluster.errors import InputError
 from trainables.data.dataset import Dataset
-from trainables.gate import Criterion
+from trainables.gate import Criterion, NotJudgedError
 from trainables.metrics import ranking
 from trainables.recommender.bundle import load_model
 from trainables.recommender.feedback import FeedbackConfig, collect
@@ -128,17 +128,17 @@ def evaluate_bundle(folder: Path, dataset: Dataset) -> dict[str, float]:
     try:
         return evaluate_recipe(load_model(folder), read_training_data(dataset))
     except InputError as error:
-        raise InputError(f"{folder} on dataset {dataset.name!r}: {error}") from error
+        raise type(error)(f"{folder} on dataset {dataset.name!r}: {error}") from error
 
 
 def evaluate_recipe(model: ItemModel, data: TrainingData) -> dict[str, float]:
     """Measures of a model whose statistics are counted anew up to the boundary, on what came after it.
 
-    InputError where the recipe was learned on a part of what is held out.
+    NotJudgedError where the recipe was learned on a part of what is held out.
     """
     boundary_ms = training_boundary(data.events)
     if _share_before(model.learned_until_ms, boundary_ms, data.events) > LEARNED_SHARE:
-        raise InputError(
+        raise NotJudgedError(
             f"its settings were learned on events that the dataset holds out (up to {model.learned_until_ms} ms, the "
             f"slice begins at {boundary_ms} ms); its figure would not be honest: train it again on this dataset"
         )
