@@ -20,6 +20,11 @@ from cluster.errors import InputError, StorageError
 _FULL = ("database or disk is full", "No space left on device", "could not extend file")
 
 _PIECE_BYTES = 1 << 20
+PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}
+"""Of connections to PostgreSQL, unless the URL says otherwise: seconds for a new one, milliseconds until one whose
+other end has gone silent is given up. Without them a machine that vanished holds up requests for minutes.
+"""
+_LIBPQ = ("psycopg", "psycopg2")
 
 
 class DatabaseError(StorageError):
@@ -35,6 +40,8 @@ def open_engine(url: str, metadata: sa.MetaData) -> sa.Engine:
         address = sa.make_url(url)
         if address.get_backend_name() == "sqlite" and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        if address.get_backend_name() == "postgresql" and address.get_driver_name() in _LIBPQ:
+            address = address.set(query={**PATIENCE, **address.query})
         engine = sa.create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
         raise InputError(
@@ -122,6 +129,8 @@ def now_ms() -> int:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except sa.exc.TimeoutError as error:  # every connection is waiting for the database already
+        raise DatabaseError(f"event store: {error}") from error
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError) as error:
         kind = StorageError if any(text in str(error.orig) for text in _FULL) else DatabaseError
         raise kind(f"event store: {error.orig}") from error

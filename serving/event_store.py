@@ -180,7 +180,11 @@ class EventStore:
 
 
 def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, Any]]]:
-    """The last `per_viewer` non-impression events of every viewer, oldest first, in lists of rows."""
+    """The last `per_viewer` non-impression events of every viewer, oldest first, in lists of rows.
+
+    Other systems' ids may be longer than a column, which PostgreSQL refuses: events of such products are left out, such
+    styles and requests are not told.
+    """
     columns = [
         "event_id",
         "viewer_id",
@@ -195,6 +199,10 @@ def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, A
     ]
     table = dataset.arrow("events", columns)
     table = table.filter(pc.not_equal(table["event_type"], "impression"))
+    table = table.filter(pc.and_(_fits(table, "event_id"), _fits(table, "product_id")))
+    for name in ("style", "request_id"):
+        told = pc.if_else(_fits(table, name), table[name], None)
+        table = table.set_column(table.schema.get_field_index(name), name, told)
     table = table.set_column(table.schema.get_field_index("at"), "at_ms", table["at"].cast(pa.int64()))
     table = table.sort_by([("viewer_id", "ascending"), ("at_ms", "descending")])
     frame_rank = table.select(["viewer_id"]).to_pandas().groupby("viewer_id", sort=False).cumcount().to_numpy()
@@ -202,3 +210,8 @@ def _newest_rows(dataset: Dataset, per_viewer: int) -> Iterator[list[dict[str, A
     now = now_ms()
     for batch in table.to_batches(max_chunksize=_SEED_ROWS):
         yield [{**row, "stored_at_ms": now} for row in batch.to_pylist()]
+
+
+def _fits(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Whether each value of a dataset's column is short enough for the store's."""
+    return pc.less_equal(pc.utf8_length(table[name]), _EVENTS.c[name].type.length)
