@@ -210,6 +210,28 @@ def test_a_damaged_bundle_is_refused_with_its_path(recommender, tmp_path: Path):
         load_model(tmp_path / "bundle")
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda m: {"viewers_n": m.viewers_n[:-1]}, "viewers_n is not as long"),
+        (lambda m: {"content_nD": m.content_nD[:-1]}, "content_nD is not as long"),
+        (lambda m: {"categories": m.categories[:-1]}, "categories is not as long"),
+        (lambda m: {"style_codes_nS": m.style_codes_nS[:, :-1]}, "style_codes_nS is not as long"),
+        (lambda m: {"item_item_mm": m.item_item_mm[:, :-1]}, "item_item is not as long"),
+        (lambda m: {"item_rows": m.item_rows + 1000}, "item_rows are not rows of its products"),
+        (lambda m: {"item_rows": m.item_rows[::-1].copy()}, "item_rows are not rows of its products"),
+        (lambda m: {"item_item_mm": m.item_item_mm * np.nan}, "item_item holds values that are not finite"),
+        (lambda m: {"trend_n": m.trend_n * np.inf}, "trend_n holds values that are not finite"),
+        (lambda m: {"product_ids": (m.product_ids[0], *m.product_ids[:-1])}, "product_ids has an id twice"),
+        (lambda m: {"trained_until_ms": None}, "is missing or wrong"),
+    ],
+)
+def test_a_bundle_whose_parts_do_not_fit_is_refused_when_it_is_read(recommender, tmp_path: Path, changed, message):
+    save_model(replace(recommender.model, **changed(recommender.model)), tmp_path / "bundle", {})
+    with pytest.raises(InputError, match=f"bundle {tmp_path}/bundle: .*{message}"):
+        load_model(tmp_path / "bundle")
+
+
 def test_products_beyond_the_matrix_are_carried_by_content(data):
     config = replace(CONFIG, ease=EaseConfig(l2=5, max_products=10))
     model = train(config, data, CODES, until_ms=NOW)

@@ -18,6 +18,7 @@ from trainables.recommender.settings import RecommenderTrainConfig
 from trainables.recommender.taste import Looks
 
 _ARRAYS = ("item_rows", "content_nD", "viewers_n", "popularity_n", "trend_n", "style_codes_nS")
+_FINITE = ("content_nD", "viewers_n", "popularity_n", "trend_n")
 _ALIGNED = ("past_nR", "target_nR")
 _SPARSE = ("item_item_data", "item_item_indices", "item_item_indptr")
 RANKER = "ranker."
@@ -71,12 +72,42 @@ def load_model(folder: Path) -> ItemModel:
             learned_until_ms=int(config["learned_until_ms"]),
             counts=config["counts"],
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"bundle {folder}: {error} is missing or wrong; train again") from error
-    rows = {len(model.popularity_n), *(len(tensors[name]) for name in _ALIGNED if name in tensors)}
-    if rows != {len(model.product_ids)} or model.item_item_mm.shape[0] != len(model.item_rows):
-        raise InputError(f"bundle {folder}: its arrays and its product ids differ in length; fetch it again")
+    if fault := _fault(model):
+        raise InputError(f"bundle {folder}: {fault}; train again, or fetch it again")
     return model
+
+
+def _fault(model: ItemModel) -> str | None:
+    """What does not fit together in a bundle, so that it is told when it is read and not by the first viewer."""
+    n, m = len(model.product_ids), len(model.item_rows)
+    codes = model.looks.codes.shape[1]
+    aligned = model.aligned or AlignedContent(model.content_nD, model.content_nD)
+    shapes = {
+        "categories": (len(model.categories),) == (n,),
+        "item_item": model.item_item_mm.shape == (m, m),
+        **{name: getattr(model, name).shape == (n,) for name in ("viewers_n", "popularity_n", "trend_n")},
+        "content_nD": model.content_nD.ndim == 2 and len(model.content_nD) == n,
+        "past_nR and target_nR": aligned.past_nR.ndim == 2 and aligned.past_nR.shape == aligned.target_nR.shape,
+        "target_nR": len(aligned.target_nR) == n,
+        "style_codes_nS": model.style_codes_nS.shape == (n, codes),
+        "looks_mean_S": model.looks.mean.shape == (codes,),
+        "looks_covariance_SS": model.looks.covariance.shape == (codes, codes),
+    }
+    if wrong := [name for name, fits in shapes.items() if not fits]:
+        return f"{wrong[0]} is not as long as its products or matrix want it"
+    if len(set(model.product_ids)) < n:
+        return "product_ids has an id twice"
+    rows = model.item_rows
+    if m and (rows.min() < 0 or rows.max() >= n or (np.diff(rows) <= 0).any()):
+        return "item_rows are not rows of its products in ascending order"
+    matrix = model.item_item_mm.data if sparse.issparse(model.item_item_mm) else model.item_item_mm
+    finite = {"item_item": matrix, **{name: getattr(model, name) for name in _FINITE}}
+    finite |= {"past_nR": aligned.past_nR, "target_nR": aligned.target_nR, "content_scale": model.content_scale}
+    if wrong := [name for name, values in finite.items() if not np.isfinite(values).all()]:
+        return f"{wrong[0]} holds values that are not finite"
+    return None
 
 
 def load_ranker_parts(folder: Path) -> dict[str, np.ndarray] | None:
@@ -95,4 +126,6 @@ def _matrix(tensors: Mapping[str, np.ndarray]) -> np.ndarray | sparse.csr_array:
     if "item_item_mm" in tensors:
         return tensors["item_item_mm"]
     data, indices, indptr = (tensors[name] for name in _SPARSE)
-    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+    matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+    matrix.check_format()
+    return matrix
