@@ -66,6 +66,8 @@ def read_bundle(folder: Path, *, kind: str) -> Bundle:
         data = (folder / "model.safetensors").read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"bundle {folder}: model.safetensors is missing") from error
+    if not isinstance(header.get("config"), dict):
+        raise InputError(f"bundle {folder}: config.json has no object `config`; it is damaged, fetch it again")
     if hashlib.sha256(data).hexdigest() != header.get("sha256"):
         raise InputError(
             f"bundle {folder}: model.safetensors does not match its checksum; it is damaged, fetch it again"

@@ -55,6 +55,14 @@ def test_text_that_is_no_json_is_named(folder: Path) -> None:
         read_bundle(folder, kind="generator")
 
 
+@pytest.mark.parametrize("config", [None, []])
+def test_a_bundle_without_settings_is_refused(folder: Path, config: list | None) -> None:
+    header = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**header, "config": config}))
+    with pytest.raises(InputError, match="has no object `config`"):
+        read_bundle(folder, kind="generator")
+
+
 def test_another_kind_and_a_newer_format_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="is a 'generator' model, not a recommender"):
         read_bundle(folder, kind="recommender")

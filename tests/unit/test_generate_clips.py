@@ -6,6 +6,7 @@ import torch
 
 from cluster.errors import InputError
 from tests.generate_tiny import TINY, tiny_memory
+from trainables.bundle import read_bundle, write_bundle
 from trainables.generator.generate.clip_maker import ClipMaker, save_bundle
 from trainables.generator.generate.network import Finisher
 from trainables.generator.generate.wishes import COLOURS, SCENES, oklab, wishes_of
@@ -78,7 +79,28 @@ def test_a_bundle_gives_the_same_clips(maker, tmp_path):
     assert np.abs(first.astype(int) - second).max() <= 2  # weights rest in half precision
 
 
-def test_a_bundle_of_another_task_or_without_its_memory_is_refused(maker, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [
+        ("sizes", None),
+        ("sizes", lambda value: value[:-1]),
+        ("sizes", lambda value: value + 0.5),
+        ("pictures", lambda value: value[:-9]),
+        ("labels", lambda value: value[:-9]),
+    ],
+)
+def test_a_bundle_whose_memory_is_not_whole_is_refused(maker, tmp_path, name, spoilt):
+    save_bundle(maker.network, tmp_path / "b", {})
+    bundle = read_bundle(tmp_path / "b", kind="generator")
+    value = bundle.tensors.pop(f"memory.{name}")
+    if spoilt is not None:
+        bundle.tensors[f"memory.{name}"] = spoilt(value)
+    write_bundle(tmp_path / "b", kind="generator", tensors=bundle.tensors, config=bundle.config, card={})
+    with pytest.raises(InputError, match="b: its memory is not whole"):
+        ClipMaker.from_bundle(tmp_path / "b")
+
+
+def test_a_bundle_of_another_task_is_refused(maker, tmp_path):
     save_bundle(maker.network, tmp_path / "b", {})
     config = tmp_path / "b" / "config.json"
     config.write_text(config.read_text().replace('"task": "generate"', '"task": "repair"'))

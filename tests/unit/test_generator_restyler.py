@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -98,6 +99,24 @@ def test_a_damaged_bundle_is_refused(network, tmp_path):
     weights = tmp_path / "b" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
     with pytest.raises(InputError, match="does not match its checksum"):
+        Restyler.from_bundle(tmp_path / "b")
+
+
+def test_a_bundle_of_weights_that_are_no_numbers_is_refused(network, tmp_path):
+    broken = copy.deepcopy(network)
+    with torch.no_grad():
+        broken.stem.bias[0] = float("nan")
+    save_bundle(broken, CONFIG, tmp_path / "b", {})
+    with pytest.raises(InputError, match=r"b: weights 'stem\.bias' are no finite"):
+        Restyler.from_bundle(tmp_path / "b")
+
+
+def test_a_bundle_without_the_settings_of_its_network_is_refused(network, tmp_path):
+    save_bundle(network, CONFIG, tmp_path / "b", {})
+    header = json.loads((tmp_path / "b" / "config.json").read_text())
+    del header["config"]["network"]
+    (tmp_path / "b" / "config.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match="lacks the settings of its network"):
         Restyler.from_bundle(tmp_path / "b")
 
 

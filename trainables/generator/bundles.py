@@ -29,6 +29,10 @@ def read_task_bundle(folder: Path | str, task: str) -> Bundle:
     found = bundle.config.get("task", "restyle")
     if found != task:
         raise InputError(f"bundle {folder} holds a model that does {found!r}, not {task!r}")
+    if "network" not in bundle.config:
+        raise InputError(
+            f"bundle {folder}: config.json lacks the settings of its network; it is damaged, fetch it again"
+        )
     return bundle
 
 
@@ -51,7 +55,10 @@ def read_network(
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, np.ndarray], folder: Path | str) -> None:
-    """Fill a network with a bundle's weights; those of another size are refused."""
+    """Fill a network with a bundle's weights; those of another size, and those that are no numbers, are refused."""
+    for name, value in tensors.items():
+        if value.dtype.kind != "f" or not np.isfinite(value).all():
+            raise InputError(f"bundle {folder}: weights {name!r} are no finite floating-point numbers; train it again")
     try:
         network.load_state_dict({name: torch.from_numpy(value).float() for name, value in tensors.items()})
     except RuntimeError as error:

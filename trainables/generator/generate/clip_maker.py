@@ -141,7 +141,7 @@ def read_network(folder: Path | str) -> Finisher:
         network.memory = Memory.from_tensors(
             {name.removeprefix(MEMORY): torch.from_numpy(value) for name, value in memory.items()}
         )
-    except (RuntimeError, KeyError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"bundle {folder}: its memory is not whole: {error}") from error
     return network
 

@@ -151,10 +151,15 @@ class Memory:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Memory:
+        """What `tensors` gave. KeyError, TypeError or ValueError for what is not whole."""
         labels = json.loads(tensors["labels"].numpy().tobytes())
         tuples = ("product", "backdrop")
         entries = [Entry(**row | {name: tuple(row[name]) for name in tuples}) for row in labels["entries"]]
         data, ends = tensors["pictures"].numpy().tobytes(), np.cumsum(tensors["sizes"].numpy())
+        if len(ends) != sum(entry.frames for entry in entries) or (len(ends) and ends[-1] != len(data)):
+            raise ValueError(
+                f"{len(entries)} exemplars, {len(ends)} pictures and {len(data)} bytes do not fit together"
+            )
         flat = [data[end - size : end] for end, size in zip(ends, tensors["sizes"].tolist(), strict=True)]
         pictures, place = [], 0
         for entry in entries:
