@@ -147,6 +147,20 @@ def test_text_that_says_nothing_gives_nothing(text: str) -> None:
     assert set(found(text).values()) == {None}
 
 
+@pytest.mark.parametrize(
+    ("text", "axis"), [("not a dress", "kind"), ("a dress that isn’t red", "colour"), ("a mug, no beach", "scene")]
+)
+def test_what_is_said_not_to_be_meant_is_not_guessed_at_either(text: str, axis: str) -> None:
+    assert found(text)[axis] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "colour"), [("Navy‑blue t‑shirt", "t-shirt", "navy"), ("ＭＵＧ in ＲＥＤ", "mug", "red")]
+)
+def test_letters_of_word_processors_are_read_as_plain_ones(text: str, kind: str, colour: str) -> None:
+    assert (found(text)["kind"], found(text)["colour"]) == (kind, colour)
+
+
 def test_scores_are_between_the_least_and_one() -> None:
     for text, _ in rows(SAID) + rows(MEANT):
         for axis in AXES:

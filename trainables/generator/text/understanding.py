@@ -8,6 +8,7 @@ axis's least score and be ahead of every other concept.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,10 +84,10 @@ _STOP = frozenset(_STOP_WORDS.split())
 
 def understand(text: str) -> Understanding:
     """Read a product description, any language the phrases share words with (they are English)."""
-    lowered = text[:MAX_CHARACTERS].lower().replace("’", "'")
-    found = {axis: _literal(axis, lowered) for axis in AXES}
+    plain = _plain(text)
+    found = {axis: _literal(axis, plain) for axis in AXES}
     missing = [axis for axis, scored in found.items() if scored is None]
-    words = _WORD.findall(lowered)[:MAX_WORDS]
+    words = _WORD.findall(_without_negated(plain))[:MAX_WORDS]
     if missing and (runs := _runs(words)):
         telling = " ".join(word for word in words if word not in _STOP)
         *runs_NE, whole_E = text_embedder().embed([*runs, telling])
@@ -95,15 +96,28 @@ def understand(text: str) -> Understanding:
     return Understanding(**found)
 
 
+def _plain(text: str) -> str:
+    """Lower case, with the apostrophes, hyphens and wide letters that word processors put in as they are typed."""
+    folded = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS])[:MAX_CHARACTERS]
+    return folded.lower().replace("’", "'").replace("‐", "-")
+
+
+def _negated(match: re.Match[str]) -> bool:
+    return bool(_NEGATION.search(match.string[max(0, match.start() - 24) : match.start()]))
+
+
+def _without_negated(text: str) -> str:
+    """The text without the words that it says are not meant: what is near them in sense is not meant either."""
+    for axis in AXES:
+        text = _pattern(axis).sub(lambda match: "," if _negated(match) else match.group(), text)
+    return text
+
+
 def _literal(axis: str, text: str) -> Scored | None:
     """The word that settles an axis: the first that is not negated. For a kind, the last one of the first clause, where
     English puts the noun that is meant ("leather doctor bag with a camera pocket"), else the first one after it.
     """
-    matches = [
-        match
-        for match in _pattern(axis).finditer(text)
-        if not _NEGATION.search(text[max(0, match.start() - 24) : match.start()])
-    ]
+    matches = [match for match in _pattern(axis).finditer(text) if not _negated(match)]
     if axis == "kind" and matches:
         end = _CLAUSE_END.search(text)
         head = [match for match in matches if end is None or match.end() <= end.start()]
