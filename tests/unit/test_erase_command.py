@@ -209,3 +209,16 @@ def test_it_must_be_said_whom_to_erase(shop):
     for words in ([], [RAW, "--pseudonym", "v1"]):
         with pytest.raises(InputError, match="either the raw id or --pseudonym"):
             run(*words)
+
+
+def test_a_receipt_that_cannot_be_written_is_told_before_anything_is_erased(shop, tmp_path):
+    before = everything(shop)
+    (tmp_path / "file").write_text("")
+    for receipt, error in ((tmp_path, InputError), (tmp_path / "file" / "receipt.json", StorageError)):
+        with pytest.raises(error, match="--receipt"):
+            run(RAW, "--receipt", str(receipt))
+    assert everything(shop) == before
+
+
+def test_an_id_is_taken_without_spaces_as_at_import(shop, name):
+    assert run(f" {RAW}\r")["viewer"] == name

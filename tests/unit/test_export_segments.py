@@ -164,6 +164,9 @@ def test_a_file_that_cannot_be_written_is_named(shop, tmp_path):
         raise run(tmp_path / "file" / "out.csv", "--by", "surface").exception
     with pytest.raises(InputError, match="ends in .csv"):
         raise run(tmp_path / "out.xlsx", "--by", "surface").exception
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="a folder; name a file that ends in .csv"):
+        raise run(tmp_path / "folder.csv", "--by", "surface").exception
 
 
 def test_few_viewers_cannot_be_asked_for_past_the_command_either():

@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+import typer
 from scipy import sparse
+from typer.testing import CliRunner
 
-from cluster.errors import InputError
+from cluster.cli import evaluate_recommender
+from cluster.errors import InputError, StorageError
 from tests.recommender_log import DAY_MS, START_MS, events_table, preset_codes, two_tastes
 from trainables.metrics import batched
 from trainables.recommender.learn_config import LearnConfig
@@ -261,3 +264,13 @@ def test_seeds_are_those_asked_for_so_that_figures_can_be_taken_on_fresh_ones():
 
     result = run_ratings("loo", log_of, range(4, 6))
     assert drawn == [4, 5] and result.seeds == 2
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path) -> None:
+    app = typer.Typer()
+    app.command()(evaluate_recommender.command)
+    (tmp_path / "file").write_text("")
+    for out, error in ((tmp_path / "file", InputError), (tmp_path / "file" / "report", StorageError)):
+        words = ["--protocol", "A", "--wheel", str(tmp_path / "there-is-none.whl"), "--out", str(out)]
+        with pytest.raises(error, match="a file; name a folder|give another --out"):
+            raise CliRunner().invoke(app, words).exception
