@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.errors import InputError, StorageError
+from cluster.cli.result_files import check_file, writing
+from cluster.errors import InputError
 from cluster.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def command(
     from trainables.recommender.looks.policies import compare
     from trainables.recommender.looks.thompson import BanditConfig, LookBandit
 
+    check_file(out)
     url, now = Settings.load().event_store_url, now_ms()
     since = now - int(days * DAY_MS)
     chosen = LookChoices(url).between(since, now - int(settle_minutes * 60_000))
@@ -55,15 +58,22 @@ def command(
     bandit = LookBandit(tuple(preset_codes()), BanditConfig())
     known = outcomes(chosen, EventStore(url).of_looks(since), bandit)
     found = compare(known, bandit.styles)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(
-            json.dumps({"choices": len(known.style_N), "policies": [asdict(row) for row in found]}, indent=1)
-        )
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}; give another --out") from error
+    with writing(out):
+        out.write_text(as_json(found, len(known.style_N)))
     Console().print(_table(found, len(known.style_N)))
     Console().print(f"→ {out}", highlight=False)
+
+
+def as_json(found: list[PolicyEstimate], choices: int) -> str:
+    """The estimates as JSON; what cannot be told, of a look that was never chosen, is null."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: plain(inner) for name, inner in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    policies = [plain(asdict(row)) for row in found]
+    return json.dumps({"choices": choices, "policies": policies}, indent=1, allow_nan=False)
 
 
 def _table(found: list[PolicyEstimate], choices: int) -> Table:
@@ -77,4 +87,6 @@ def _table(found: list[PolicyEstimate], choices: int) -> Table:
 
 
 def _interval(estimate: Estimate) -> str:
+    if not math.isfinite(estimate.value):
+        return "–"
     return f"{estimate.value:.3f} ({estimate.low:.3f}…{estimate.high:.3f})"

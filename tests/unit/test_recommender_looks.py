@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from cluster.cli.evaluate_looks import as_json
 from cluster.errors import InputError
 from trainables.recommender.looks import offpolicy
 from trainables.recommender.looks.offpolicy import LoggedChoices
+from trainables.recommender.looks.outcomes import Outcomes
+from trainables.recommender.looks.policies import compare
 from trainables.recommender.looks.thompson import BanditConfig, LookBandit, chance_of_largest
 
 STYLES = ("vintage", "sport", "neon", "minimal")
@@ -219,3 +223,21 @@ def test_bad_input_to_the_bandit_is_named() -> None:
         LookBandit(("a", "a"), BanditConfig())
     with pytest.raises(ValueError, match=r"bandit\.explore is 2"):
         BanditConfig(explore=2)
+
+
+def test_a_look_that_was_never_chosen_is_null_in_the_file_of_estimates() -> None:
+    count = 20
+    known = Outcomes(
+        style_N=np.zeros(count, np.int64),
+        context_ND=np.tile([1.0, 1.0, 0.0], (count, 1)),
+        propensity_NS=np.full((count, 2), 0.5),
+        reward_N=np.arange(count) % 2.0,
+    )
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    written = json.loads(as_json(compare(known, ("neon", "minimal")), count), parse_constant=refuse)
+    snips = {row["policy"]: row["snips"]["value"] for row in written["policies"]}
+    assert snips["always neon"] == 0.5
+    assert snips["always minimal"] is None
