@@ -116,7 +116,7 @@ def command(
             raise NotFoundError(
                 f"product {product!r} is not in the catalogue of {version.reference} on dataset {data!r}"
             )
-        pseudonym = Pseudonymiser.load(settings).of(viewer)
+        pseudonym = Pseudonymiser.load(settings).of(viewer.strip())  # as at import
         history = histories(training_data.events, [pseudonym]).get(pseudonym, [])
         names = training_data.products
         titles = dict(zip(names["product_id"].to_pylist(), names["title"].to_pylist(), strict=True))

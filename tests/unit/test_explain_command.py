@@ -129,7 +129,7 @@ def test_the_command(shop: Dataset, settings: Settings):
     assert (found["viewer"], found["product_id"], found["model"]) == (VIEWER, best, "recommender/1")
     assert found["rank"] == 1 and found["score"] == pytest.approx(scores[0], abs=1e-5)
     assert len(found["shares"]) == 24 and found["title"]
-    text = run(VIEWER, best).stdout
+    text = run(f" {VIEWER} ", best).stdout  # an import takes ids without spaces, too
     top = found["shares"][0]
     assert f"score {found['score']:.6f}, rank 1 of 36 products" in text
     assert top["title"] in text and f"{top['share']:+.6f}" in text and top["at"][:10] in text
