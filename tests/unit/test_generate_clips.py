@@ -116,10 +116,21 @@ def test_every_colour_and_scene_a_text_may_name_has_a_value():
 
 
 def test_a_description_becomes_wishes():
-    wishes = wishes_of("a red dress, the camera zooms in, vintage", ["dress", "mug"], ["mug"])
+    able = {("dress", False), ("mug", False), ("mug", True)}
+    wishes = wishes_of("a red dress, the camera zooms in, vintage", able)
     assert (wishes.kind, wishes.motion, wishes.look) == ("dress", "push_in", "vintage")
     assert wishes.colour == oklab(COLOURS["red"])
-    assert wishes_of("a spinning dress", ["dress"], []).motion is None
-    assert wishes_of("a mug rotating on a turntable", ["mug"], ["mug"]).motion == "spin"
-    with pytest.raises(InputError, match="makes no dress; kinds are mug"):
-        wishes_of("a dress", ["mug"], [])
+    assert wishes_of("a mug rotating on a turntable", able).motion == "spin"
+    with pytest.raises(InputError, match="makes no handbag; kinds are dress, mug"):
+        wishes_of("a handbag", able)
+
+
+@pytest.mark.parametrize("text", ["a spinning dress", "a bowl, slow zoom in"])
+def test_a_described_motion_that_a_kind_was_never_seen_in_is_let_go(text):
+    assert wishes_of(text, {("dress", False), ("bowl", True)}).motion is None
+
+
+def test_a_kind_beside_the_description_counts_more_than_what_the_text_names(maker):
+    able = {("dress", False), ("mug", True)}
+    assert wishes_of("beside a table lamp, turning slowly", able, "dress").motion is None
+    maker.make(0, 0, "disc", "coin on a turntable beside a table lamp")

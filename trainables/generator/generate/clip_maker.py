@@ -78,7 +78,7 @@ class ClipMaker:
 
         `text` is read for a kind, look, colour, scene and motion; what is given beside it counts more. `kind` is one of
         `kinds`, else drawn as often as the memory's mix has it. `look` is a preset, laid on by the packaged restyler.
-        Colours are mean Oklab. A motion the kind was never seen to do is refused.
+        Colours are mean Oklab. A `motion` the kind was never seen to do is refused.
         """
         if size not in SIZES:
             raise InputError(f"size is {size}; clips are made at {' or '.join(map(str, SIZES))} pixels")
@@ -87,7 +87,7 @@ class ClipMaker:
                 f"count is {count}, seed {seed}, first {first}, frames {frames}; 0 or above, frames 1 to {MOST_FRAMES}"
             )
         given = {"kind": kind, "look": look, "colour": colour, "backdrop": backdrop, "motion": motion}
-        wishes = replace(self._read(text), **{name: value for name, value in given.items() if value is not None})
+        wishes = replace(self._read(text, kind), **{name: value for name, value in given.items() if value is not None})
         if wishes.kind not in (None, *self.kinds):
             raise InputError(f"kind {wishes.kind!r} is none of {', '.join(self.kinds)}")
         if wishes.motion not in (None, *MOTIONS):
@@ -99,10 +99,10 @@ class ClipMaker:
         clips = [self._one(np.random.default_rng((seed, number)), wishes, size, frames) for number in numbers]
         return self._styled(clips, wishes.look) if wishes.look and clips else clips
 
-    def _read(self, text: str | None) -> Wishes:
+    def _read(self, text: str | None, kind: str | None) -> Wishes:
         if not text:
             return Wishes()
-        return wishes_of(text, self.kinds, [pool.kind for pool in self.drafter.pools if pool.spins])
+        return wishes_of(text, {(pool.kind, pool.spins) for pool in self.drafter.pools}, kind)
 
     def _styled(self, clips: list[np.ndarray], look: str) -> list[np.ndarray]:
         codes_BS = np.repeat(preset_codes()[look][None], len(clips), 0)

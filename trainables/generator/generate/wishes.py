@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,20 +65,22 @@ class Wishes:
     motion: Motion | None = None
 
 
-def wishes_of(text: str, kinds: Sequence[str], spinning: Sequence[str]) -> Wishes:
-    """Read a description for a generator of these kinds, of which those of `spinning` can be shown turning.
+def wishes_of(text: str, able: Collection[tuple[str, bool]], kind: str | None = None) -> Wishes:
+    """Read a description for a generator of these kinds, each with whether it can be shown turning (true) or standing
+    still; `kind` was asked for beside the text and counts more.
 
-    A kind that is named and cannot be made is refused; one that is only guessed at, and a turn of a product that was
-    never seen to turn, are let go.
+    A kind that only the text names and that cannot be made is refused; one that is only guessed at, and a motion that
+    the kind was never seen in, are let go.
     """
+    kinds = sorted({name for name, _ in able})
     found = understand(text)
-    kind = found.kind.name if found.kind else None
-    if kind is not None and kind not in kinds:
-        if found.kind.score >= 1:
-            raise InputError(f"this model makes no {kind}; kinds are {', '.join(kinds)}")
-        kind = None
+    if kind is None and found.kind is not None:
+        if found.kind.name in kinds:
+            kind = found.kind.name
+        elif found.kind.score >= 1:
+            raise InputError(f"this model makes no {found.kind.name}; kinds are {', '.join(kinds)}")
     motion = {"turntable": "spin", "none": "still"}.get(found.motion.name, found.motion.name) if found.motion else None
-    if motion == "spin" and kind is not None and kind not in spinning:
+    if not any(kind in (None, name) and spins == (motion == "spin") for name, spins in able):
         motion = None
     return Wishes(
         kind=kind,
