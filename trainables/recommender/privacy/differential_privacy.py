@@ -14,8 +14,10 @@ Gaussian noise on several sums is one Gaussian mechanism with μ² = Σ (sensiti
     δ(ε) = Φ(μ/2 − ε/μ) − e^ε · Φ(−μ/2 − ε/μ)
 
 exactly (Balle and Wang, ICML 2018, theorem 8), so no composition bound is lost. Fading and capping look at one viewer
-only. The catalogue and λ are public: no row of the matrix is chosen by looking at the log. All that is computed from
-the noised sums stays as private as they are.
+only. Wrong clocks (`feedback.far_future`) are told by the whole log: where one viewer must not tip that, give `collect`
+a `far_E` by a public date. The end of training must be a public moment as well, not that of the newest event. The
+catalogue and λ are public: no row of the matrix is chosen by looking at the log. All that is computed from the noised
+sums stays as private as they are.
 
 This module protects what is learnt from a log by those who see the model, not the log at rest.
 The noise is drawn in floating point from a seeded generator: keep the seed as secret as the log.
@@ -79,7 +81,7 @@ class PrivateStatistics:
     sigma_appeal: float
     sigma_viewers: float
     viewers_clipped: int
-    """Viewers whose vector was longer than C."""
+    """Viewers whose vector was longer than C: counted without noise, for whoever holds the log, not to be released."""
 
 
 def delta_of(epsilon: float, mu: float) -> float:
