@@ -112,6 +112,16 @@ def test_unknown_viewers_products_and_surfaces_get_sensible_scores(data, past, r
     assert ((scores.click_N > 0.02) & (scores.click_N < 0.98)).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_row_before_the_log_begins_is_scored_as_if_nothing_were_known(past, ranker) -> None:
+    times = np.array([0, START_MS - DAY_MS])
+    rows = Shown(pa.array(["v001"] * 2), pa.array(["p03"] * 2), times, pa.array(["tab-1"] * 2), np.full(2, 10.0))
+    strangers = replace(past, events=past.events.filter(pc.not_equal(past.events["viewer_id"], "v001")))
+    found, unmet = ranker.score(past, rows), ranker.score(strangers, rows)
+    np.testing.assert_array_equal(found.click_N, unmet.click_N)
+    assert np.isfinite(found.click_N).all() and np.isfinite(found.watch_seconds_N).all()
+
+
 def test_a_ranker_comes_back_from_its_arrays_bit_for_bit(data, past, ranker) -> None:
     rows, _ = later(data)
     again, before = from_tensors(to_tensors(ranker)).score(past, rows), ranker.score(past, rows)

@@ -69,7 +69,7 @@ def features(
         "length": length_N,
         "hour": rows.at_ms_N // HOUR_MS % 24,
         "weekday": rows.at_ms_N // DAY_MS % 7,
-        "age_of_knowledge": np.log1p(np.minimum((rows.at_ms_N - known_ms_N) / HOUR_MS, 24 * 30)),
+        "age_of_knowledge": np.log1p(np.clip((rows.at_ms_N - known_ms_N) / HOUR_MS, 0, 24 * 30)),
         **facts.features(rows),
         **past.features(rows, known_ms_N),
         **exposure_features(rows, exposures, facts),
@@ -81,7 +81,10 @@ def features(
 
 
 def known_until(at_ms_N: np.ndarray, moments_E: np.ndarray) -> np.ndarray:
-    """At scoring: just after the log's newest event before the row; `moments_E` are its times, ascending."""
+    """At scoring: just after the log's newest event before the row; `moments_E` are its times, ascending.
+
+    For a row before all of them it is the first one, before which nothing is known either.
+    """
     if not len(moments_E):
         return np.zeros_like(at_ms_N)
     newest = np.searchsorted(moments_E, at_ms_N, side="left") - 1
