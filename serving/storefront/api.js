@@ -2,6 +2,9 @@
 
 import { askForKey } from "./key.js";
 
+const FOLLOW_TRIES = 6;
+const FIRST_WAIT_MS = 500;
+
 async function send(path, body, signal) {
   const options = body === undefined ? { signal } : {
     method: "POST",
@@ -14,9 +17,9 @@ async function send(path, body, signal) {
     await askForKey();
     response = await fetch(path, options);
   }
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail || response.statusText);
-  return answer;
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));  // what stands in front may answer with a page of its own
+  throw new Error(problem.detail ?? `it answers with status ${response.status}`);
 }
 
 // crypto.randomUUID is missing where the page comes over plain HTTP from another machine.
@@ -29,12 +32,27 @@ export const start = () => send("/v1/storefront");
 // Answers at once; clips that are still being rendered are pending, and follow() tells when they are there.
 export const feed = (viewer, k, signal) => send("/v1/feed", { viewer, k, wait: 0 }, signal);
 
-export function follow(url, signal, onClip) {
-  const source = new EventSource(url);
-  const close = () => source.close();
-  for (const name of ["ready", "failed"]) source.addEventListener(name, (event) => onClip(JSON.parse(event.data)));
-  source.addEventListener("done", close);
-  signal.addEventListener("abort", close);
+// A browser takes up a stream that broke off by itself, but never one that was refused, as by a server that is busy or
+// being started anew: that is asked for again here, and onLost called where it is refused for good.
+export function follow(url, signal, onClip, onLost) {
+  let refused = 0;
+  const open = () => {
+    if (signal.aborted) return;
+    const source = new EventSource(url);
+    const close = () => source.close();
+    for (const name of ["ready", "failed"]) {
+      source.addEventListener(name, (event) => { refused = 0; onClip(JSON.parse(event.data)); });
+    }
+    source.addEventListener("done", close);
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED || signal.aborted) return;
+      refused += 1;
+      if (refused < FOLLOW_TRIES) setTimeout(open, FIRST_WAIT_MS * 2 ** (refused - 1));
+      else onLost();
+    });
+    signal.addEventListener("abort", close);
+  };
+  open();
 }
 
 export const record = (events) => send("/v1/events", events);

@@ -28,7 +28,6 @@ export class Card {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.element.dataset.product = item.product.id;
     this.video = this.element.querySelector("video");
-    this.video.poster = item.product.poster_url;
     this.video.addEventListener("playing", () => { this.playingSince ??= performance.now(); });
     for (const name of ["pause", "waiting"]) {
       this.video.addEventListener(name, () => { [this.played, this.playingSince] = [this.watched, undefined]; });
@@ -51,6 +50,8 @@ export class Card {
     tag.textContent = clip.status === "pending" ? "on its way" : "original";
     tag.title = [...clip.refused, clip.reason].filter(Boolean).join("; ");
     const source = this.personalised ? clip.url : product.clip_url;
+    // Where nothing moves the poster is all there is to see; asked for as a picture, a clip is its first frame.
+    this.video.poster = this.personalised && still.matches ? source : product.poster_url;
     if (this.video.getAttribute("src") === source) return;
     this.video.src = source;
     this.played = 0;
@@ -85,6 +86,10 @@ export class Card {
       events.push({ ...common, ...seen, event_id: newId(), event_type: "watch" });
     }
     return events;
+  }
+
+  focus() {
+    this.element.querySelector("button").focus({ preventScroll: true });
   }
 
   remove() {

@@ -8,14 +8,19 @@ const NOTICE_MS = 3500;
 const GUEST = "guest";
 
 const $ = (id) => document.getElementById(id);
-const state = { viewer: null, feed: null, cards: [], personalised: true, pending: null };
+const state = { viewer: null, feed: null, cards: [], personalised: true, pending: null, place: null };
 
-async function main() {
+async function open() {
   showWaiting();
-  const { viewers } = await api.start();
+  let viewers;
+  try {
+    ({ viewers } = await api.start());
+  } catch (error) {
+    missing(`The shop could not be opened: ${error.message}`, open);
+    return;
+  }
   const guest = { id: guestId(), label: viewers.length ? "Someone new" : "You" };
   $("viewers").replaceChildren(...[...viewers, guest].map(viewerButton));
-  $("personalised").addEventListener("click", togglePersonalised);
   await watchAs(viewers[0] ?? guest);
 }
 
@@ -58,21 +63,23 @@ async function refresh() {
     const feed = await api.feed(state.viewer.id, SLATE, pending.signal);
     if (pending !== state.pending) return;
     draw(feed);
-    if (feed.events_url) api.follow(feed.events_url, pending.signal, arrived);
+    if (feed.events_url) api.follow(feed.events_url, pending.signal, arrived, lost);
   } catch (error) {
-    if (error.name !== "AbortError") missing(error);
+    if (error.name === "AbortError") return;
+    missing(`The feed could not be loaded: ${error.message}`, () => watchAs(state.viewer));
   } finally {
     if (pending === state.pending) $("grid").setAttribute("aria-busy", "false");
   }
 }
 
 // What is on the page stays; where nothing is, the viewer can ask again.
-function missing(error) {
-  notify(`The feed could not be loaded: ${error.message}`);
+function missing(text, again) {
+  notify(text);
   if (state.cards.length) return;
   $("headline").textContent = "Your reel did not arrive";
   $("grid").replaceChildren($("again").content.firstElementChild.cloneNode(true));
-  $("grid").querySelector("button").addEventListener("click", () => watchAs(state.viewer));
+  $("grid").querySelector("button").addEventListener("click", again);
+  $("grid").setAttribute("aria-busy", "false");
 }
 
 function draw(feed) {
@@ -85,11 +92,27 @@ function draw(feed) {
   $("headline").textContent = headline(feed);
   drawLook(feed.look);
   drawFacts();
+  keepPlace();
+}
+
+// Who chose a product with the keyboard goes on where they were, not at the top of the page.
+function keepPlace() {
+  const card = state.cards[Math.min(state.place, state.cards.length - 1)];
+  if (state.place !== null && document.activeElement === document.body) card?.focus();
+  state.place = null;
 }
 
 function arrived({ position, clip }) {
   state.cards[position]?.arrived(clip, state.personalised);
   drawFacts();
+}
+
+// Nobody tells any more what becomes of the clips that are pending: the originals stay.
+function lost() {
+  for (const { item, position } of state.cards) {
+    if (item.clip.status !== "pending") continue;
+    arrived({ position, clip: { ...item.clip, status: "original", reason: "the shop did not say when it is ready" } });
+  }
 }
 
 function drawFacts() {
@@ -146,6 +169,8 @@ function togglePersonalised() {
 }
 
 function dropCards() {
+  const place = [...$("grid").children].findIndex((item) => item.contains(document.activeElement));
+  if (place >= 0) state.place = place;
   for (const card of state.cards) card.remove();
   state.cards = [];
 }
@@ -153,9 +178,9 @@ function dropCards() {
 let hiding;
 function notify(text) {
   $("notice").textContent = text;
-  $("notice").hidden = false;
   clearTimeout(hiding);
-  hiding = setTimeout(() => { $("notice").hidden = true; }, NOTICE_MS);
+  hiding = setTimeout(() => { $("notice").textContent = ""; }, NOTICE_MS);
 }
 
-main().catch((error) => notify(`The shop could not be opened: ${error.message}`));
+$("personalised").addEventListener("click", togglePersonalised);
+open();

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from cluster.pseudonym import Pseudonymiser
 from cluster.settings import Settings
@@ -122,6 +123,7 @@ def test_click_is_stored_and_the_next_feed_differs(page: Page, settings: Setting
     store, viewer = EventStore(settings.event_store_url), Pseudonymiser.load(settings).of(VIEWER)
     before, stored = page.evaluate(PRODUCTS), store.count(viewer)
     wait_for(page, lambda: page.evaluate(TIMES)[1] > 0.1, "the second clip plays")
+    assert page.query_selector("#notice:not([hidden])"), "a screen reader knows the region before it says something"
     page.click(".card >> nth=1")
     wait_for(page, lambda: page.evaluate(PRODUCTS) not in ([], before), "another feed")
     assert before[1] not in page.evaluate(PRODUCTS)
@@ -149,17 +151,71 @@ def test_a_clip_that_rests_is_not_watched_and_a_double_click_is_one_choice(page:
     assert 0 < watch.watch_seconds * 1000 < rested
 
 
-def test_a_feed_that_does_not_arrive_can_be_asked_for_again(browser: Browser, base_url: str) -> None:
+def test_who_chooses_with_the_keyboard_goes_on_where_they_were(page: Page) -> None:
+    before = page.evaluate(PRODUCTS)
+    page.focus(".card-open >> nth=2")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: page.evaluate(PRODUCTS) not in ([], before), "another feed")
+    assert page.evaluate("[...document.querySelectorAll('.card-open')].indexOf(document.activeElement)") == 2
+
+
+def test_clips_arrive_where_their_events_were_refused_for_a_while(browser: Browser, base_url: str) -> None:
+    """A server that is busy, or being started anew, refuses the stream; a browser would not ask again by itself."""
     tab = browser.new_page()
-    tab.route("**/v1/feed", lambda route: route.abort())
+    tab.add_init_script("const wait = setTimeout; window.setTimeout = (work, ms) => wait(work, Math.min(ms, 10));")
+    answers = iter([503, 429, 200])
+    asked: list[int] = []
+
+    def feed(route: Route) -> None:
+        answer = route.fetch()
+        clips = answer.json()
+        for item in clips["items"]:
+            item["clip"] |= {"status": "pending", "restyled": False, "url": item["product"]["clip_url"]}
+        route.fulfill(response=answer, json={**clips, "events_url": "/v1/feed/late/events"})
+
+    def events(route: Route) -> None:
+        asked.append(next(answers, 503))
+        clip = {"status": "ready", "restyled": True, "url": "/v1/clips/late", "style": "neon", "refused": []}
+        news = json.dumps({"position": 0, "clip": {**clip, "cached": False, "reason": None}})
+        body = f"event: ready\ndata: {news}\n\n" if asked[-1] == 200 else ""
+        route.fulfill(status=asked[-1], content_type="text/event-stream", body=body)
+
+    tab.route("**/v1/feed", feed)
+    tab.route("**/events", events)
+    tab.goto(base_url)
+    wait_for(tab, lambda: tab.evaluate(SOURCES)[:1] == ["/v1/clips/late"], "the first clip")
+    tags = "Array.from(document.querySelectorAll('.card:not(.waiting) .tag:not([hidden])'), (tag) => tag.textContent)"
+    others = len(tab.evaluate(PRODUCTS)) - 1
+    wait_for(tab, lambda: tab.evaluate(tags) == ["original"] * others, "the others are given up in the end")
+    assert len(asked) == 9, "two refusals, the clip, and six refusals in a row after it"
+    tab.close()
+
+
+def test_without_motion_the_look_is_there_and_stands_still(browser: Browser, base_url: str) -> None:
+    tab = browser.new_page(reduced_motion="reduce")
+    tab.goto(base_url)
+    posters = "Array.from(document.querySelectorAll('.card video'), (video) => new URL(video.poster).pathname)"
+    wait_for(tab, lambda: [*{path[:10] for path in tab.evaluate(posters)}] == ["/v1/clips/"], "every card's look")
+    with tab.expect_response("**/poster.jpg"):
+        tab.click("#personalised")
+    assert all(path.endswith("/poster.jpg") for path in tab.evaluate(posters))
+    assert set(tab.evaluate(TIMES)) == {0}
+    tab.close()
+
+
+@pytest.mark.parametrize("route", ["**/v1/feed", "**/v1/storefront"])
+def test_a_feed_that_does_not_arrive_can_be_asked_for_again(browser: Browser, base_url: str, route: str) -> None:
+    tab = browser.new_page()
+    tab.route(route, lambda asked: asked.abort())
     tab.goto(base_url)
     tab.wait_for_selector(".again button", timeout=PATIENCE_S * 1000)
     assert tab.inner_text("#headline") == "Your reel did not arrive"
     assert violations(tab) == []
-    tab.unroute("**/v1/feed")
+    tab.unroute(route)
     tab.click(".again button")
     tab.wait_for_selector(".card:not(.waiting)", timeout=PATIENCE_S * 1000)
     assert tab.query_selector(".again") is None
+    assert len(tab.query_selector_all(".viewer")) == 3
     tab.close()
 
 
