@@ -66,6 +66,17 @@ BRIEFLY = "private, max-age=300"
 ProductPath = Annotated[str, PathParameter(min_length=1, max_length=256)]
 
 
+class PageFiles(StaticFiles):
+    """What the pages consist of. A browser asks each time whether it has changed, or it would go on for days with the
+    scripts of the version before.
+    """
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
 def build_http(
     shop: Shop,
     feeds: Feeds,
@@ -317,7 +328,7 @@ def _add_storefront(app: FastAPI, shop: Shop, viewers: tuple[DemoViewer, ...]) -
     async def docs() -> FileResponse:
         return FileResponse(STOREFRONT / "docs.html", headers={"cache-control": "no-cache"})
 
-    app.mount("/storefront", StaticFiles(directory=STOREFRONT))
+    app.mount("/storefront", PageFiles(directory=STOREFRONT))
 
 
 async def _restyle_json(body: bytes, shop: Shop, model: str) -> Rendered:

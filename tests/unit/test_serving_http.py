@@ -486,6 +486,15 @@ def test_pages_forbid_requests_to_other_hosts(site: Site, page: str) -> None:
     assert "https://" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/storefront/storefront.js", "/storefront/storefront.css"])
+def test_a_browser_asks_whether_the_page_has_changed(site: Site, path: str) -> None:
+    """Script, style and page of one version stay together after an upgrade."""
+    got = site("GET", path)
+    assert got.headers["cache-control"] == "no-cache"
+    again = site("GET", path, headers={"if-none-match": got.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) in ((304, "no-cache"), (200, "no-cache"))
+
+
 def test_openapi_documents_every_route(site: Site) -> None:
     paths = site("GET", "/openapi.json").json()["paths"]
     assert {
