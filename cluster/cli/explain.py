@@ -89,7 +89,7 @@ def command(
     A share has two parts: `by viewers` (who took to the past product took to this one) and `by content` (the two are
     alike). The shares and popularity sum to the score exactly; the last line says so. The rank is among all products
     the viewer has not met. A viewer without events gets what is popular. Where the data has events newer than the
-    model, its statistics are brought up to the end of the data first, as `shopreel slates` does.
+    model, or other products, the model is brought up to the data first, as `shopreel slates` does.
     Examples:
       shopreel explain 4711 lamp-7 --data shop
       shopreel explain 4711 lamp-7 --data shop --model recommender/3 --json

@@ -31,8 +31,8 @@ def command(
 
     \b
     Columns of the result: user_id as given, video_id, rank from 1, score; one row a place.
-    A viewer without events gets what is popular. Where the data has events newer than the model, its statistics are
-    brought up to the end of the data first; the registered model stays as it is.
+    A viewer without events gets what is popular. Where the data has events newer than the model, or other products, its
+    statistics and catalogue are brought up to the data first; the registered model stays as it is.
     Examples:
       shopreel slates --model recommender@champion --data shop --viewers viewers.csv --k 20 --out slates.parquet
     """

@@ -153,6 +153,16 @@ def test_a_rebuild_is_the_same_recipe_over_newer_statistics(data):
     assert caught_up(judged, data).trained_until_ms == shipped.trained_until_ms
 
 
+def test_a_rebuild_takes_in_products_that_nobody_has_met_yet(data):
+    end_ms = end_of(data.events)
+    model = train(CONFIG, data, preset_codes(), until_ms=end_ms)
+    more = replace(data, products=pa.concat_tables([data.products, products_table(["z-new"])]))
+    grown = caught_up(model, more)
+    assert grown.product_ids == (*model.product_ids, "z-new")
+    assert (grown.trained_until_ms, grown.learned_until_ms) == (model.trained_until_ms, model.learned_until_ms)
+    np.testing.assert_array_equal(grown.item_item_mm, model.item_item_mm)
+
+
 def test_a_clock_a_year_ahead_does_not_move_the_end(data):
     rows = [{"viewer_id": "v", "product_id": "p00", "event_type": "like", "at": START_MS + i} for i in range(2000)]
     rows.append({"viewer_id": "v", "product_id": "p00", "event_type": "like", "at": START_MS + 700 * DAY_MS})

@@ -18,9 +18,12 @@ from trainables.recommender.train import TrainingData, end_of, rebuild
 
 
 def caught_up(model: ItemModel, data: TrainingData) -> ItemModel:
-    """The model with the statistics of all events of the data; itself where the data has no newer ones."""
+    """The model with the statistics of all events and the catalogue of the data; itself where it has both already."""
     end_ms = end_of(data.events)
-    return rebuild(model, data, end_ms) if end_ms > model.trained_until_ms else model
+    same_catalogue = model.product_ids == tuple(data.products["product_id"].to_pylist())
+    if same_catalogue and end_ms <= model.trained_until_ms:
+        return model
+    return rebuild(model, data, max(end_ms, model.trained_until_ms))
 
 
 @dataclass(frozen=True)
