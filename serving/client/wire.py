@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ GRACE_S = 1.0
 """What the server's answer to a passed deadline may take to arrive, beyond the deadline itself."""
 PINGED_S = 45.0
 """Longest silence of server-sent events: a living server says something every 15 s."""
+_LINE_END = re.compile(r"\r\n|\n|\r(?!\Z)")
+"""A CR at the end of a piece may have its LF in the next."""
 PASSING = (BusyError, GatewayError, UnavailableError)
 """Answers worth another try."""
 
@@ -89,10 +92,13 @@ class Wire:
             response.close()
 
     def events(self, path: str) -> Iterator[tuple[str, str]]:
-        """Server-sent events, name and data, until the server closes; UnreachableError where it breaks off."""
+        """Server-sent events, name and data, until the server closes; UnreachableError where it breaks off.
+
+        No deadline goes along: a stream lasts as long as what it tells of.
+        """
         with self.opened("GET", path, silence_s=PINGED_S, headers={"accept": "text/event-stream"}) as response:
             name, data = "message", []
-            for line in response.iter_lines():
+            for line in _lines(response.iter_text()):
                 field, _, value = line.partition(":")
                 value = value.removeprefix(" ")
                 if not line and data:
@@ -130,7 +136,7 @@ class Wire:
             request = self._http.build_request(
                 method,
                 path,
-                headers={**said, "x-request-timeout": f"{left_s:.3f}"},
+                headers=said if silence_s else {**said, "x-request-timeout": f"{left_s:.3f}"},
                 timeout=max(silence_s, left_s + GRACE_S),
                 **arguments,
             )
@@ -150,3 +156,13 @@ class Wire:
 
     def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
         return UnreachableError(f"{self._http.base_url} does not answer ({type(error).__name__}: {error})")
+
+
+def _lines(pieces: Iterator[str]) -> Iterator[str]:
+    """Lines of a stream of events, which end in CR, LF or both; `str.splitlines` would also cut at line separators of
+    Unicode, which an id may hold.
+    """
+    rest = ""
+    for piece in pieces:
+        *whole, rest = _LINE_END.split(rest + piece)
+        yield from whole

@@ -260,6 +260,18 @@ def test_a_broken_event_stream_is_taken_up_again_and_tells_each_slot_once(shop: 
         assert [news.position for news in client.follow(feed)] == [1, 0]
 
 
+def test_a_followed_feed_has_no_deadline_and_any_id(shop: ShopClient) -> None:
+    """Clips may take longer than one call, and an id may hold what Unicode calls the end of a line."""
+    feed = shop.feed("mia", k=1)
+    news = {"position": 0, "product_id": "a\u2028b\x85c", "clip": feed.items[0].clip.model_dump()}
+    told = f"event: ready\r\ndata: {json.dumps(news, ensure_ascii=False)}\r\n\r\nevent: done\ndata: {{}}\n\n"
+    script = Script([(200, {}, told)])
+    with over_http(script) as url, ShopClient(url, timeout_s=1) as client:
+        followed = client.follow(feed.model_copy(update={"events_url": "/v1/feed/token/events"}))
+        assert [news.product_id for news in followed] == ["a\u2028b\x85c"]
+    assert "x-request-timeout" not in script.asked[0]
+
+
 def test_nobody_there_is_unreachable() -> None:
     with ShopClient(f"http://127.0.0.1:{free_port()}", sleep=lambda _: None) as client:
         with pytest.raises(UnreachableError, match="does not answer"):
