@@ -70,7 +70,8 @@ def requested(style: str | Mapping[str, float] | Sequence[float], presets: Mappi
                 raise Problem.field(f"style.{name}", f"the weight is {weight}; give a number of 0 or more")
         if not sum(style.values()) > 0:
             raise Problem.field("style", "give at least one preset a weight above 0")
-        return blend(style, presets)
+        largest = max(style.values())  # scaled first: the sum of two large numbers may be more than a number holds
+        return blend({name: weight / largest for name, weight in style.items()}, presets)
     if len(style) != CODE_DIM:
         raise Problem.field("style", f"a style code has {CODE_DIM} numbers, this one has {len(style)}")
     code = np.asarray(style, np.float32)

@@ -79,6 +79,7 @@ def test_weights_blend_preset_codes() -> None:
     style = styles.requested({"neon": 3, "ink": 1}, PRESETS)
     np.testing.assert_allclose(style.code_S, 0.5)
     assert (style.name, style.weights) == ("neon", {"neon": 0.75, "ink": 0.25})
+    assert styles.requested({"neon": 1.5e308, "ink": 0.5e308}, PRESETS).weights == {"neon": 0.75, "ink": 0.25}
 
 
 @pytest.mark.parametrize(
