@@ -107,6 +107,17 @@ class ClipCache:
             self._storage.delete(_path(key))
         return len(stored)
 
+    def recount(self) -> None:
+        """Know again what is on storage, where other replicas keep and drop clips as well: the bound is for all."""
+        found = _stored_sizes(self._storage)
+        with self._lock:
+            known = {key: found.pop(key) for key in self._stored if key in found}
+            self._stored = OrderedDict({**known, **found})  # what is new to this replica is what was kept last
+            self._in_storage = sum(self._stored.values())
+            dropped = self._overflow()
+        for old in dropped:
+            self._storage.delete(_path(old))
+
     def empty_memory(self) -> None:
         """Hold nothing in memory any more; what is on storage stays."""
         with self._lock:
@@ -130,7 +141,7 @@ class ClipCache:
         self._stored[key] = size
         self._stored.move_to_end(key)
 
-    def _overflow(self, newest: str) -> list[str]:
+    def _overflow(self, newest: str | None = None) -> list[str]:
         """Forget the least recently used clips beyond the bound; the newest stays whatever its size."""
         dropped = []
         while self._in_storage > self._storage_bytes and next(iter(self._stored)) != newest:

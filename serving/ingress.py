@@ -40,6 +40,7 @@ from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.problems import Problem
 from serving.render_queue import Served
+from serving.repeated import Repeated
 from serving.replica_counts import ReplicaCounts
 from serving.routes import build_http
 from serving.shadow import Shadow
@@ -58,6 +59,8 @@ LOAD_TIMEOUT_S = 120.0
 """A recommender counts the whole log anew before it answers."""
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
+RECOUNT_S = 600.0
+"""Between two looks at which clips the other ingress replicas have kept on storage."""
 PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
 """Messages between deployments are instances of importable classes: Serve's default, which can carry any, asks Python
 about every one of their parts and takes milliseconds for a slate.
@@ -203,6 +206,8 @@ class Ingress:
         pseudonymiser = Pseudonymiser.load(settings)
         cache = ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes)
         ErasuresElsewhere(events, cache).start()
+        if args.ingress_replicas > 1:
+            Repeated("clips-elsewhere", cache.recount, RECOUNT_S).start()
         self._args = args
         self._cards = {"data": args.data, **{name: model_card(version) for name, version in versions.items()}}
         models = Models(generator=versions["generator"].reference, recommender=versions["recommender"].reference)

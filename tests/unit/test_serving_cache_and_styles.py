@@ -42,6 +42,20 @@ def test_least_recently_used_clip_leaves_storage(storage: Storage) -> None:
     assert len([name for folder in storage.list("clips") for name in storage.list(f"clips/{folder}")]) == 2
 
 
+def test_clips_of_several_replicas_are_bounded_together(storage: Storage) -> None:
+    one, other = (ClipCache(storage, memory_bytes=0, storage_bytes=250) for _ in range(2))
+    for number in range(4):
+        (one, other)[number % 2].put(key(number), b"a" * 100)
+    one.recount()
+    assert one.sizes()["storage"] == ClipCache(storage, memory_bytes=0, storage_bytes=1).sizes()["storage"] == 200
+    assert [one.get(key(number)) is not None for number in range(4)] == [False, True, False, True]
+    other.recount()
+    assert other.sizes()["storage"] == 200
+    other.put(key(4), b"a" * 100)
+    one.recount()
+    assert one.sizes()["storage"] == 200
+
+
 def test_full_disk_costs_the_storage_tier_alone(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clip is served from memory, and nothing of it is on storage."""
     cache = ClipCache(storage, memory_bytes=1000, storage_bytes=1000)
