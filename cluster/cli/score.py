@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cluster.cli.known_ids import note_strangers
 from cluster.cli.result_files import check_parquet, plain_ids, write_parquet
 from cluster.errors import InputError
 from cluster.settings import Settings
@@ -65,6 +66,8 @@ def command(
             )
         ranker, past = from_tensors(parts), read_training_data(dataset)
     shown = to_shown(table, Pseudonymiser.load(settings))
+    note_strangers(console, "viewers", shown.viewer_ids, past.events["viewer_id"], data, "user_id")
+    note_strangers(console, "videos", shown.product_ids, past.products["product_id"], data, "video_id")
     columns = (TextColumn("impressions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("impressions", total=len(table))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cluster.cli.known_ids import note_strangers
 from cluster.cli.result_files import check_parquet, plain_ids, write_parquet
 from cluster.errors import InputError
 from cluster.settings import Settings
@@ -36,6 +37,8 @@ def command(
     Examples:
       shopreel slates --model recommender@champion --data shop --viewers viewers.csv --k 20 --out slates.parquet
     """
+    import pyarrow as pa
+
     from cluster.pseudonym import Pseudonymiser
     from cluster.registry import Registry
     from cluster.storage import Storage
@@ -56,13 +59,17 @@ def command(
     with console.status("counting the newest events …"):
         current = caught_up(trained, training_data)
     pseudonymiser = Pseudonymiser.load(settings)
+    names = [pseudonymiser.of(raw) for raw in ids.tolist()]
+    note_strangers(
+        console, "viewers", pa.array(names, pa.string()), training_data.events["viewer_id"], data, VIEWER_COLUMN
+    )
     columns = (TextColumn("slates"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("slates", total=len(ids))
         places = slates(
             current,
             training_data.events,
-            [pseudonymiser.of(raw) for raw in ids.tolist()],
+            names,
             k,
             current.trained_until_ms,
             lambda done: progress.update(task, completed=done),

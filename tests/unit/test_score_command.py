@@ -81,6 +81,11 @@ def test_every_row_is_answered_in_the_order_of_the_file(shop: Path, tmp_path: Pa
     assert found[["p_click", "p_long_view"]].gt(0).all().all() and found[["p_click", "p_long_view"]].lt(1).all().all()
     assert (found["watch_seconds"] >= 0).all()
     assert found.loc[0].equals(found.loc[3])
+    assert "none of the" not in result.stderr
+    given.assign(user_id="x", video_id="y").to_csv(shop, index=False)
+    words = run(shop, tmp_path / "out.parquet").stderr
+    assert "none of the viewers is known to dataset 'shop'; check that user_id" in words
+    assert "none of the videos is known to dataset 'shop'; check that video_id" in words
 
 
 def test_outcome_columns_and_later_rows_change_nothing(shop: Path, tmp_path: Path) -> None:

@@ -68,6 +68,11 @@ def test_the_file_joins_with_the_log_it_came_from(shop: Path, tmp_path: Path):
     # Viewer 1 liked the odd products and was shown 8; what they met after the model was trained is left out as well.
     assert set(found.loc[found["user_id"] == 1, "video_id"]) == {0, 2, 4, 6}
     assert set(found.loc[found["user_id"] == 2, "video_id"]) <= {1, 3, 5, 7, 9}
+    assert "none of the viewers" not in result.stderr
+    shop.write_text("user_id\n001\n002\n")  # out of a program that fills up with zeros
+    result = CliRunner().invoke(app, arguments)
+    assert len(pd.read_parquet(out)) == 8
+    assert "none of the viewers is known to dataset 'shop'; check that user_id is written as in" in result.stderr
 
 
 def test_what_is_wrong_with_a_request_is_named(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
