@@ -175,6 +175,13 @@ def test_fresh_products_and_plenty_in_stock_are_lifted_and_nothing_in_stock_is_n
     assert reasons(slate)["p1"][0] == "times 1.50: fresh"
 
 
+def test_products_that_nobody_met_are_lifted_from_the_end_of_the_list() -> None:
+    pool = candidates([1.0, 0.02, 0.0, 0.0, 0.0], age_days=np.array([30, 30, 30, 0, 30]))
+    assert ids(slate_of(pool, 5, RerankConfig(diversity=0, freshness=0.5))) == ["p0", "p3", "p1", "p2", "p4"]
+    rules = {"boost": [{"product": "p4", "factor": 50}, {"product": "p2", "factor": 0.5}]}
+    assert ids(slate_of(pool, 5, rules=rules)) == ["p4", "p0", "p1", "p3", "p2"]
+
+
 def test_every_move_has_a_reason_and_the_same_input_gives_the_same_slate() -> None:
     rng = np.random.default_rng(5)
     for trial in range(60):

@@ -1,7 +1,8 @@
 """One function from candidates to a slate, place by place, in which every move has its reason.
 
 1. Rules block; so does an empty stock.
-2. Relevance: scores brought to 0…1 over the candidates, times the factors of boosting rules, freshness and stock.
+2. Relevance r: scores brought to 0…1 over the candidates; with factors f of boosting rules, freshness and stock it is
+   f·(r + ε) − ε, so that those lift the last ones as well, of whom nothing is known but that they are new.
 3. Each place goes to what is pinned there, else to the candidate of most value (relevance and variety, `diversity.py`)
    that keeps to the caps by category and creator.
 4. Where the caps leave nobody, they are lifted for that place, so a slate is never shorter than the candidates allow.
@@ -25,6 +26,8 @@ from trainables.recommender.reranking.diversity import GreedyDeterminant, Margin
 from trainables.recommender.reranking.rules import Rule, Rules
 from trainables.recommender.reranking.trace import Trace
 
+FLOOR = 0.05
+"""ε: relevance that a factor finds in the lowest-scored candidate."""
 METHODS = {"mmr": MarginalRelevance, "dpp": GreedyDeterminant}
 
 
@@ -176,11 +179,11 @@ def _relevance(candidates: Candidates, rules: list[Rule], config: RerankConfig) 
     scores = candidates.scores.astype(np.float64)
     least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 0.0)
     relevance = (scores - least) / (most - least) if most > least else np.ones(len(scores))
-    lifted: list[list[str]] = [[] for _ in scores]
+    factors, lifted = np.ones(len(scores)), [list[str]() for _ in scores]
     for rule in rules:
         for i in range(len(scores)):
             if _matches(rule, candidates, i):
-                relevance[i] *= rule.factor
+                factors[i] *= rule.factor
                 lifted[i].append(f"times {rule.factor:g} by {rule}")
     lifts = []
     if config.freshness and candidates.age_days is not None:
@@ -190,10 +193,10 @@ def _relevance(candidates: Candidates, rules: list[Rule], config: RerankConfig) 
         pieces = np.maximum(np.nan_to_num(candidates.pieces, nan=0.0), 0)
         lifts.append(("in stock", 1 + config.stock * pieces / (pieces + config.plenty)))
     for name, factor in lifts:
-        relevance *= factor
+        factors *= factor
         for i in np.flatnonzero(factor > 1.005):
             lifted[i].append(f"times {factor[i]:.2f}: {name}")
-    return relevance, lifted
+    return relevance + (factors - 1) * (relevance + FLOOR), lifted
 
 
 def _matches(rule: Rule, candidates: Candidates, i: int) -> bool:
