@@ -82,13 +82,18 @@ class Feeds:
         return self._plans.read(token)
 
     async def follow(self, plan: Plan) -> AsyncIterator[ClipNews]:
-        """What becomes of each clip of a feed, in the order in which it is known."""
+        """What becomes of each clip of a feed, in the order in which it is known.
+
+        A product that only the replica which made the feed knows, as it was imported in between their starts, is left
+        out.
+        """
         look = _Look(styles.blend(plan.weights, self._shop.presets), plan.generator)
 
         async def news(position: int, product_id: str) -> ClipNews:
             return ClipNews(position=position, product_id=product_id, clip=await self._clip(product_id, look))
 
-        tasks = [asyncio.ensure_future(news(*place)) for place in enumerate(plan.products)]
+        places = [place for place in enumerate(plan.products) if self._shop.catalogue.shows(place[1])]
+        tasks = [asyncio.ensure_future(news(*place)) for place in places]
         try:
             for known in asyncio.as_completed(tasks):
                 yield await known

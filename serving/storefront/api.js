@@ -33,7 +33,7 @@ export const start = () => send("/v1/storefront");
 export const feed = (viewer, k, signal) => send("/v1/feed", { viewer, k, wait: 0 }, signal);
 
 // A browser takes up a stream that broke off by itself, but never one that was refused, as by a server that is busy or
-// being started anew: that is asked for again here, and onLost called where it is refused for good.
+// being started anew: that is asked for again here. onLost is called where nothing more will be told.
 export function follow(url, signal, onClip, onLost) {
   let refused = 0;
   const open = () => {
@@ -43,7 +43,7 @@ export function follow(url, signal, onClip, onLost) {
     for (const name of ["ready", "failed"]) {
       source.addEventListener(name, (event) => { refused = 0; onClip(JSON.parse(event.data)); });
     }
-    source.addEventListener("done", close);
+    source.addEventListener("done", () => { close(); onLost(); });
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED || signal.aborted) return;
       refused += 1;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from typing import Any
 
 import httpx
@@ -65,6 +66,13 @@ def test_feed_that_does_not_wait_is_pending_and_events_say_when_each_clip_is_the
     news = next(news for _, news in events if news.get("position") == 1)
     assert site("GET", news["clip"]["url"]).content == b"mp4 of p01 0.00 1.0"
     assert len(site.generator.requests) == 3  # the events joined the renders of the feed
+
+
+def test_a_product_that_only_another_replica_knows_does_not_break_the_events(site: Site) -> None:
+    plan = Plan(products=("p00", "new", "p01"), weights={"ink": 1.0}, generator="generator/3", made_at=int(time.time()))
+    events = events_of(site("GET", f"/v1/feed/{site.feeds._plans.sign(plan)}/events").text)
+    assert [name for name, _ in events] == ["ready", "ready", "done"]
+    assert {news["position"] for _, news in events[:2]} == {0, 2}
 
 
 def test_what_is_in_the_cache_is_ready_at_once_and_needs_no_events(site: Site) -> None:
