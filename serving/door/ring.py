@@ -11,6 +11,8 @@ from serving.door.keys import ApiKey, KeyStore, find
 from serving.problems import Problem
 
 REFRESH_S = 1.0
+PATIENCE_S = 0.5
+"""How long a request waits for newer keys while the last ones known are good enough."""
 STALE_S = 30.0
 """How long the last keys known are good enough while the database does not answer."""
 
@@ -25,11 +27,16 @@ class KeyRing:
         self._reading: asyncio.Task | None = None
 
     async def find(self, text: str) -> ApiKey | None:
-        """The valid key with this text, or None. A Problem 503 where the keys cannot be read."""
-        if self._clock() - self._read_at > REFRESH_S:
+        """The valid key with this text, or None. A Problem 503 where the keys cannot be read.
+
+        A database that takes long is waited for once it has to be; until then the last keys known are good enough.
+        """
+        if (age_s := self._clock() - self._read_at) > REFRESH_S:
             if self._reading is None:
                 self._reading = asyncio.ensure_future(self._read())
-            await asyncio.shield(self._reading)
+            read, _ = await asyncio.wait([self._reading], timeout=PATIENCE_S if age_s < STALE_S else None)
+            for reading in read:
+                reading.result()
         return find(text, self._keys, now_ms())
 
     async def _read(self) -> None:

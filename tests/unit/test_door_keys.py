@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -150,6 +151,33 @@ def test_a_ring_outlasts_a_short_loss_of_the_database_and_refuses_after_a_long_o
     with pytest.raises(Problem) as caught:
         asyncio.run(ring.find(text))
     assert caught.value.status_code == 503
+
+
+def test_a_ring_does_not_hold_up_requests_while_the_database_is_silent(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.door.ring.PATIENCE_S", 0.01)
+    text, _ = store.create("x", ["read"])
+    clock, answers, keys = Clock(), threading.Event(), store.all()
+    ring = KeyRing(store, clock)
+
+    def silent() -> list:
+        assert answers.wait(20)
+        return keys
+
+    async def scenario() -> None:
+        assert await ring.find(text) is not None
+        store.all = silent
+        clock.now += STALE_S - 1
+        assert await ring.find(text) is not None
+        clock.now += 2
+        waiting = asyncio.ensure_future(ring.find(text))
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        assert not done, "the last keys known are too old by now"
+        answers.set()
+        assert await waiting is not None
+
+    asyncio.run(scenario())
 
 
 def run(*words: str):
