@@ -239,6 +239,7 @@ def test_caller_s_deadline_reaches_the_generator(client: httpx.Client, base_url:
 
 
 def test_models_health_docs_and_storefront(client: httpx.Client) -> None:
+    assert [client.head(path).status_code for path in ("/healthz", "/", "/v1/products/p00/clip")] == [200] * 3
     models = client.get("/v1/models").json()
     assert (models["generator"]["reference"], models["recommender"]["reference"]) == ("generator/1", "recommender/1")
     assert models["generator"]["aliases"] == ["champion"]
