@@ -266,6 +266,12 @@ def test_seeds_are_those_asked_for_so_that_figures_can_be_taken_on_fresh_ones():
     assert drawn == [4, 5] and result.seeds == 2
 
 
+@pytest.mark.parametrize("days", [12.0, 100.0])
+def test_a_log_too_short_to_choose_settings_on_is_refused(days) -> None:
+    with pytest.raises(InputError, match=f"settings are chosen on the {days:g} days before .* test fewer of them"):
+        run_by_time(two_tastes(viewers=40), preset_codes(), RecommenderTrainConfig(), days=days)
+
+
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path) -> None:
     app = typer.Typer()
     app.command()(evaluate_recommender.command)

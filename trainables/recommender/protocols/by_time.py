@@ -83,6 +83,11 @@ def run_by_time(
     if len(test.question.asked) == 0:
         raise InputError(f"nobody watched anything new for long in the last {days:g} days; there is nobody to ask")
     chosen_on = _question(data, viewers, end_ms - int(2 * days * DAY_MS), test.boundary_ms, VALIDATION_VIEWERS)
+    if not (len(chosen_on.question.fit.viewer_N) and len(chosen_on.question.asked)):
+        raise InputError(
+            f"settings are chosen on the {days:g} days before the last {days:g}, from what lies before both, and the "
+            "log does not have so many; test fewer of them (--days), or import a longer log"
+        )
     rows = []
     for method in slate_baselines():
         on_step(method.name)
