@@ -84,3 +84,6 @@ def _show(receipt: dict[str, Any]) -> None:
     if receipt["still_registered"]:
         names = ", ".join(receipt["still_registered"])
         notes.print(f"still registered, trained before on this dataset: {names}", highlight=False, soft_wrap=True)
+    if receipt["kept_bundles"]:
+        folders = ", ".join(receipt["kept_bundles"])
+        notes.print(f"still kept, bundles of such trainings: {folders}", highlight=False, soft_wrap=True)

@@ -128,6 +128,8 @@ def test_the_command_renews_the_model_and_writes_a_receipt(shop, name, settings,
     assert everything(shop) == files
 
     data = read_training_data(shop)
+    shop.storage.write_json("runs/clips/bundle/config.json", {})
+    shop.storage.write_json("runs/clips/config.json", {"kind": "generator", "data": "shop"})
     first = run_training(settings, "shop", "first", RecommenderTrainConfig(), use_ray=False).version
     old = Recommender.from_bundle(Registry(settings).fetch(first))
     receipt = run(RAW, "--model", "recommender@challenger", "--receipt", str(tmp_path / "receipt.json"))
@@ -135,6 +137,7 @@ def test_the_command_renews_the_model_and_writes_a_receipt(shop, name, settings,
     assert receipt["dataset"]["rows_removed"] == {"events": 48, "viewers": 1, "set_aside": 1}
     assert receipt["model"] == {"from": "recommender/1", "to": "recommender/2"}
     assert receipt["still_registered"] == ["recommender/1"]
+    assert receipt["kept_bundles"] == ["runs/first/bundle"]
     assert json.loads((tmp_path / "receipt.json").read_text()) == receipt
     kept = {file: data for file, data in everything(shop).items() if file.startswith("erasures/")}
     assert [json.loads(data) for data in kept.values()] == [receipt]

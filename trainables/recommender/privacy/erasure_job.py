@@ -39,7 +39,7 @@ def run_erasure(
 
     Returns the receipt, which is also kept at `erasures/` below the dataset, at first as soon as the rows are gone and
     then with what became of the model. The new version is a challenger: what serves stays until it is promoted, and the
-    receipt names every version trained on this dataset that is still there.
+    receipt names every version trained on this dataset that is still there, and every copy in the folder of a run.
 
     Raises InputError, before anything is erased, for a model that was trained on another dataset.
     """
@@ -51,7 +51,8 @@ def run_erasure(
             f"{version.reference} was trained on dataset {trained_on!r}, not on {data_name!r}: a version without the "
             f"viewer comes of --data {trained_on}; erase them from {data_name!r} without --model"
         )
-    others = _others(settings, data_name)  # asked for before: a registry that is away must not cost the receipt
+    # Asked for before: a registry that is away must not cost the receipt.
+    others, copies = _others(settings, data_name), _kept_bundles(dataset.storage, data_name)
     on_step("rewriting the dataset")
     erased = erase_from_dataset(dataset, [viewer])
     receipt = {
@@ -61,6 +62,7 @@ def run_erasure(
         "model": None,
         "checksums": {},
         "still_registered": others,
+        "kept_bundles": copies,
         "notes": [],
         "code_version": code_version(),
     }
@@ -135,4 +137,23 @@ def _others(settings: Settings, data_name: str, renewed: ModelVersion | None = N
         version.reference + "".join(f" ({alias})" for alias in version.aliases)
         for version in registry.versions(MODEL)
         if version.lineage.get("data_name") == data_name and (renewed is None or version.version != renewed.version)
+    ]
+
+
+def _kept_bundles(storage: Storage, data_name: str) -> list[str]:
+    """Folders of bundles, below the storage root, that trainings on this dataset keep beside the registry."""
+
+    def trained_on(run: str) -> bool:
+        try:
+            about = storage.read_json(f"runs/{run}/config.json")
+        except InputError:  # damaged: whose it is cannot be told, so it is named
+            return True
+        return (about.get("kind"), about.get("data")) == (MODEL, data_name)
+
+    return [
+        f"runs/{run}/bundle"
+        for run in storage.list("runs")
+        if storage.exists(f"runs/{run}/bundle/config.json")
+        and storage.exists(f"runs/{run}/config.json")
+        and trained_on(run)
     ]
