@@ -155,6 +155,20 @@ def test_what_is_said_not_to_be_meant_is_not_guessed_at_either(text: str, axis: 
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "motion"),
+    [
+        ("The camera slowly zooms in on a teapot", "teapot", "push_in"),
+        ("handbag, the camera moves around", "handbag", "orbit"),
+        ("The camera pans across a vase", "vase", "pan"),
+        ("Camera rotates on a turntable", "camera", "turntable"),
+        ("Vintage camera, zoom in", "camera", "push_in"),
+    ],
+)
+def test_the_camera_that_films_is_not_the_product(text: str, kind: str, motion: str) -> None:
+    assert (found(text)["kind"], found(text)["motion"]) == (kind, motion)
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "colour"), [("Navy‑blue t‑shirt", "t-shirt", "navy"), ("ＭＵＧ in ＲＥＤ", "mug", "red")]
 )
 def test_letters_of_word_processors_are_read_as_plain_ones(text: str, kind: str, colour: str) -> None:

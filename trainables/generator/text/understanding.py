@@ -70,6 +70,10 @@ _WORD = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
 _NEGATION = re.compile(
     r"\b(?:no|not|without|never|nor|isn't|instead of|rather than|unlike)\s+(?:(?:a|an|any|the)\s+)?$"
 )
+_FILMING = re.compile(
+    r"\bcamera\s+(?:\w+ly\s+)?(?:zooms|zooming|pans?|panning|push(?:es)?|orbit(?:s|ing)?|circl(?:es|ing)|travels?|moves?"
+    r"|movement|slides?|glides?|sweeps?|stays?)\b|\blocked camera\b"
+)
 _CLAUSE_END = re.compile(
     r"[,.;:!?()|\n]|\s[–—-]\s|\b(?:with|for|in|on|from|that|which|of|by|at|to|and holds?|is|are|has|can|whose)\b"
 )
@@ -87,7 +91,7 @@ def understand(text: str) -> Understanding:
     plain = _plain(text)
     found = {axis: _literal(axis, plain) for axis in AXES}
     missing = [axis for axis, scored in found.items() if scored is None]
-    words = _WORD.findall(_without_negated(plain))[:MAX_WORDS]
+    words = _WORD.findall(_without_unmeant(plain))[:MAX_WORDS]
     if missing and (runs := _runs(words)):
         telling = " ".join(word for word in words if word not in _STOP)
         *runs_NE, whole_E = text_embedder().embed([*runs, telling])
@@ -102,14 +106,25 @@ def _plain(text: str) -> str:
     return folded.lower().replace("’", "'").replace("‐", "-")
 
 
-def _negated(match: re.Match[str]) -> bool:
-    return bool(_NEGATION.search(match.string[max(0, match.start() - 24) : match.start()]))
+def _meant(match: re.Match[str]) -> bool:
+    """Whether a word stands for what is wanted: not after a negation, and not for the camera that films."""
+    negated = _NEGATION.search(match.string[max(0, match.start() - 24) : match.start()])
+    return not negated and not _films(match)
 
 
-def _without_negated(text: str) -> str:
-    """The text without the words that it says are not meant: what is near them in sense is not meant either."""
+def _films(kind: re.Match[str]) -> bool:
+    """Whether a word for a kind stands in a phrase about the camera that films: it zooms, pans or circles, as no
+    product does.
+    """
+    return kind.re is _pattern("kind") and any(
+        phrase.start() <= kind.start() < phrase.end() for phrase in _FILMING.finditer(kind.string)
+    )
+
+
+def _without_unmeant(text: str) -> str:
+    """The text without the words that are not meant: what is near them in sense is not meant either."""
     for axis in AXES:
-        text = _pattern(axis).sub(lambda match: "," if _negated(match) else match.group(), text)
+        text = _pattern(axis).sub(lambda match: match.group() if _meant(match) else ",", text)
     return text
 
 
@@ -117,7 +132,7 @@ def _literal(axis: str, text: str) -> Scored | None:
     """The word that settles an axis: the first that is not negated. For a kind, the last one of the first clause, where
     English puts the noun that is meant ("leather doctor bag with a camera pocket"), else the first one after it.
     """
-    matches = [match for match in _pattern(axis).finditer(text) if not _negated(match)]
+    matches = [match for match in _pattern(axis).finditer(text) if _meant(match)]
     if axis == "kind" and matches:
         end = _CLAUSE_END.search(text)
         head = [match for match in matches if end is None or match.end() <= end.start()]
