@@ -5,7 +5,7 @@ import { askForKey } from "./key.js";
 const FOLLOW_TRIES = 6;
 const FIRST_WAIT_MS = 500;
 
-async function send(path, body, signal) {
+async function answered(path, body, signal) {
   const options = body === undefined ? { signal } : {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -17,10 +17,12 @@ async function send(path, body, signal) {
     await askForKey();
     response = await fetch(path, options);
   }
-  if (response.ok) return response.json();
+  if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));  // what stands in front may answer with a page of its own
   throw new Error(problem.detail ?? `it answers with status ${response.status}`);
 }
+
+const send = async (path, body, signal) => (await answered(path, body, signal)).json();
 
 // crypto.randomUUID is missing where the page comes over plain HTTP from another machine.
 export function newId() {
@@ -56,3 +58,9 @@ export function follow(url, signal, onClip, onLost) {
 }
 
 export const record = (events) => send("/v1/events", events);
+
+// Where a product's clip in a style is, and why it is the original where it is.
+export async function restyle(product, style, strength) {
+  const { headers } = await answered("/v1/clips", { product_id: product, style, strength });
+  return { url: headers.get("location"), refused: JSON.parse(headers.get("x-refused")) };
+}

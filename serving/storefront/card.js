@@ -22,7 +22,7 @@ export function waiting() {
 }
 
 export class Card {
-  constructor(item, position, { personalised, onChoose }) {
+  constructor(item, position, { personalised, onChoose, onMore }) {
     this.item = item;
     this.position = position;
     this.element = template.content.firstElementChild.cloneNode(true);
@@ -37,6 +37,9 @@ export class Card {
     this.element.querySelector(".why").textContent = why(item);
     const button = this.element.querySelector("button");
     button.addEventListener("click", () => onChoose(this));
+    const more = this.element.querySelector(".more");
+    more.setAttribute("aria-label", `Why ${item.product.title}? Before and after`);
+    more.addEventListener("click", () => onMore(this));
     this.element.classList.add("fresh");
     this.show(personalised);
     onScreen.observe(this.video);

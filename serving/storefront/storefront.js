@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { Card, waiting } from "./card.js";
+import { showDetail } from "./detail.js";
 
 const SLATE = 8;
 const NOTICE_MS = 3500;
@@ -85,7 +86,8 @@ function missing(text, again) {
 function draw(feed) {
   state.feed = feed;
   dropCards();
-  const options = { personalised: state.personalised, onChoose: choose };
+  const onMore = (card) => showDetail(card.item, feed);
+  const options = { personalised: state.personalised, onChoose: choose, onMore };
   state.cards = feed.items.map((item, position) => new Card(item, position, options));
   $("grid").replaceChildren(...state.cards.map((card) => card.element));
   $("grid").dataset.request = feed.request_id;

@@ -219,6 +219,33 @@ def test_a_feed_that_does_not_arrive_can_be_asked_for_again(browser: Browser, ba
     tab.close()
 
 
+@pytest.mark.parametrize("page", [(1440, 1000), (390, 844)], indirect=True, ids=["desktop", "phone"])
+def test_a_product_is_looked_at_closely_with_the_keyboard(page: Page) -> None:
+    """Why it is here, before and after, and the strength of the look; Escape leads back to where one was."""
+    wait_for(page, lambda: restyled(page), "all clips in the look")
+    page.focus(".more >> nth=1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".detail[open]")
+    assert page.inner_text(".detail h2") == page.inner_text(".card >> nth=1 >> .title")
+    assert page.inner_text(".reasons")
+    assert "generator/1" in page.text_content(".facts")
+    clip = "getComputedStyle(document.querySelector('.after')).clipPath"
+    half = page.evaluate(clip)
+    page.focus(".split")
+    page.keyboard.press("Home")
+    assert page.evaluate(clip) != half
+    source = "new URL(document.querySelector('.after').src).pathname"
+    whole = page.evaluate(source)
+    page.focus(".strength")
+    page.keyboard.press("ArrowLeft")
+    wait_for(page, lambda: page.evaluate(source) != whole, "the weaker look")
+    assert page.evaluate(source).startswith("/v1/clips/")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert page.query_selector(".detail") is None
+    assert page.evaluate("[...document.querySelectorAll('.more')].indexOf(document.activeElement)") == 1
+
+
 def test_switch_shows_the_original_clips(page: Page) -> None:
     wait_for(page, lambda: restyled(page), "all clips in the look")
     page.click("#personalised")
