@@ -125,7 +125,15 @@ def build_http(
             allow_origins=access.allowed_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "range", "x-request-id", "x-request-timeout"],
-            expose_headers=["location", "retry-after", "x-cache", "x-clip-id", "x-refused", "x-request-id"],
+            expose_headers=[
+                "location",
+                "retry-after",
+                "x-cache",
+                "x-clip-id",
+                "x-model-version",
+                "x-refused",
+                "x-request-id",
+            ],
         )
     app.add_middleware(Observer, metrics=shop.metrics)
     problems.install(app)
