@@ -137,6 +137,15 @@ def test_bad_files_are_named_and_the_others_are_done(shop, bundle):
         assert name in result.output
 
 
+def test_two_pairs_of_one_name_do_not_take_each_others_place(shop, bundle):
+    np.save(shop / "in" / "mug__dots.npy", Clips(1)[0])
+    (shop / "looks" / "dots__lines.png").write_bytes(photo_bytes(textured_photo(), "PNG"))
+    (shop / "pairs.csv").write_text("clip,style\nmug__dots,lines\nmug,dots__lines\n")
+    result = restyle(shop, bundle)
+    assert isinstance(result.exception, InputError) and "1 of 2 clips failed" in str(result.exception)
+    assert "mug,dots__lines and mug__dots,lines give one name" in result.output
+
+
 def test_a_name_with_two_files_is_ambiguous(shop, bundle):
     np.save(shop / "in" / "film.npy", Clips(1)[0])
     result = restyle(shop, bundle)

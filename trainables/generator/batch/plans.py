@@ -72,9 +72,15 @@ def plan_restyle(
         return gate.check(frames_THWC, read(clip).frames_THWC).reasons
 
     jobs, outcome = [], Outcome()
+    taken: dict[str, tuple[str, str]] = {}
     for clip, style in read_pairs(pairs):
         name = f"{clip}__{style}"
         try:
+            first = taken.setdefault(name, (clip, style))
+            if first != (clip, style):
+                raise InputError(
+                    f"{pairs}: {clip},{style} and {','.join(first)} give one name; rename a clip or a style"
+                )
             path = only(files, clip, clips, "clip")
             if not style or Path(style).name != style:
                 raise InputError(f"{pairs}: style {style!r} is no name of a picture")
