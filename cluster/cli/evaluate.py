@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 notes = Console(stderr=True)
+LABELS = ("source", "damage", "method")
+"""Columns that say what a row is of; the others are measures."""
 
 
 @app.callback()
@@ -81,7 +83,9 @@ def generator(
             on_progress=lambda: progress.update(bar, advance=1),
         )
     found.write(out)
-    Console().print(_table(found))
+    console = Console()
+    for table in _tables(found, console.width):
+        console.print(table)
     notes.print(f"{out / 'evaluation.json'} and {out / 'sheet.png'}", highlight=False, soft_wrap=True)
 
 
@@ -98,6 +102,10 @@ def _material(
     from trainables.data.dataset import Dataset
     from trainables.generator.scoring.material import material_of_dataset, material_of_folders, read_styles
 
+    if styles is not None and task != "restyle":
+        raise InputError(f"--styles are looks to restyle with, which {task} does not; leave --styles out")
+    if known is not None and task != "generate":
+        raise InputError(f"--known are clips that copies are looked for in, which {task} makes none of; leave it out")
     pictures = read_styles(styles, most_styles) if task == "restyle" else {}
     if data is None:
         return material_of_folders(folders, pictures, most_clips, known)
@@ -107,12 +115,33 @@ def _material(
     return material_of_dataset(dataset, pictures, most_clips, known=task == "generate")
 
 
-def _table(found: Evaluation) -> Table:
-    table = Table(title=f"{found.task}: {found.model} on {len(found.clips)} clips", title_style="bold")
+def _tables(found: Evaluation, width: int) -> list[Table]:
+    """The rows in tables one below the other, each with as many measures as `width` characters hold in full."""
     names = list(dict.fromkeys(key for row in found.rows for key in row))
+    labels = [name for name in names if name in LABELS]
+    cells = {name: [_cell(row.get(name, "")) for row in found.rows] for name in names}
+    # With its border and padding; the words of a header go one below the other, a label stays on its line.
+    wide = {name: 3 + max(map(len, [*name.split("_"), *cells[name]])) for name in names}
+    room = width - 1 - sum(wide[name] for name in labels)
+    parts: list[list[str]] = [[]]
     for name in names:
-        table.add_column(name.replace("_", " "), justify="left" if name in ("method", "source", "damage") else "right")
-    for row in found.rows:
-        values = (row.get(name, "") for name in names)
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values))
-    return table
+        if name not in LABELS:
+            if parts[-1] and sum(wide[other] for other in parts[-1]) + wide[name] > room:
+                parts.append([])
+            parts[-1].append(name)
+    tables = []
+    for part in parts:
+        shown = [*labels, *part]
+        title = f"{found.task}: {found.model} on {len(found.clips)} clips" if part is parts[0] else None
+        table = Table(title=title, title_style="bold")
+        for name in shown:
+            left = name in LABELS
+            table.add_column(name.replace("_", " "), justify="left" if left else "right", width=wide[name] - 3)
+        for row in zip(*(cells[name] for name in shown), strict=True):
+            table.add_row(*row)
+        tables.append(table)
+    return tables
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,14 +1,17 @@
 """`shopreel evaluate generator`: tiny models on tiny clips; the figures of baselines are known."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cluster.cli import evaluate
+from cluster.cli.evaluate import _tables
 from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips
 from trainables.data.dataset import Dataset
@@ -22,7 +25,7 @@ from trainables.generator.scoring import generate, restyle
 from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
 from trainables.generator.scoring.features import ScoringFeatures
 from trainables.generator.scoring.material import material_of_dataset, material_of_folders
-from trainables.generator.scoring.report import Material, evaluate_bundle
+from trainables.generator.scoring.report import Evaluation, Material, evaluate_bundle
 from trainables.generator.scoring.style import StyleMeasure
 from trainables.generator.starter import starter_bundle
 
@@ -204,6 +207,29 @@ def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measure
     (tmp_path / "report").write_text("")
     with pytest.raises(InputError, match="--out .*report is a file; name a folder"):
         run(tmp_path / "report", "--task", "repair", "--in", tmp_path / "nowhere")
+
+
+def test_a_table_too_wide_for_the_terminal_goes_on_below_with_every_number_whole():
+    measures = dict.fromkeys(generate.MEASURES, "")
+    rows = [{"method": "real, first frame frozen"} | dict.fromkeys(measures, 1234.5)]
+    sheet = Image.new("RGB", (1, 1))
+    found = Evaluation(task="generate", model="m", clips=["a"], measures=measures, rows=rows, sheet=sheet)
+    console = Console(width=80, file=io.StringIO())
+    for table in _tables(found, console.width):
+        console.print(table)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert text.count("1234.500") == len(measures) and text.count("real, first frame frozen") > 1
+    assert len(_tables(found, 300)) == 1
+
+
+def test_what_a_task_does_not_use_is_refused_and_a_clip_too_small_is_named(tmp_path, bundle, clips):
+    for task, option in (("repair", "--styles"), ("enhance", "--known")):
+        with pytest.raises(InputError, match=f"{option}.*{task}"):
+            run(tmp_path / "out", "--task", task, "--in", clips, option, clips)
+    np.save(clips / "thumb.npy", Clips(1, size=24)[0])
+    with pytest.raises(InputError, match="sides of 32 pixels and more; leave out thumb"):
+        run(tmp_path / "out", "--task", "restyle", "--in", clips, "--model", bundle)
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path, bundle, clips):

@@ -18,7 +18,8 @@ from cluster.errors import InputError, ShopreelError
 TAPS = (0, 3, 6, 10, 14)
 """Blocks whose output is a level: 16 channels at 1/2, 24 at 1/4, 48 at 1/8, 88 and 120 at 1/16."""
 APPEARANCE_DIM = 1280
-SMALLEST_POOLED = 64
+SMALLEST_SCORED, SMALLEST_POOLED = 32, 64
+"""Least side of frames whose maps are read, and of frames that are pooled, pixels."""
 BATCH_PIXELS = 64 * 128 * 128
 """Pixels a forward pass takes at once; no number depends on it."""
 
@@ -61,9 +62,15 @@ class ScoringFeatures:
 
     def _tensor(self, frames_NHWC: np.ndarray) -> Tensor:
         frames = np.asarray(frames_NHWC)
-        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or min(frames.shape[1:3]) < 32:
+        if (
+            frames.ndim != 4
+            or frames.shape[-1] != 3
+            or frames.dtype != np.uint8
+            or min(frames.shape[1:3]) < SMALLEST_SCORED
+        ):
             raise InputError(
-                f"frames to score must be uint8 (N, H, W, 3) of at least 32 × 32, not {frames.dtype} {frames.shape}"
+                f"frames to score must be uint8 (N, H, W, 3) with sides of at least {SMALLEST_SCORED},"
+                f" not {frames.dtype} {frames.shape}"
             )
         return torch.from_numpy(np.array(frames)).to(self.device).permute(0, 3, 1, 2).float() / 255
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cluster.errors import InputError
-from trainables.generator.scoring.features import ScoringFeatures
+from trainables.generator.scoring.features import SMALLEST_SCORED, ScoringFeatures
 
 FRAMES = 16
 """Frames of a clip that are measured."""
@@ -98,6 +98,11 @@ def _restyle(
 
     if not material.styles:
         raise InputError("restyling is measured with pictures of looks; name their folder")
+    small = [n for clip, n in zip(clips, material.names, strict=True) if min(clip.shape[1:3]) < SMALLEST_SCORED]
+    if small:
+        raise InputError(
+            f"restyling is measured on sides of {SMALLEST_SCORED} pixels and more; leave out {', '.join(small[:5])}"
+        )
     restyler, pictures = Restyler.from_bundle(folder, device), list(material.styles.values())
     table = restyle.compare(restyler, clips, pictures, ScoringFeatures(device), on_progress)
     chosen = _spread(len(clips))
