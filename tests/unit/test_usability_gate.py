@@ -209,6 +209,14 @@ def test_any_length_and_shape(gate: UsabilityGate, frames: int, height: int, wid
     assert gate.check(clip).usable
 
 
+def test_a_banner_has_every_measure_and_a_bad_one_is_refused(gate: UsabilityGate) -> None:
+    clip = np.ascontiguousarray(np.tile(moving_clip(1, 64)[:, 24:40], (1, 1, 10, 1)))
+    noise = np.random.default_rng(0).integers(0, 256, clip.shape, np.uint8)
+    good, bad = gate.check(clip, clip), gate.check(noise, clip)
+    assert good.usable and np.isfinite(list(good.measures.values())).all()
+    assert any(reason.startswith("flickers") for reason in bad.reasons)
+
+
 def test_a_long_clip_is_measured_in_stretches(gate: UsabilityGate) -> None:
     clip = np.tile(moving_clip(1, 64), (6, 1, 1, 1))
     bad = clip.copy()

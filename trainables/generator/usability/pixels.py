@@ -14,6 +14,8 @@ from trainables.metrics.image import LUMA
 
 SIDE = 128
 """Pixels: larger frames are scaled down to this side before anything is measured."""
+LEAST_SIDE = 16
+"""Pixels: a banner's shorter side is not scaled down further, so that it still has edges and blocks."""
 LOW, HIGH = 4, 251
 """Grey levels at or beyond which a channel has lost its gradation."""
 MIDTONE_LOW, MIDTONE_HIGH = 24, 231
@@ -21,12 +23,12 @@ MIDTONE_LOW, MIDTONE_HIGH = 24, 231
 
 
 def small(frames_THW3: np.ndarray) -> np.ndarray:
-    """Frames whose longer side is at most 128 pixels, uint8."""
+    """Frames whose longer side is at most 128 pixels and whose shorter one is 16 at least, uint8."""
     height, width = frames_THW3.shape[1:3]
     if max(height, width) <= SIDE:
         return frames_THW3
     scale = SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = tuple(max(LEAST_SIDE, round(side * scale)) for side in (width, height))
     return np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BOX)) for f in frames_THW3])
 
 
