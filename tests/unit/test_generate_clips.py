@@ -67,7 +67,7 @@ def test_bad_wishes_are_named(maker):
         ({"kind": "spaceship"}, "'spaceship' is none of coin, disc"),
         ({"look": "baroque"}, "'baroque' is no preset"),
         ({"motion": "jump"}, "motion is 'jump'"),
-        ({"frames": 0}, "frames 0"),
+        ({"frames": 0}, "frames is 0; clips are made with 1 to 256"),
     ):
         with pytest.raises(InputError, match=said):
             maker.make(1, 0, **wishes)

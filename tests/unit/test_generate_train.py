@@ -74,6 +74,11 @@ def test_the_same_seed_gives_the_same_weights_and_a_broken_off_run_goes_on_to_th
     assert all(shown <= line.keys() for line in lines.lines), "a progress bar shows them from the first step on"
 
 
+def test_more_frames_of_a_clip_than_the_judge_looks_at_are_refused():
+    with pytest.raises(InputError, match="clip_frames is 4; the judge of generate sees single frames"):
+        override(TINY, ["clip_frames=4"])
+
+
 def test_the_first_step_learns_the_clips_where_no_memory_is_given(storage):
     config = override(TINY, ["steps=1", "memory.stills=4", "memory.spins=3", "memory.drafts=2"])
     checkpoints = Checkpoints(storage, "runs/learned")

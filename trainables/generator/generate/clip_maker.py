@@ -82,10 +82,10 @@ class ClipMaker:
         """
         if size not in SIZES:
             raise InputError(f"size is {size}; clips are made at {' or '.join(map(str, SIZES))} pixels")
-        if min(count, seed, first) < 0 or not 1 <= frames <= MOST_FRAMES:
-            raise InputError(
-                f"count is {count}, seed {seed}, first {first}, frames {frames}; 0 or above, frames 1 to {MOST_FRAMES}"
-            )
+        if not 1 <= frames <= MOST_FRAMES:
+            raise InputError(f"frames is {frames}; clips are made with 1 to {MOST_FRAMES} frames")
+        if min(count, seed, first) < 0:
+            raise InputError(f"count is {count}, seed {seed}, first {first}; give 0 or more of each")
         given = {"kind": kind, "look": look, "colour": colour, "backdrop": backdrop, "motion": motion}
         wishes = replace(self._read(text, kind), **{name: value for name, value in given.items() if value is not None})
         if wishes.kind not in (None, *self.kinds):

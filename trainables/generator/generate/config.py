@@ -52,7 +52,7 @@ class GenerateTrainConfig(TrainConfig):
     task: ClassVar[str] = "generate"
 
     clip_frames: int = 1
-    """Frames of a clip that the judge sees as real pictures, ≥ 1."""
+    """Frames of a clip that the judge sees as a real picture: 1, drawn anew every time."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(learning_rate=1e-3, discriminator_learning_rate=3e-4)
     )
@@ -62,3 +62,10 @@ class GenerateTrainConfig(TrainConfig):
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     adversarial: AdversarialConfig = field(default_factory=lambda: AdversarialConfig(weight=0.05))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip_frames != 1:
+            raise ValueError(
+                f"clip_frames is {self.clip_frames}; the judge of generate sees single frames, set it to 1"
+            )
