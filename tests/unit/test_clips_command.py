@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,16 @@ def test_bad_files_are_named_and_the_others_are_done(shop, bundle):
         assert f"{name} is no NumPy array" in result.output
     for name in ("'nothing'", "broken.png is empty", "'../x'"):
         assert name in result.output
+
+
+def test_a_name_with_an_accent_is_found_however_it_is_spelled(shop, bundle):
+    one, two = (unicodedata.normalize(form, "décor") for form in ("NFC", "NFD"))
+    np.save(shop / "in" / f"{two}.npy", Clips(1)[0])
+    (shop / "pairs.csv").write_text(f"clip,style\n{one},dots\n")
+    assert restyle(shop, bundle).exit_code == 0
+    assert names(shop / "out") == [f"{one}__dots.npy"]
+    plan, _ = plan_repair(None, "generator-repair/1", shop / "in", None, shop / "mended")
+    assert shop / "mended" / f"{two}.npy" in [job.out for job in plan], "a result is called as its clip is"
 
 
 def test_two_pairs_of_one_name_do_not_take_each_others_place(shop, bundle):

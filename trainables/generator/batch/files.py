@@ -6,6 +6,7 @@ Dims: T frames, H height, W width, 3 RGB.
 from __future__ import annotations
 
 import csv
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def picture_files(folder: Path) -> dict[str, list[Path]]:
 
 def only(files: dict[str, list[Path]], name: str, folder: Path, what: str) -> Path:
     """The one file of that name; none or several are refused."""
-    found = files.get(name, [])
+    found = files.get(unicodedata.normalize("NFC", name), [])
     if not found:
         raise NotFoundError(f"no {what} {name!r} in {folder}")
     if len(found) > 1:
@@ -130,7 +131,8 @@ def _by_name(folder: Path, endings: tuple[str, ...]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in endings and path.is_file() and not path.name.startswith("."):
-            found.setdefault(path.stem, []).append(path)
+            # A Mac writes "é" as two letters, a spreadsheet as one.
+            found.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
     return found
 
 

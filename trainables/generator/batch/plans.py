@@ -198,7 +198,7 @@ def _plan_each(
             outcome.failed.append((name, str(error)))
             continue
         provenance = Provenance(task=task, model=model, product=name)
-        target = out / f"{name}{_ending(path, format)}"
+        target = out / f"{path.stem}{_ending(path, format)}"
         jobs.append(Job(name=name, out=target, make=partial(make, path), provenance=provenance))
     return jobs, outcome
 
