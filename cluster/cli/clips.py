@@ -56,7 +56,7 @@ def restyle(
     """Show products in a look: a result CLIP__STYLE for every pair, with the clip's length and size.
 
     A style is a picture of the styles folder; where there is none of its name, a preset (vintage, sport, neon,
-    minimal, warm_film, ink).
+    minimal, warm_film, ink). Frames of an MP4 keep their number and mean rate; its sound is not carried over.
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def repair(
 ) -> None:
     """Mend clips: holes, logos, scratches, lost and frozen frames. Undamaged pixels stay as they are.
 
-    MP4 results are compressed again; use --format npy where untouched pixels must be identical.
+    MP4 results are compressed again, without sound; use --format npy where untouched pixels must be identical.
 
     \b
     Examples:
@@ -134,6 +134,8 @@ def enhance(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Improve clips: less noise and blocking, sharper, at double size, with another light.
+
+    Frames of an MP4 keep their number and mean rate; its sound is not carried over.
 
     \b
     Examples:
