@@ -25,6 +25,12 @@ def test_a_clip_against_itself_is_perfect():
     assert (measures["ssim"], measures["sharpness"]) == (pytest.approx(1), pytest.approx(1))
 
 
+def test_a_clean_clip_of_one_colour_does_not_outweigh_all_others():
+    flat = np.zeros((2, 64, 64, 3), np.uint8)
+    faint = flat + (np.arange(64) % 4 < 2).astype(np.uint8)[:, None]
+    assert measure(faint, flat)["sharpness"] < 10
+
+
 def test_sharpness_of_a_ramp_is_its_slope():
     ramp = np.broadcast_to((3 * np.arange(64, dtype=np.uint8))[None, None, :, None], (1, 64, 64, 3))
     assert sharpness(ramp) == pytest.approx(3)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from trainables.generator.scoring.features import ScoringFeatures
 
 FRAMES = 16
+LEAST_SHARPNESS = 0.1
+"""Grey levels a pixel that a clean clip counts as having, or one of a single colour would outweigh all others."""
 MULTIPLE = 4
 """Sides are cut to multiples of it."""
 STANDARD = Degradation()
@@ -62,7 +64,7 @@ def measure(
     measures = {
         "psnr": psnr(enhanced_THWC, clean_THWC),
         "ssim": ssim(enhanced_THWC, clean_THWC),
-        "sharpness": sharpness(enhanced_THWC) / max(sharpness(clean_THWC), 1e-3),
+        "sharpness": sharpness(enhanced_THWC) / max(sharpness(clean_THWC), LEAST_SHARPNESS),
         "static_flicker": static_flicker(enhanced_THWC, clean_THWC) if len(clean_THWC) > 1 else 0.0,
     }
     if features is not None:
