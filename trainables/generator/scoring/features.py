@@ -69,7 +69,7 @@ class ScoringFeatures:
             or min(frames.shape[1:3]) < SMALLEST_SCORED
         ):
             raise InputError(
-                f"frames to score must be uint8 (N, H, W, 3) with sides of at least {SMALLEST_SCORED},"
+                f"frames to score must be uint8 (N, H, W, 3) of at least {SMALLEST_SCORED} × {SMALLEST_SCORED},"
                 f" not {frames.dtype} {frames.shape}"
             )
         return torch.from_numpy(np.array(frames)).to(self.device).permute(0, 3, 1, 2).float() / 255
