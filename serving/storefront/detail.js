@@ -14,6 +14,8 @@ export function showDetail(item, { look, latency_ms: latency, models }) {
   part("detail-title").textContent = product.title;
   part("reasons").replaceChildren(...reasons(item).map((text) => element("li", text)));
   part("facts").replaceChildren(...facts(item, latency, models));
+  const original = [...clip.refused, clip.reason].filter(Boolean).join("; ");
+  part("fault").textContent = original && `Shown as it is: ${original}`;
 
   const show = (video, url, poster) => {
     video.poster = poster;

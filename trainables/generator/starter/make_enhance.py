@@ -16,7 +16,14 @@ from trainables.generator.starter.training import starter_arguments, train_start
 
 TIMES = {"garments": 1, "turntables": 4, "groceries": 3, "sample": 1, "misc": 1}
 """How often a source's clips come up; photographs and turntables count more than rendered ones."""
-SETTINGS = ("steps=7000", "vivid.start=0.6", "checkpoint_every=100", "sheet_every=500")
+SETTINGS = (
+    "steps=6000",
+    "vivid.start=0.6",
+    "loss.structure_weight=25",
+    "loss.perceptual_weight=100",
+    "checkpoint_every=100",
+    "sheet_every=500",
+)
 
 
 def main() -> None:
