@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -121,11 +122,14 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{name} is {value!r}; give a list such as [1, 2]")
         return origin(_convert(typing.get_args(hint)[0], item, f"{name}[{i}]") for i, item in enumerate(value))
-    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
-            return float(value)  # YAML reads 1e-4 as text
-        except ValueError as error:
+            number = float(value)  # YAML reads 1e-4 as text
+        except (ValueError, OverflowError) as error:
             raise InputError(f"{name} is {value!r}; give a number") from error
+        if not math.isfinite(number):
+            raise InputError(f"{name} is {value!r}; give a finite number")
+        return number
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise InputError(f"{name} is {value!r}; give a value of type {hint.__name__}")
     return value

@@ -51,6 +51,8 @@ def test_round_trip_through_plain_values() -> None:
         pytest.param("penalty.gama=1", "unknown setting penalty.gama", id="typo"),
         pytest.param("penalty.gamma=-1", "penalty.gamma is -1.0; set it to 0", id="out-of-range"),
         pytest.param("steps=many", "steps is 'many'", id="wrong-type"),
+        pytest.param("penalty.gamma=.nan", "penalty.gamma is nan; give a finite number", id="not-a-number"),
+        pytest.param("penalty.gamma=1e999", "penalty.gamma is '1e999'; give a finite number", id="too-large"),
         pytest.param("steps=true", "steps is True", id="bool-is-no-int"),
         pytest.param("optimizer=sgd", "choose one of adam, adamw", id="not-a-choice"),
         pytest.param("optimizer.lr=1", "'optimizer' is not a group", id="not-a-group"),
