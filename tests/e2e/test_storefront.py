@@ -242,7 +242,7 @@ def test_a_product_is_looked_at_closely_with_the_keyboard(page: Page) -> None:
     assert page.evaluate(source).startswith("/v1/clips/")
     assert violations(page) == []
     page.keyboard.press("Escape")
-    assert page.query_selector(".detail") is None
+    page.wait_for_selector(".detail", state="detached")
     assert page.evaluate("[...document.querySelectorAll('.more')].indexOf(document.activeElement)") == 1
 
 
