@@ -38,6 +38,7 @@ VIEWER = "viewer-1"
 TIMES = "Array.from(document.querySelectorAll('.card video'), (video) => video.currentTime)"
 PRODUCTS = "Array.from(document.querySelectorAll('.card:not(.waiting)'), (card) => card.dataset.product)"
 SOURCES = "Array.from(document.querySelectorAll('.card video'), (video) => new URL(video.src).pathname)"
+AT_REST = "document.getAnimations().every((animation) => animation.playState !== 'running')"
 LAYOUT_SHIFT = """new Promise((resolve) => {
     let sum = 0;
     const add = (entries) => { for (const entry of entries) if (!entry.hadRecentInput) sum += entry.value; };
@@ -277,6 +278,8 @@ def test_axe_finds_nothing_and_nothing_shifts(page: Page, base_url: str) -> None
     nothing on the page moves.
     """
     wait_for(page, lambda: restyled(page), "all clips in the look")
+    # A card that is still fading in has less contrast than it will have.
+    wait_for(page, lambda: page.evaluate(AT_REST), "the cards to have faded in")
     assert page.evaluate(LAYOUT_SHIFT) < 0.01
     assert violations(page) == []
     page.goto(f"{base_url}/docs")
