@@ -88,9 +88,12 @@ class MlflowSink:
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
         if unsent := self.unsent:
-            where = without_password(self._tracking_uri)
-            log.warning("MLflow at %s lacks %d metric values of run %s", where, unsent, self._run_id)
+            log.warning("MLflow at %s lacks %d metric values of run %s", self._where, unsent, self._run_id)
         self._reset()
+
+    @property
+    def _where(self) -> str:
+        return without_password(self._tracking_uri)
 
     def _run(self) -> None:
         closing = self._closing  # of this thread: one that `close` gave up ends when the server lets go of it
@@ -116,8 +119,7 @@ class MlflowSink:
                 except (MlflowException, StorageError, OSError) as error:
                     if not _is_refusal(error):
                         if not self._away:
-                            where = without_password(self._tracking_uri)
-                            log.warning("MLflow at %s is away, metrics wait: %s", where, error)
+                            log.warning("MLflow at %s is away, metrics wait: %s", self._where, error)
                         self._away = True
                         return False
                     count = sum(len(logged.values) for logged in batch)

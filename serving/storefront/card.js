@@ -3,7 +3,7 @@
 import { newId } from "./api.js";
 
 const template = document.getElementById("card");
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+export const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // A clip off the screen does not play.
 const onScreen = new IntersectionObserver((entries) => {

@@ -1,9 +1,9 @@
 // One product looked at closely: before and after, why it is here, and what a developer wants to know.
 
 import { restyle } from "./api.js";
+import { still } from "./card.js";
 
 const template = document.getElementById("detail");
-const still = matchMedia("(prefers-reduced-motion: reduce)");
 const APART_S = 0.1;
 
 export function showDetail(item, { look, latency_ms: latency, models }) {
@@ -37,12 +37,16 @@ export function showDetail(item, { look, latency_ms: latency, models }) {
   split.addEventListener("input", divide);
   divide();
   strength.addEventListener("change", async () => {
+    const asked = strength.value;
+    const outdated = () => !dialog.open || strength.value !== asked;  // closed, or asked for another meanwhile
     part("fault").textContent = "Rendering…";
     try {
-      const { url, refused } = await restyle(product.id, look.weights, Number(strength.value));
+      const { url, refused } = await restyle(product.id, look.weights, Number(asked));
+      if (outdated()) return;
       showAfter(url);
       part("fault").textContent = refused.length ? `Not fit to be shown: ${refused.join("; ")}` : "";
     } catch (error) {
+      if (outdated()) return;
       part("fault").textContent = `That could not be rendered: ${error.message}`;
     }
   });
