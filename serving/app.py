@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray import serve
 
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
+from serving import gpus
 from serving.args import AppArgs
 from serving.generator import GeneratorReplica
 from serving.ingress import Ingress
@@ -28,9 +30,12 @@ BACKPRESSURE = {"status_code": 429, "retry_after_s": 1}
 def build(args: dict[str, Any]) -> serve.Application:
     """Check everything that can be checked before a replica starts, and return the application.
 
-    Raises InputError for wrong arguments or a damaged bundle, NotFoundError for an unknown dataset, model or alias.
+    Raises InputError for wrong arguments, a damaged bundle or GPUs that the Ray it is built in does not have,
+    NotFoundError for an unknown dataset, model or alias.
     """
     checked = AppArgs.parse(args)
+    if ray.is_initialized():  # a file for another cluster may be built without one
+        checked = gpus.within_reach(checked)
     Dataset.open(Storage(checked.storage_root), checked.data)
     registry = Registry(checked.settings())
     versions = {

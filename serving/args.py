@@ -31,6 +31,10 @@ class GeneratorArgs(Strict):
     min_replicas: int = Field(1, ge=0, description="Replicas kept when idle; 0 gives the hardware back.")
     max_replicas: int = Field(2, ge=1, description="Replicas under load.")
     num_gpus: float = Field(0.0, ge=0, description="GPUs of one replica; a fraction shares one; 0 renders on the CPU.")
+    cpu_fallback: bool = Field(
+        False,
+        description="Render on the CPU where num_gpus asks for a GPU and there is none; false: do not start then.",
+    )
     num_cpus: float = Field(1.0, ge=0, description="CPU cores of one replica; torch uses as many threads.")
     max_batch_size: int = Field(
         4, ge=1, le=256, description="Clips of one shape rendered together on a GPU; a CPU renders one at a time."
@@ -45,6 +49,8 @@ class GeneratorArgs(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> GeneratorArgs:
+        if self.num_gpus > 1 and not self.num_gpus.is_integer():
+            raise ValueError(f"generator.num_gpus is {self.num_gpus:g}; give a share of one GPU or whole GPUs")
         if self.max_replicas < max(1, self.min_replicas):
             raise ValueError(
                 f"generator.max_replicas is {self.max_replicas}; set it to min_replicas ({self.min_replicas}) or more"

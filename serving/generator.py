@@ -18,7 +18,7 @@ import numpy as np
 from cluster.errors import ShopreelError, StorageError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import inner_port, tracing
+from serving import gpus, inner_port, tracing
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.held_versions import HeldVersions
@@ -67,7 +67,7 @@ class GeneratorReplica:
         settings, scaling = args.settings(), args.generator_replicas
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
         self._dataset = Dataset.open(Storage(settings.storage_root), args.data)
-        device = "cuda" if scaling.num_gpus > 0 else "cpu"
+        device = gpus.device(scaling)
         self._read_bundle = partial(Restyler.from_bundle, device=device)
         self._registry = Registry(settings)
         deployed = self._read_bundle(self._registry.fetch(version))
@@ -76,7 +76,7 @@ class GeneratorReplica:
         # Features are the costly part of the gate: of a window that is streamed one frame is compared.
         self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
         # A processor gains nothing from batches: the first clip would only wait for the last.
-        self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if scaling.num_gpus else 1)
+        self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if device == "cuda" else 1)
         first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
         warm_up = RenderRequest(code_S=code, strength=1.0, product_id=first)
         list(self._render_together([Sourced(warm_up, *self._frames(warm_up), deployed)]))  # raises if broken
