@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cluster.errors import InputError
+from trainables.generator.repair.baselines import identity, nearest_frame
 from trainables.generator.repair.damage import KINDS, damage_clip, damage_mask
 from trainables.generator.repair.evaluation import flicker_ratio, hole_psnr, hole_ssim, measure, table
 from trainables.generator.repair.fill import fill_in_time, spread
@@ -53,6 +54,17 @@ def test_filling_in_time_is_linear_between_sound_frames_and_copies_at_the_ends()
     assert found.all()
     mask[:, 2, 2] = True
     assert not fill_in_time(clip, mask)[1][:, 2, 2].any()
+
+
+def test_the_nearest_frame_is_copied_the_earlier_of_two_as_near_and_a_hole_in_all_is_inpainted():
+    clip = np.stack([np.full((16, 16, 3), value, np.uint8) for value in (10, 0, 0, 0, 40, 0)])
+    mask = np.zeros(clip.shape[:3], bool)
+    mask[[1, 2, 3, 5]] = True
+    assert [int(frame[5, 5, 0]) for frame in nearest_frame(clip, mask)] == [10, 10, 10, 40, 40, 40]
+    mask[:, 2, 2], clip[:, 2, 2] = True, 255
+    inpainted = [int(frame[2, 2, 0]) for frame in nearest_frame(clip, mask)]
+    assert inpainted == pytest.approx([10, 10, 10, 40, 40, 40], abs=1)
+    assert identity(clip, mask) is clip
 
 
 def test_spreading_keeps_what_is_known_and_stays_between_it():

@@ -16,6 +16,18 @@ BLUR = 5
 LEAST_SOUND = 0.25
 
 
+def identity(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
+    """The clip as it came: what leaving the damage costs."""
+    return frames_THWC
+
+
+def nearest_frame(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
+    """Each damaged pixel copied from its own place in the nearest frame that has it, the earlier of two as near; Telea
+    where no frame has it.
+    """
+    return _completed(*fill_in_time(frames_THWC, mask_THW, nearest=True))
+
+
 def telea(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
     """Telea's inpainting frame by frame; a frame lost whole is the nearest frame that is not, mended."""
     whole = [t for t in range(len(mask_THW)) if not mask_THW[t].all()]
@@ -25,8 +37,7 @@ def telea(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
 
 def linear_in_time(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
     """Each pixel from its own place in the frames before and after; Telea where no frame has it."""
-    mended, found = fill_in_time(frames_THWC, mask_THW)
-    return np.stack([fill_in_space(frame, ~have) for frame, have in zip(mended, found, strict=True)])
+    return _completed(*fill_in_time(frames_THWC, mask_THW))
 
 
 def registered_copy(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
@@ -54,6 +65,10 @@ def registered_copy(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray
     return mended
 
 
+def _completed(mended_THWC: np.ndarray, found_THW: np.ndarray) -> np.ndarray:
+    return np.stack([fill_in_space(frame, ~have) for frame, have in zip(mended_THWC, found_THW, strict=True)])
+
+
 def _affine(fixed_HW: np.ndarray, moving_HW: np.ndarray, mask_HW: np.ndarray) -> np.ndarray | None:
     """(2, 3) from the fixed to the moving frame; None where the search does not settle."""
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ECC_STEPS, ECC_PRECISION)
@@ -70,4 +85,10 @@ def _moved(value: np.ndarray, motion_23: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(value, motion_23, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
 
 
-BASELINES = {"telea": telea, "linear in time": linear_in_time, "affine + copy": registered_copy}
+BASELINES = {
+    "identity": identity,
+    "nearest frame": nearest_frame,
+    "telea": telea,
+    "linear in time": linear_in_time,
+    "affine + copy": registered_copy,
+}

@@ -11,8 +11,11 @@ import numpy as np
 TELEA_RADIUS = 4
 
 
-def fill_in_time(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each damaged pixel from the same place in the nearest sound frames before and after, weighted by nearness.
+def fill_in_time(
+    frames_THWC: np.ndarray, mask_THW: np.ndarray, *, nearest: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each damaged pixel from the same place in the nearest sound frames before and after, weighted by nearness; with
+    `nearest` from the nearer of the two alone, the one before where both are as near.
 
     Returns uint8 (T, H, W, 3) and bool (T, H, W), false where a place is sound in no frame (left as it came).
     """
@@ -28,6 +31,8 @@ def fill_in_time(frames_THWC: np.ndarray, mask_THW: np.ndarray) -> tuple[np.ndar
     before, after = before[t, n], after[t, n]
     before, after = np.where(before < 0, after, before), np.where(after >= frames, before, after)
     share = ((t - before) / np.maximum(after - before, 1)).clip(0, 1)[:, None].astype(np.float32)
+    if nearest:
+        share = (share > 0.5).astype(np.float32)
     y, x = row[n], column[n]
     mended[t, y, x] = np.rint(frames_THWC[before, y, x] * (1 - share) + frames_THWC[after, y, x] * share)
     found[t, y, x] = True
