@@ -51,6 +51,13 @@ _ERASURES = sa.Table(
     sa.Column("receipt", sa.Text, nullable=False),
 )
 _SEED_ROWS = 20_000  # rows turned into Python objects at a time
+# Made once: putting a statement together takes longer than SQLite takes to answer it.
+_NEWEST_OF_VIEWER = (
+    sa.select(*(_EVENTS.c[field.name] for field in fields(HistoryEvent)))
+    .where(_EVENTS.c.viewer_id == sa.bindparam("viewer_id"), _EVENTS.c.event_type != "impression")
+    .order_by(_EVENTS.c.at_ms.desc(), _EVENTS.c.sequence.desc())
+    .limit(sa.bindparam("most"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +93,8 @@ class EventStore:
 
     def history(self, viewer_id: str, limit: int) -> list[HistoryEvent]:
         """The viewer's newest events, oldest first; impressions do not count as history."""
-        columns = [_EVENTS.c[field.name] for field in fields(HistoryEvent)]
-        newest = (
-            sa.select(*columns)
-            .where(_EVENTS.c.viewer_id == viewer_id, _EVENTS.c.event_type != "impression")
-            .order_by(_EVENTS.c.at_ms.desc(), _EVENTS.c.sequence.desc())
-            .limit(limit)
-        )
         with reading(self._engine) as connection:
-            rows = connection.execute(newest).all()
+            rows = connection.execute(_NEWEST_OF_VIEWER, {"viewer_id": viewer_id, "most": limit}).all()
         return [HistoryEvent(*row) for row in reversed(rows)]
 
     def last_sequence(self) -> int:

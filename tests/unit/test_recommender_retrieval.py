@@ -14,7 +14,7 @@ from trainables.recommender.bundle import load_model, load_ranker_parts, save_mo
 from trainables.recommender.feedback import FeedbackConfig, collect
 from trainables.recommender.history import HistoryEvent
 from trainables.recommender.recommender import Recommender
-from trainables.recommender.retrieval.candidates import blended
+from trainables.recommender.retrieval.candidates import best, blended
 from trainables.recommender.retrieval.index import ProductIndex
 from trainables.recommender.retrieval.sparse_item_item import SparseConfig, sparse_item_item
 from trainables.recommender.settings import RecommenderTrainConfig
@@ -105,6 +105,18 @@ def test_the_index_is_exact_for_few_and_nearly_so_for_many():
     assert not lists.exact
     assert len(set(lists.nearest(query, 50).tolist()) & set(best)) >= 45
     assert lists.nearest(query, 50).tolist() == ProductIndex(features, exact_limit=1000).nearest(query, 50).tolist()
+
+
+@pytest.mark.parametrize("products", [0, 1, 5, 63, 64, 700, 6_000])
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_best_are_those_of_a_full_sort_with_ties_in_row_order(products, ties):
+    rng = np.random.default_rng(products)
+    scores = rng.normal(size=products).astype(np.float32)
+    scores = np.round(scores) if ties else scores
+    scores[rng.random(products) < 0.3] = -np.inf
+    for k in (1, 9, 80, products):
+        full = [row for row in np.argsort(-scores, kind="stable") if np.isfinite(scores[row])]
+        assert best(scores, k).tolist() == full[:k]
 
 
 def test_places_are_kept_for_popular_and_fresh_products():
