@@ -15,7 +15,9 @@ from cluster.cli.evaluate import _tables
 from cluster.errors import InputError
 from tests.generator_tiny import TINY, Clips
 from trainables.data.dataset import Dataset
+from trainables.generator.enhance import evaluation as enhance
 from trainables.generator.generate import clip_maker
+from trainables.generator.repair import evaluation as repair
 from trainables.generator.repair.baselines import BASELINES
 from trainables.generator.repair.repairer import Repairer
 from trainables.generator.restyle.network import RestyleNetwork
@@ -24,6 +26,7 @@ from trainables.generator.restyle.restyler import save_bundle
 from trainables.generator.scoring import generate, restyle
 from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
 from trainables.generator.scoring.features import ScoringFeatures
+from trainables.generator.scoring.floor import stored
 from trainables.generator.scoring.material import material_of_dataset, material_of_folders
 from trainables.generator.scoring.report import Evaluation, Material, evaluate_bundle
 from trainables.generator.scoring.style import StyleMeasure
@@ -128,6 +131,8 @@ def test_restyling_is_reported_with_every_baseline(tmp_path, bundle, clips):
     assert [row["method"] for row in said["rows"]] == [*restyle.BASELINES, "model"]
     assert said["model"] == "generator/tiny" and said["clips"] == ["square-0", "square-1"]
     assert set(said["rows"][0]) == {"method", *said["measures"]}
+    floor = next(row for row in said["rows"] if row["method"] == restyle.STORED_SOURCE)
+    assert 0.9 < floor["sobel_correlation"] < 1 and 0 < floor["temporal_error"] < 1
 
 
 def test_held_out_products_of_a_dataset_are_measured(tmp_path, bundle, storage, monkeypatch):
@@ -184,12 +189,32 @@ def test_generation_is_reported_over_three_seeds(tmp_path, bundle, monkeypatch):
 
 def test_repairs_are_reported_by_source_and_damage(tmp_path, clips):
     said = run(tmp_path / "out", "--task", "repair", "--in", clips, "--most-clips", "1")
-    assert {row["method"] for row in said["rows"]} == {*BASELINES, "repair"}
+    assert {row["method"] for row in said["rows"]} == {*BASELINES, repair.FLOOR, "repair"}
     assert {"identity", "nearest frame", "telea"} < BASELINES.keys()
     assert {row["source"] for row in said["rows"]} == {"clips", "all"}
     assert said["model"] == "generator-repair/starter" and all(0 < row["psnr"] <= 60 for row in said["rows"])
     psnr = {row["method"]: row["psnr"] for row in said["rows"] if row["source"] == row["damage"] == "all"}
     assert psnr["identity"] < 15 < psnr["nearest frame"] < psnr["repair"]
+
+
+def test_every_measure_of_repair_and_enhancement_has_its_floor_in_the_table():
+    """The clean clip as stored, beside itself: nearly perfect, but not by definition."""
+    material = Material(clips=textured(1), names=["drift"], sources=["s"])
+    for task, floor in (("repair", repair.FLOOR), ("enhance", enhance.FLOOR)):
+        found = evaluate_bundle(task, starter_bundle(task), "starter", material)
+        rows = [row for row in found.rows if row["method"] == floor]
+        assert rows and all("floor: " in text for text in found.measures.values())
+        for row in rows:
+            assert all(np.isfinite(row[name]) for name in found.measures)
+            assert 30 < row["psnr"] < 60 and 0.9 < row["ssim"] < 1
+    assert row["sharpness"] == pytest.approx(1, abs=0.1) and 0 < row["perceptual_share"] < 0.5
+
+
+def test_the_floor_is_what_the_clips_command_stores():
+    clip = Clips(1, size=33)[0]
+    assert stored(clip).shape == clip.shape and 0 < np.abs(stored(clip).astype(int) - clip).mean() < 3
+    flat = np.full((2, 64, 64, 3), 255, np.uint8)
+    assert enhance.measure(stored(flat), flat)["psnr"] == 60, "one clip matched exactly leaves a mean a number"
 
 
 def test_a_repairer_is_read_once_and_onto_the_device_asked_for(tmp_path, clips, monkeypatch):

@@ -21,6 +21,7 @@ from trainables.generator.bundles import SMALLEST
 from trainables.generator.enhance.baselines import BASELINES, bicubic
 from trainables.generator.enhance.degradation import Degradation, degrade
 from trainables.generator.enhance.enhancer import LARGEST, Enhancer
+from trainables.generator.scoring.floor import stored
 from trainables.metrics.image import luma, psnr, ssim
 from trainables.metrics.motion import static_flicker
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from trainables.generator.scoring.features import ScoringFeatures
 
 FRAMES = 16
+FLOOR = "clean, as stored (floor)"
+HIGHEST_PSNR = 60.0
+"""dB that a clip counts as having at most, or one that is matched exactly would outweigh all others."""
 LEAST_SHARPNESS = 0.1
 """Grey levels a pixel that a clean clip counts as having, or one of a single colour would outweigh all others."""
 MULTIPLE = 4
@@ -58,11 +62,11 @@ def sharpness(frames_THWC: np.ndarray) -> float:
 def measure(
     enhanced_THWC: np.ndarray, clean_THWC: np.ndarray, features: ScoringFeatures | None = None
 ) -> dict[str, float]:
-    """psnr in dB, ssim, sharpness over the clean clip's, static flicker in grey levels; with features also the
-    perceptual distance.
+    """psnr in dB, 60 at most; ssim; sharpness over the clean clip's; static flicker in grey levels; with features also
+    the perceptual distance.
     """
     measures = {
-        "psnr": psnr(enhanced_THWC, clean_THWC),
+        "psnr": min(psnr(enhanced_THWC, clean_THWC), HIGHEST_PSNR),
         "ssim": ssim(enhanced_THWC, clean_THWC),
         "sharpness": sharpness(enhanced_THWC) / max(sharpness(clean_THWC), LEAST_SHARPNESS),
         "static_flicker": static_flicker(enhanced_THWC, clean_THWC) if len(clean_THWC) > 1 else 0.0,
@@ -82,7 +86,7 @@ def compare(
     features: ScoringFeatures | None = None,
 ) -> dict[str, dict[str, float]]:
     """Means of `measure` over clips uint8 (T, H, W, 3), cut to sides that suit H.264 at half the size: the baselines,
-    faithful and vivid.
+    the floor (the clean clip after storage), faithful and vivid.
 
     With features, `perceptual_share` is the perceptual distance as a share of bicubic's.
     """
@@ -90,6 +94,7 @@ def compare(
     for clean_THWC in map(_even, clean):
         spoilt = spoil(clean_THWC, how)
         results = {name: method(spoilt, how.scale) for name, method in BASELINES.items()}
+        results[FLOOR] = stored(clean_THWC)
         results |= {mode: enhancer.enhance(spoilt, how.scale, mode) for mode in ("faithful", "vivid")}
         for name, result in results.items():
             rows.setdefault(name, []).append(measure(result, clean_THWC, features))

@@ -20,10 +20,12 @@ from trainables.gate import Criterion
 from trainables.generator.repair.baselines import BASELINES, linear_in_time
 from trainables.generator.repair.damage import KINDS, damage_clip
 from trainables.generator.repair.repairer import Repairer
+from trainables.generator.scoring.floor import stored
 from trainables.metrics.image import luma
 
 FRAMES = 16
 """Frames of a clip that are measured."""
+FLOOR = "clean, as stored (floor)"
 STILL = 0.1
 """Grey levels a frame: damage that moves less in the clean clip has no flicker ratio."""
 
@@ -106,8 +108,16 @@ def measure(
 def evaluate(
     repairer: Repairer, clips: Sequence[np.ndarray], names: Sequence[str], sources: Sequence[str]
 ) -> list[Row]:
-    """Rows of a model beside the simple methods."""
-    return measure({**BASELINES, "repair": repairer.repair}, clips, names, sources)
+    """Rows of a model beside the simple methods and the floor."""
+    rows = []
+    for clean, name, source in zip(clips, names, sources, strict=True):
+        methods = {**BASELINES, FLOOR: partial(_whatever_came, stored(clean)), "repair": repairer.repair}
+        rows += measure(methods, [clean], [name], [source])
+    return rows
+
+
+def _whatever_came(result_THWC: np.ndarray, frames_THWC: np.ndarray, mask_THW: np.ndarray) -> np.ndarray:
+    return result_THWC
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str | float]]:

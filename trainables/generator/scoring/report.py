@@ -16,6 +16,7 @@ from PIL import Image
 
 from cluster.errors import InputError
 from trainables.generator.scoring.features import SMALLEST_SCORED, ScoringFeatures
+from trainables.generator.scoring.floor import STORED
 
 FRAMES = 16
 """Frames of a clip that are measured."""
@@ -118,9 +119,9 @@ def _repair(
     from trainables.generator.repair.repairer import Repairer
 
     measures = {
-        "psnr": "dB over damaged pixels, 60 at most (the clean clip itself, the floor)",
-        "ssim": "of luma over damaged pixels",
-        "flicker": "change between frames inside the damage over the clean clip's; 1 moves like it",
+        "psnr": f"dB over damaged pixels, 60 at most; floor: the clean clip {STORED}",
+        "ssim": "of luma over damaged pixels; floor: the same",
+        "flicker": "change between frames inside the damage over the clean clip's, 1 moves like it; floor: the same",
     }
     repairer = Repairer.from_bundle(folder, device)
     rows: list[evaluation.Row] = []
@@ -140,12 +141,12 @@ def _enhance(
     from trainables.generator.enhance.enhancer import Enhancer
 
     measures = {
-        "psnr": "dB against the clean clip",
-        "ssim": "of luma against the clean clip",
-        "sharpness": "gradient magnitude over the clean clip's",
-        "static_flicker": "grey levels where the clean clip stands still",
-        "perceptual": "distance of feature maps to the clean clip's; 0 is the clean clip itself, the floor",
-        "perceptual_share": "the same as a share of bicubic's",
+        "psnr": f"dB against the clean clip, 60 at most; floor: the clean clip {STORED}",
+        "ssim": "of luma against the clean clip; floor: the same",
+        "sharpness": "gradient magnitude over the clean clip's; floor: the same",
+        "static_flicker": "grey levels where the clean clip stands still; floor: the same",
+        "perceptual": "distance of feature maps to the clean clip's; floor: the same",
+        "perceptual_share": "the perceptual distance as a share of bicubic's; floor: the same",
     }
     evaluation.check_sizes(clips, material.names)
     enhancer, features = Enhancer.from_bundle(folder, device), ScoringFeatures(device)

@@ -16,17 +16,19 @@ from trainables.data.style_code import style_code
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.scoring.colour import colour_transfer, covariance_transfer
 from trainables.generator.scoring.features import ScoringFeatures
+from trainables.generator.scoring.floor import STORED, stored
 from trainables.generator.scoring.style import StyleMeasure, fitted
 from trainables.metrics.image import sobel_correlation, ssim
 from trainables.metrics.motion import static_flicker, temporal_error
 
 MEASURES = {
-    "style_distance": "feature statistics to the look, relative to the unstyled source; lower is nearer",
-    "texture_distance": "the same without colour and light",
-    "sobel_correlation": "of contours with the source; higher keeps the product",
-    "ssim": "of luma with the source",
-    "temporal_error": "of changes between frames, relative to the source's own",
-    "static_flicker": "grey levels where the source stands still",
+    "style_distance": "feature statistics to the look, relative to the unstyled source, lower is nearer; "
+    "floor: another part of the picture",
+    "texture_distance": "the same without colour and light; floor: the same",
+    "sobel_correlation": f"of contours with the source, higher keeps the product; floor: the source {STORED}",
+    "ssim": "of luma with the source; floor: the source as stored",
+    "temporal_error": "of changes between frames, relative to the source's own; floor: the source as stored",
+    "static_flicker": "grey levels where the source stands still; floor: the source as stored",
 }
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,7 +41,7 @@ def blend(frames_THWC: np.ndarray, style_HWC: np.ndarray) -> np.ndarray:
 
 
 def picture_elsewhere(frames_THWC: np.ndarray, style_HWC: np.ndarray) -> np.ndarray:
-    """Another part of the picture itself: as near as a picture is to itself, the floor of both distances."""
+    """Another part of the picture itself: as near as a picture is to itself, the floor of both distances alone."""
     height, width = style_HWC.shape[:2]
     side = round(0.7 * min(height, width))
     part = _as_frame(style_HWC[height - side :, width - side :], frames_THWC)
@@ -47,12 +49,14 @@ def picture_elsewhere(frames_THWC: np.ndarray, style_HWC: np.ndarray) -> np.ndar
 
 
 FLOOR = "another part of the picture (floor)"
+STORED_SOURCE = "source, as stored (floor)"
 BASELINES: dict[str, Method] = {
     "identity": lambda frames_THWC, style_HWC: frames_THWC,
     "colour transfer": colour_transfer,
     "covariance transfer": covariance_transfer,
     "50 % blend": blend,
     FLOOR: picture_elsewhere,
+    STORED_SOURCE: lambda frames_THWC, style_HWC: stored(frames_THWC),
 }
 
 
