@@ -1,10 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from cluster.errors import InputError
 from tests.enhance_tiny import TINY, textured_clip
-from trainables.generator.enhance.baselines import BASELINES
+from trainables.generator.enhance.baselines import BASELINES, non_local_means
 from trainables.generator.enhance.degradation import Degradation
 from trainables.generator.enhance.enhancer import Enhancer
 from trainables.generator.enhance.evaluation import (
@@ -51,6 +52,14 @@ def test_baselines_give_the_wanted_size_and_leave_flat_colour(name, scale):
     result = BASELINES[name](flat, scale)
     assert result.shape == (2, 32 * scale, 40 * scale, 3)
     assert np.abs(result.astype(int) - (200, 90, 30)).max() <= 2
+
+
+def test_non_local_means_sees_the_colours_that_are_there():
+    """OpenCV takes blue first; with red there, it would weigh red as lightly as blue."""
+    frame = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    as_opencv_reads_it = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    wanted = cv2.fastNlMeansDenoisingColored(as_opencv_reads_it, None, 5, 5, 5, 15)
+    np.testing.assert_array_equal(non_local_means(frame[None], 1)[0], cv2.cvtColor(wanted, cv2.COLOR_BGR2RGB))
 
 
 def test_the_table_has_baselines_and_both_modes(untrained):

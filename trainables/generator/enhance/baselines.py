@@ -31,7 +31,8 @@ def non_local_means(frames_THWC: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _nlm(frame_HWC: np.ndarray) -> np.ndarray:
-    return cv2.fastNlMeansDenoisingColored(frame_HWC, None, 5, 5, 5, 15)
+    # OpenCV tells light from colour by channels in the order blue, green, red.
+    return cv2.fastNlMeansDenoisingColored(np.ascontiguousarray(frame_HWC[..., ::-1]), None, 5, 5, 5, 15)[..., ::-1]
 
 
 BASELINES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
