@@ -45,6 +45,7 @@ def ours(device: str) -> Contender:
         restyler = Restyler.from_bundle(starter_bundle("restyle"), device)
     else:
         restyler = Restyler(RestyleNetwork(NetworkConfig()), device)
+    restyler.tune(["bfloat16"], (16, 256, 256))  # as a replica does
     return lambda clip, style: restyler.restyle([clip], style_code(style)[None])[0]
 
 

@@ -82,8 +82,9 @@ def contenders(site: Site, peers: Path | None) -> dict[str, Contender]:
     python, package = sys.executable, "benchmarks.serving_peers"
     root = {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     shopreel = str(Path(python).with_name("shopreel"))
-    replicas = ["generator_replicas.min_replicas=2", "generator_replicas.max_replicas=2"]
-    flags = [*site.models, *(part for setting in replicas for part in ("--set", setting))]
+    settings = ["generator_replicas.min_replicas=2", "generator_replicas.max_replicas=2"]
+    settings += ["generator_replicas.backends=[]"]  # this is about serving: the peers run the network eagerly
+    flags = [*site.models, *(part for setting in settings for part in ("--set", setting))]
     found = {
         OURS: Contender(
             lambda port: [shopreel, "serve", "--data", DATA, "--port", str(port), *flags],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -25,6 +25,9 @@ class DemoViewer(Strict):
     label: str = Field(min_length=1, max_length=60, description="What the switcher shows.")
 
 
+BackendName = Literal["eager", "bfloat16", "onnx", "compiled"]
+
+
 class GeneratorArgs(Strict):
     """Replicas of the generator and how each of them batches."""
 
@@ -36,6 +39,11 @@ class GeneratorArgs(Strict):
         description="Render on the CPU where num_gpus asks for a GPU and there is none; false: do not start then.",
     )
     num_cpus: float = Field(1.0, ge=0, description="CPU cores of one replica; torch uses as many threads.")
+    backends: tuple[BackendName, ...] = Field(
+        ("bfloat16",),
+        description="Ways to run the network that are tried beside eager when a version is loaded; the fastest that "
+        "gives the same pictures serves. onnx takes some ten seconds of every start, compiled about a minute.",
+    )
     max_batch_size: int = Field(
         4, ge=1, le=256, description="Clips of one shape rendered together on a GPU; a CPU renders one at a time."
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ from trainables.generator.provenance import Provenance, with_label
 from trainables.generator.restyle.presets import preset_codes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainables.generator.restyle.restyler import Restyler
 
 logger = logging.getLogger("ray.serve")
@@ -58,7 +60,6 @@ class GeneratorReplica:
     def __init__(self, args: AppArgs, version: ModelVersion) -> None:
         import torch  # here, so that whoever deploys need not load it
 
-        from trainables.generator.restyle.restyler import Restyler
         from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate
 
         inner_port.keep_inside()
@@ -68,7 +69,11 @@ class GeneratorReplica:
         torch.set_num_threads(max(1, int(scaling.num_cpus)))
         self._dataset = Dataset.open(Storage(settings.storage_root), args.data)
         device = gpus.device(scaling)
-        self._read_bundle = partial(Restyler.from_bundle, device=device)
+        first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
+        warm_up = RenderRequest(code_S=code, strength=1.0, product_id=first)
+        frames_THWC, fps = self._frames(warm_up)
+        clip_THW = frames_THWC.shape[:3]
+        self._read_bundle = partial(_restyler, device=device, backends=scaling.backends, clip_THW=clip_THW)
         self._registry = Registry(settings)
         deployed = self._read_bundle(self._registry.fetch(version))
         self._versions = HeldVersions(version.reference, deployed, self._load)
@@ -77,9 +82,7 @@ class GeneratorReplica:
         self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
         # A processor gains nothing from batches: the first clip would only wait for the last.
         self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if device == "cuda" else 1)
-        first, code = self._dataset.clip_products()[0], next(iter(preset_codes().values()))
-        warm_up = RenderRequest(code_S=code, strength=1.0, product_id=first)
-        list(self._render_together([Sourced(warm_up, *self._frames(warm_up), deployed)]))  # raises if broken
+        list(self._render_together([Sourced(warm_up, frames_THWC, fps, deployed)]))  # raises if broken
 
     @tracing.traced("generator.render")
     async def render(self, request: RenderRequest) -> Served:
@@ -88,9 +91,10 @@ class GeneratorReplica:
         Raises RenderError where this clip cannot be rendered, DeadlinePassedError where its turn comes too late.
         """
         item = await self._sourced(request)
-        return await self._queue.put(
+        served = await self._queue.put(
             item, key=(request.model, item.frames_THWC.shape), deadline=request.deadline, priority=request.priority
         )
+        return replace(served, backend=item.restyler.backend.name)
 
     @tracing.traced("generator.stream")
     async def stream(self, request: RenderRequest) -> AsyncIterator[StreamStart | bytes | Served]:
@@ -110,7 +114,7 @@ class GeneratorReplica:
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece
-            yield await rendering
+            yield replace(await rendering, backend=item.restyler.backend.name)
         finally:
             streamed.abandon()
             rendering.cancel()
@@ -218,6 +222,16 @@ class GeneratorReplica:
         """What a render of this request says of itself."""
         product = request.product_id or f"upload:{request.upload}"
         return Provenance(task="restyle", model=request.model or self._deployed, product=product, look=request.look)
+
+
+def _restyler(folder: Path, device: str, backends: Sequence[str], clip_THW: tuple[int, int, int]) -> Restyler:
+    """A version's network, run in the fastest way that gives its pictures."""
+    from trainables.generator.restyle.restyler import Restyler
+
+    restyler = Restyler.from_bundle(folder, device)
+    trials = restyler.tune(backends, clip_THW)
+    logger.warning("%s is run by %s on %s: %s", folder, restyler.backend.name, device, "; ".join(map(str, trials)))
+    return restyler
 
 
 def _cannot_be_loaded(model: str, error: Exception) -> RenderError:

@@ -50,8 +50,8 @@ class Metrics:
         )
         self.render_seconds = Histogram(
             "shopreel_render_seconds",
-            "Time from the start of a clip's batch until it is encoded.",
-            ("model",),
+            "Time from the start of a clip's batch until it is encoded, by model and the way its network is run.",
+            ("model", "backend"),
             buckets=SECONDS,
             registry=registry,
         )
@@ -82,7 +82,7 @@ class Metrics:
 
     def rendered(self, served: Served, model: str) -> None:
         """Count a render that was made, refused ones included."""
-        self.render_seconds.labels(model).observe(served.took_s)
+        self.render_seconds.labels(model, served.backend).observe(served.took_s)
         self.queue_seconds.observe(served.waited_s)
         self.batch_size.observe(served.batch)
 

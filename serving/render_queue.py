@@ -32,6 +32,8 @@ class Served:
     """From the start of its batch until it was made, seconds."""
     batch: int
     """Items in its batch."""
+    backend: str = "eager"
+    """In which way the network was run."""
 
 
 @dataclass(order=True)

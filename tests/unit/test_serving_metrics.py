@@ -109,14 +109,14 @@ def test_degraded_feeds_are_counted(site: Site) -> None:
 def test_figures_of_replicas_stay_apart_and_gauges_are_read_when_asked() -> None:
     metrics, sizes = Metrics(), {"memory": 1.0}
     metrics.watch("shopreel_clip_cache_bytes", "Bytes.", "tier", lambda: sizes)
-    metrics.rendered(Served(b"", waited_s=0.5, took_s=0.2, batch=3), "generator/3")
+    metrics.rendered(Served(b"", waited_s=0.5, took_s=0.2, batch=3, backend="bfloat16"), "generator/3")
     sizes["memory"] = 7.0
     text = metrics.text("abc").decode()
     assert 'shopreel_clip_cache_bytes{replica="abc",tier="memory"} 7.0' in text
     found = figures(text)
     assert found["shopreel_render_batch_size_sum", ""] == 3
     assert found["shopreel_render_queue_seconds_sum", ""] == 0.5
-    assert found["shopreel_render_seconds_sum", "generator/3"] == 0.2
+    assert found["shopreel_render_seconds_sum", "bfloat16,generator/3"] == 0.2
 
 
 def test_a_controller_that_does_not_answer_costs_its_own_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ REQUEST = RenderRequest(
 class WindowRestyler:
     """Darkens a window after the other, or ruins those from `ruined` on; counts what it painted."""
 
+    backend = SimpleNamespace(name="bfloat16")
+
     def __init__(self, ruined: int = 99) -> None:
         self.ruined, self.painted = ruined, 0
         self.second, self.released = threading.Event(), threading.Event()

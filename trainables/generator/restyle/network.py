@@ -8,6 +8,7 @@ N frames of a batch (B·T), I channels inside a block, K brushes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ MULTIPLE = 8
 WIDTH_MULTIPLE = 8
 MARGIN = 8
 """Pixels put around a frame outside training."""
+Convolve = Callable[[Tensor, Tensor, int], Tensor]
+"""`RestyleNetwork.residual`, or what gives the same another way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +163,8 @@ class RestyleNetwork(nn.Module):
         colour_B3K = colour_B3K + 4 * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
         return Prepared(grading, z_BZ, colour_B3K, source_BD)
 
-    def paint(self, clip_BCTHW: Tensor, prepared: Prepared) -> Tensor:
-        """Restyle clips (B, 3, T, H, W), or a window of them in time."""
+    def paint(self, clip_BCTHW: Tensor, prepared: Prepared, convolve: Convolve | None = None) -> Tensor:
+        """Restyle clips (B, 3, T, H, W), or a window of them in time; `convolve` takes the place of `residual`."""
         batch, _, frames, height, width = clip_BCTHW.shape
         with torch.autocast(clip_BCTHW.device.type, enabled=False):
             clip_BCTHW = clip_BCTHW.float()
@@ -172,7 +175,7 @@ class RestyleNetwork(nn.Module):
         edge = 0 if self.training else MARGIN
         pad = (edge, edge + -width % MULTIPLE, edge, edge + -height % MULTIPLE)
         pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
-        residual = self._residual(pair_NCHW, z_NZ, edge)[..., :height, :width]
+        residual = (convolve or self.residual)(pair_NCHW, z_NZ, edge)[..., :height, :width]
         maps = self.brushes(_frames(clip_BCTHW), prepared.source_BD.repeat_interleave(frames, 0))
         # Gates only scale what the style lays on, so that no look can wear another one's brushes.
         gated = torch.addcmul(maps, maps, residual[:, 3:]).flatten(2)
@@ -182,8 +185,10 @@ class RestyleNetwork(nn.Module):
         # Cut off only where pictures leave: overshoot must keep its gradient while training.
         return painted_BCTHW if self.training else painted_BCTHW.clamp(-1, 1)
 
-    def _residual(self, pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
-        """What is laid on and the brushes' gates, (N, 3 + K, H, W) without the `edge` pixels around."""
+    def residual(self, pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
+        """What is laid on and the brushes' gates, (N, 3 + K, H, W), of frames beside their graded selves (N, 6, H, W);
+        without the `edge` pixels around. All convolutions are here.
+        """
         packed = F.pixel_unshuffle(pair_NCHW, 2)
         place = _place(packed).expand(len(packed), -1, -1, -1)
         x = torch.cat([packed, place], 1).contiguous(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
+from trainables.generator.restyle.backends import EAGER, Backend, Trial, fastest
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning
 
 WINDOW_PIXELS = 8 * 128 * 128
@@ -30,11 +31,20 @@ class Restyler:
     def __init__(self, network: RestyleNetwork, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
+        self.backend = Backend(EAGER, self.network.residual)
 
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Restyler:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
         return cls(read_network(folder, "restyle", RestyleNetwork, NetworkConfig), device)
+
+    def tune(self, backends: Sequence[str], clip_THW: tuple[int, int, int]) -> list[Trial]:
+        """From now on take the fastest of these backends that gives the same pictures (`restyle.backends`), for clips
+        like this one; returns what was found of each. Takes a second or two, and longer with one of `backends.FIXED`.
+        """
+        frames, height, width = clip_THW
+        self.backend, trials = fastest(self.network, backends, (min(frames, _window(height, width)), height, width))
+        return trials
 
     @torch.inference_mode()
     def restyle(
@@ -65,18 +75,13 @@ class Restyler:
         """
         check_clip(frames_THWC, LARGEST)
         code_BS = torch.from_numpy(np.array(code_S, np.float32))[None].to(self.device)
-        with self._autocast():
-            prepared = self.network.prepare(code_BS, self._statistics(frames_THWC))
-        window = max(1, WINDOW_PIXELS // (frames_THWC.shape[1] * frames_THWC.shape[2]))
+        prepared = self.network.prepare(code_BS, self._statistics(frames_THWC))
+        window = _window(*frames_THWC.shape[1:3])
         for start in range(0, len(frames_THWC), window):
             part_BCTHW = self._tensor(frames_THWC[start : start + window])
-            with self._autocast():
-                restyled = self.network.paint(part_BCTHW, prepared).float()
+            restyled = self.network.paint(part_BCTHW, prepared, self.backend.convolve)
             mixed = part_BCTHW + strength * (restyled - part_BCTHW)
             yield ((mixed[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def _statistics(self, frames_THWC: np.ndarray) -> Tensor:
         """Clip-wide palette numbers from at most 16 evenly spaced frames, thinned before they become floats."""
@@ -87,6 +92,11 @@ class Restyler:
     def _tensor(self, frames_THWC: np.ndarray) -> Tensor:
         frames = torch.from_numpy(np.array(frames_THWC)).to(self.device)
         return frames.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+
+
+def _window(height: int, width: int) -> int:
+    """Frames painted at once."""
+    return max(1, WINDOW_PIXELS // (height * width))
 
 
 def save_bundle(network: RestyleNetwork, config: NetworkConfig, folder: Path, card: dict[str, Any]) -> None:
