@@ -118,6 +118,23 @@ def test_sets_of_clips_compare_as_they_should():
     assert set(rows["model"]) == set(generate.MEASURES)
 
 
+def test_what_is_real_and_spoilt_is_no_nearer_than_fresh_clips_are():
+    """Held against its own originals a shuffled clip would look more real than real ones do."""
+    real = textured(24)
+    rows = generate.compare(lambda count, seed: real[:count], real, ScoringFeatures(), seeds=(0,))
+    floor, shuffled = rows[generate.FLOOR], rows["real, frames shuffled"]
+    for name in ("appearance_kernel", "appearance_frechet", "precision", "recall", "coverage", "diversity"):
+        assert shuffled[name] == pytest.approx(floor[name], rel=1e-3, abs=1e-3)
+    assert shuffled["motion_kernel"] > abs(floor["motion_kernel"])
+
+
+def test_frechet_distances_of_all_rows_are_of_sets_of_one_size():
+    """Clips as real as the real ones score as the floor does, not lower for being more."""
+    rows = generate.compare(textured, textured(24, seed=9), ScoringFeatures(), seeds=(1, 2))
+    for name in generate.FRECHET:
+        assert rows["model"][name] == pytest.approx(rows[generate.FLOOR][name], rel=0.2)
+
+
 def test_copies_of_training_clips_are_found():
     features = ScoringFeatures()
     real, known = (generate.describe(features, textured(8, seed)) for seed in (0, 1))
