@@ -80,8 +80,7 @@ class GeneratorReplica:
         self._deployed, self._label = version.reference, args.visible_label
         # Features are the costly part of the gate: of a window that is streamed one frame is compared.
         self._gate, self._window_gate = UsabilityGate(), UsabilityGate(UsabilityConfig(frames_compared=1))
-        # A processor gains nothing from batches: the first clip would only wait for the last.
-        self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if device == "cuda" else 1)
+        self._queue = RenderQueue(self._render_all, max_batch=scaling.max_batch_size if deployed.batches else 1)
         list(self._render_together([Sourced(warm_up, frames_THWC, fps, deployed)]))  # raises if broken
 
     @tracing.traced("generator.render")

@@ -62,6 +62,29 @@ def test_clips_of_different_shapes_in_one_call(restyler, clip):
     assert all(r.dtype == np.uint8 for r in restyled)
 
 
+@pytest.mark.parametrize("window", [3 * 40 * 50, 24 * 40 * 50])
+def test_clips_painted_together_are_those_painted_one_by_one(restyler, network, clip, monkeypatch, window):
+    """Whatever their shapes, looks and strengths, in windows that hold some of them or all; in the order asked for."""
+    monkeypatch.setattr("trainables.generator.restyle.restyler.WINDOW_PIXELS", window)
+    random = np.random.default_rng(1)
+    shapes = [clip.shape, (2, 64, 33, 3), clip.shape, clip.shape, (2, 64, 33, 3), clip.shape]
+    clips = [random.integers(0, 255, shape, np.uint8) for shape in shapes]
+    strengths = [1, 0.5, 0.25, 0, 1, 1]
+    together = Restyler(network)
+    together.batches = True
+    painted = together.restyle(clips, CODES, strengths)
+    for alone, one, source in zip(restyler.restyle(clips, CODES, strengths), painted, clips, strict=True):
+        assert np.abs(alone.astype(int) - one).max() <= 1
+        assert one.flags.c_contiguous and not np.shares_memory(one, source)
+    np.testing.assert_array_equal(painted[3], clips[3])
+
+
+def test_only_a_cpu_paints_clips_one_by_one(network):
+    """A batch there would cost as much and make the first clip wait for the last."""
+    assert not Restyler(network).batches
+    assert Restyler(copy.deepcopy(network).to("meta"), "meta").batches
+
+
 def test_windows_do_not_show(restyler, clip, monkeypatch):
     (whole,) = restyler.restyle([clip], CODES[:1])
     monkeypatch.setattr("trainables.generator.restyle.restyler.WINDOW_PIXELS", 2 * 40 * 50)

@@ -87,6 +87,19 @@ def test_the_fastest_that_gives_the_same_pictures_serves_and_the_others_say_why_
     assert "right" in str(found["right"]) and "levels off" in str(found["right"])
 
 
+def wrong_together(network, example):
+    return lambda pair, z, edge: network.once(pair, z, edge) + (0.02 if len(z) > 1 else 0)
+
+
+def test_where_clips_are_painted_together_that_is_compared_too(network, monkeypatch):
+    monkeypatch.setattr(backends, "MAKERS", {"wrong_together": wrong_together})
+    monkeypatch.setattr(backends, "BUDGET_S", 60.0)
+    assert fastest(network, ["wrong_together"], WINDOW)[0].name == "wrong_together"
+    chosen, trials = fastest(network, ["wrong_together"], WINDOW, together=True)
+    assert chosen.name == EAGER
+    assert "other pictures" in trials[-1].fault
+
+
 def test_nothing_that_wins_leaves_eager(network, monkeypatch):
     monkeypatch.setattr(backends, "MAKERS", {"slower": slower})
     monkeypatch.setattr(backends, "BUDGET_S", 60.0)
@@ -100,7 +113,7 @@ def test_what_was_not_compared_in_time_is_not_used(network, monkeypatch):
     monkeypatch.setattr(backends, "BUDGET_S", 0.0)
     chosen, trials = fastest(network, ["right"], WINDOW)
     assert chosen.name == EAGER
-    assert "only 1 of 6 looks were compared" in trials[-1].fault
+    assert "only 1 of 6 comparisons were made" in trials[-1].fault
 
 
 def test_what_is_made_for_one_shape_leaves_other_shapes_to_eager(network, monkeypatch):

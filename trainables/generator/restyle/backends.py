@@ -80,17 +80,23 @@ class _Example:
 
 @torch.inference_mode()
 def fastest(
-    network: RestyleNetwork, names: Sequence[str], window_THW: tuple[int, int, int]
+    network: RestyleNetwork, names: Sequence[str], window_THW: tuple[int, int, int], *, together: bool = False
 ) -> tuple[Backend, list[Trial]]:
     """The fastest way to paint windows of this shape that gives the reference's pictures, and what was found of each.
 
-    A way that cannot be had here, fails or is wrong is left out with its reason; eager is always there.
+    A way that cannot be had here, fails or is wrong is left out with its reason; eager is always there. `together`:
+    frames of several looks are painted at once, too, and compared.
     """
     device = network.anchors.device
     window_BCTHW = _probe(window_THW).to(device)
     statistics = network.statistics(window_BCTHW)
-    looks = [network.prepare(torch.tensor(code)[None].to(device), statistics) for code in preset_codes().values()]
-    example = _example(network, window_BCTHW, looks[0])
+    codes_BS = torch.tensor(np.stack(list(preset_codes().values()))).to(device)
+    cases = [(window_BCTHW, network.prepare(code_BS, statistics)) for code_BS in codes_BS.split(1)]
+    example = _example(network, *cases[0])
+    if together:
+        looks = len(codes_BS)
+        frame_BCTHW = window_BCTHW[:, :, :1].expand(looks, -1, -1, -1, -1)
+        cases.insert(0, (frame_BCTHW, network.prepare(codes_BS, statistics.expand(looks, -1))))
     eager, rivals, trials = _Measured(Backend(EAGER, network.residual)), {}, []
     for name in names:
         try:
@@ -99,10 +105,10 @@ def fastest(
         except Exception as error:  # noqa: BLE001 - whatever it is, the reference serves; the trial says why
             trials.append(Trial(name=name, fault=_reason(error)))
     ends = None
-    for prepared in looks:
+    for painted_BCTHW, prepared in cases:
         if not rivals or (ends is not None and time.perf_counter() > ends):
             break
-        paint = partial(network.paint, window_BCTHW, prepared)
+        paint = partial(network.paint, painted_BCTHW, prepared)
         reference = eager.run(paint, device, timed=ends is not None)
         for name, rival in list(rivals.items()):
             try:
@@ -110,9 +116,9 @@ def fastest(
             except Exception as error:  # noqa: BLE001 - as above
                 del rivals[name]
                 trials.append(Trial(name=name, fault=_reason(error)))
-        if ends is None:  # the first look has warmed everything up
+        if ends is None:  # the first case has warmed everything up
             ends = time.perf_counter() + BUDGET_S
-    reached = [rival.trial(len(looks)) for rival in rivals.values()]
+    reached = [rival.trial(len(cases)) for rival in rivals.values()]
     best = min((trial for trial in reached if not trial.fault), key=lambda trial: trial.seconds, default=None)
     took = eager.seconds
     chosen = rivals[best.name] if best is not None and best.seconds * WORTH <= took else eager
@@ -149,11 +155,11 @@ class _Measured:
         self._means.append(float(away.mean()))
         self._most = max(self._most, float(away.max()))
 
-    def trial(self, looks: int) -> Trial:
-        """What was found, of so many looks that there are."""
+    def trial(self, cases: int) -> Trial:
+        """What was found, of so many comparisons that there are."""
         mean, fault = max(self._means), ""
-        if len(self._means) < looks:
-            fault = f"only {len(self._means)} of {looks} looks were compared in {BUDGET_S:g} s"
+        if len(self._means) < cases:
+            fault = f"only {len(self._means)} of {cases} comparisons were made in {BUDGET_S:g} s"
         elif mean > MEAN_LEVELS or self._most > MOST_LEVELS:
             fault = f"other pictures than {EAGER}'s: {MEAN_LEVELS:g} levels and {MOST_LEVELS:g} at most are allowed"
         return Trial(
