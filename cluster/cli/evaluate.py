@@ -41,9 +41,14 @@ def generator(
     ] = None,
     most_clips: Annotated[int, typer.Option(min=1, help="Clips measured on at most, evenly chosen.")] = 67,
     most_styles: Annotated[int, typer.Option(min=1, help="Looks measured with at most, evenly chosen.")] = 6,
-    model: Annotated[
-        str, typer.Option(help="starter, generator@ALIAS, generator/VERSION, or the folder of a bundle.")
-    ] = "starter",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="starter (default), generator@ALIAS, generator/VERSION, or the folder of a bundle; repeat it for "
+            "trainings with different seeds.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow registry; default SQLite under SHOPREEL_HOME.")
@@ -54,13 +59,17 @@ def generator(
     Features for scoring are of a network that no loss, no discriminator and no gate uses. With --data the clips of the
     training products are the ones that copies are looked for in.
 
+    With --model given several times each training has its own rows, and the mean and the sample deviation over the
+    trainings follow; the contact sheet is of the first.
+
     \b
     Examples:
       shopreel evaluate generator --task restyle --data shop --styles paintings --out report
       shopreel evaluate generator --task repair --in turntables --in garments --model generator@champion --out report
+      shopreel evaluate generator --task enhance --in clips --model seed0 --model seed1 --model seed2 --out report
     """
-    from trainables.generator.batch.models import choose_device, choose_model
-    from trainables.generator.scoring.report import evaluate_bundle
+    from trainables.generator.batch.models import STARTER, choose_device, choose_trainings
+    from trainables.generator.scoring.report import evaluate_bundles
     from trainables.generator.task import task_named
 
     name = task_named(task).name
@@ -68,16 +77,15 @@ def generator(
         raise InputError("say what to measure on: either --data DATASET or --in FOLDER")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; name a folder")
-    chosen = choose_model(name, model, tracking_uri)
+    bundles = choose_trainings(name, models or [STARTER], tracking_uri)
     material = _material(name, data, clips or [], styles, known, most_clips, most_styles)
     with Progress(
         SpinnerColumn(), TextColumn("measuring, {task.completed:.0f} done"), TimeElapsedColumn(), console=notes
     ) as progress:
         bar = progress.add_task("measuring", total=None)
-        found = evaluate_bundle(
+        found = evaluate_bundles(
             name,
-            chosen.folder,
-            chosen.reference,
+            bundles,
             material,
             device=choose_device(device),
             on_progress=lambda: progress.update(bar, advance=1),
@@ -123,6 +131,7 @@ def _tables(found: Evaluation, width: int) -> list[Table]:
     # With its border and padding; the words of a header go one below the other, a label stays on its line.
     wide = {name: 3 + max(map(len, [*name.split("_"), *cells[name]])) for name in names}
     room = width - 1 - sum(wide[name] for name in labels)
+    of = found.models[0] if len(found.models) == 1 else f"{len(found.models)} trainings"
     parts: list[list[str]] = [[]]
     for name in names:
         if name not in LABELS:
@@ -132,11 +141,13 @@ def _tables(found: Evaluation, width: int) -> list[Table]:
     tables = []
     for part in parts:
         shown = [*labels, *part]
-        title = f"{found.task}: {found.model} on {len(found.clips)} clips" if part is parts[0] else None
+        title = f"{found.task}: {of} on {len(found.clips)} clips" if part is parts[0] else None
         table = Table(title=title, title_style="bold")
         for name in shown:
             left = name in LABELS
-            table.add_column(name.replace("_", " "), justify="left" if left else "right", width=wide[name] - 3)
+            table.add_column(
+                name.replace("_", " "), justify="left" if left else "right", width=wide[name] - 3, overflow="fold"
+            )
         for row in zip(*(cells[name] for name in shown), strict=True):
             table.add_row(*row)
         tables.append(table)

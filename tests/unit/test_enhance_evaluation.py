@@ -13,6 +13,7 @@ from trainables.generator.enhance.evaluation import (
     check_sizes,
     compare,
     measure,
+    modes_of,
     sharpness,
     sheet,
     spoil,
@@ -63,7 +64,7 @@ def test_non_local_means_sees_the_colours_that_are_there():
 
 
 def test_the_table_has_baselines_and_both_modes(untrained):
-    table = compare(untrained, [CLIP])
+    table = compare(modes_of(untrained), [CLIP])
     assert list(table) == [*BASELINES, FLOOR, "faithful", "vivid"]
     assert table["vivid"]["sharpness"] > table["faithful"]["sharpness"]
     assert table["faithful"]["psnr"] > table["bicubic"]["psnr"], "averaging along the motion helps by itself"
@@ -71,7 +72,7 @@ def test_the_table_has_baselines_and_both_modes(untrained):
 
 def test_clips_of_any_side_are_measured(untrained):
     """Half of 66 is odd, which H.264 refuses."""
-    row = compare(untrained, [textured_clip(3, 66)])["faithful"]
+    row = compare(modes_of(untrained), [textured_clip(3, 66)])["faithful"]
     assert 10 < row["psnr"] < 60
 
 

@@ -2,10 +2,13 @@
 
 import io
 import json
+import shutil
+import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -13,9 +16,12 @@ from typer.testing import CliRunner
 from cluster.cli import evaluate
 from cluster.cli.evaluate import _tables
 from cluster.errors import InputError
+from tests.enhance_tiny import TINY as TINY_ENHANCE
 from tests.generator_tiny import TINY, Clips
 from trainables.data.dataset import Dataset
+from trainables.generator.enhance import enhancer
 from trainables.generator.enhance import evaluation as enhance
+from trainables.generator.enhance.network import EnhanceNetwork
 from trainables.generator.generate import clip_maker
 from trainables.generator.repair import evaluation as repair
 from trainables.generator.repair.baselines import BASELINES
@@ -28,9 +34,12 @@ from trainables.generator.scoring.colour import colour_transfer, covariance_tran
 from trainables.generator.scoring.features import ScoringFeatures
 from trainables.generator.scoring.floor import stored
 from trainables.generator.scoring.material import material_of_dataset, material_of_folders
-from trainables.generator.scoring.report import Evaluation, Material, evaluate_bundle
+from trainables.generator.scoring.report import Evaluation, Material, evaluate_bundles
 from trainables.generator.scoring.style import StyleMeasure
+from trainables.generator.scoring.trainings import with_means
 from trainables.generator.starter import starter_bundle
+
+MODES = ("faithful", "vivid")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +116,7 @@ def test_sets_of_clips_compare_as_they_should():
         seen.append(seed)
         return other[:count] if seed else real[:count]
 
-    rows = generate.compare(make, real, ScoringFeatures(), known_clips=real, seeds=(1, 2))
+    rows = generate.compare({"model": make}, real, ScoringFeatures(), known_clips=real, seeds=(1, 2))
     assert seen == [1, 2]
     model, noise, frozen = rows["model"], rows["pure noise"], rows["real, first frame frozen"]
     assert abs(model["appearance_kernel"]) < noise["appearance_kernel"] / 5
@@ -121,7 +130,7 @@ def test_sets_of_clips_compare_as_they_should():
 def test_what_is_real_and_spoilt_is_no_nearer_than_fresh_clips_are():
     """Held against its own originals a shuffled clip would look more real than real ones do."""
     real = textured(24)
-    rows = generate.compare(lambda count, seed: real[:count], real, ScoringFeatures(), seeds=(0,))
+    rows = generate.compare({"model": lambda count, seed: real[:count]}, real, ScoringFeatures(), seeds=(0,))
     floor, shuffled = rows[generate.FLOOR], rows["real, frames shuffled"]
     for name in ("appearance_kernel", "appearance_frechet", "precision", "recall", "coverage", "diversity"):
         assert shuffled[name] == pytest.approx(floor[name], rel=1e-3, abs=1e-3)
@@ -130,7 +139,7 @@ def test_what_is_real_and_spoilt_is_no_nearer_than_fresh_clips_are():
 
 def test_frechet_distances_of_all_rows_are_of_sets_of_one_size():
     """Clips as real as the real ones score as the floor does, not lower for being more."""
-    rows = generate.compare(textured, textured(24, seed=9), ScoringFeatures(), seeds=(1, 2))
+    rows = generate.compare({"model": textured}, textured(24, seed=9), ScoringFeatures(), seeds=(1, 2))
     for name in generate.FRECHET:
         assert rows["model"][name] == pytest.approx(rows[generate.FLOOR][name], rel=0.2)
 
@@ -202,6 +211,11 @@ def test_generation_is_reported_over_three_seeds(tmp_path, bundle, monkeypatch):
     assert set(Maker.seeds) == {0, 1, 2}
     methods = [row["method"] for row in said["rows"]]
     assert methods == [generate.FLOOR, *generate.SPOILT, "model", "model, deviation"]
+    material = Material(clips=textured(12), names=list("abcdefghijkl"), sources=[""] * 12)
+    found = evaluate_bundles("generate", {"x": bundle, "y": bundle}, material)
+    means = [f"model, {kind} of 2 trainings" for kind in ("mean", "deviation")]
+    models = ["model, x", "model, x, deviation", "model, y", "model, y, deviation"]
+    assert [row["method"] for row in found.rows] == [generate.FLOOR, *generate.SPOILT, *models, *means]
 
 
 def test_repairs_are_reported_by_source_and_damage(tmp_path, clips):
@@ -218,7 +232,7 @@ def test_every_measure_of_repair_and_enhancement_has_its_floor_in_the_table():
     """The clean clip as stored, beside itself: nearly perfect, but not by definition."""
     material = Material(clips=textured(1), names=["drift"], sources=["s"])
     for task, floor in (("repair", repair.FLOOR), ("enhance", enhance.FLOOR)):
-        found = evaluate_bundle(task, starter_bundle(task), "starter", material)
+        found = evaluate_bundles(task, {"starter": starter_bundle(task)}, material)
         rows = [row for row in found.rows if row["method"] == floor]
         assert rows and all("floor: " in text for text in found.measures.values())
         for row in rows:
@@ -234,6 +248,58 @@ def test_the_floor_is_what_the_clips_command_stores():
     assert enhance.measure(stored(flat), flat)["psnr"] == 60, "one clip matched exactly leaves a mean a number"
 
 
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory) -> list[Path]:
+    """Three of one task that differ in their seed alone; two folders have one name."""
+    folders = [tmp_path_factory.mktemp(f"seed-{seed}") / ("last" if seed else "first") for seed in range(3)]
+    for seed, folder in enumerate(folders):
+        torch.manual_seed(seed)
+        network = EnhanceNetwork(TINY_ENHANCE.network)
+        with torch.no_grad():
+            for weights in network.parameters():
+                weights += 0.02 * torch.randn_like(weights)
+        enhancer.save_bundle(network, TINY_ENHANCE.network, folder, {})
+    return folders
+
+
+def test_several_trainings_have_a_row_each_their_mean_and_their_deviation(tmp_path, trainings):
+    np.save(tmp_path / "drift.npy", textured(1)[0])
+    several = [word for folder in trainings for word in ("--model", folder)]
+    said = run(tmp_path / "all", "--task", "enhance", "--in", tmp_path, *several)
+    names = ["generator-enhance/first", *(f"{folder.parent.name}/last" for folder in trainings[1:])]
+    assert said["models"] == names and "model" not in said
+    rows = {row["method"]: row for row in said["rows"]}
+    own = [[f"{mode}, {of}" for of in (*names, "mean of 3 trainings", "deviation of 3 trainings")] for mode in MODES]
+    assert list(rows) == [*enhance.BASELINES, enhance.FLOOR, *own[0], *own[1]]
+    for mode in MODES:
+        values = [rows[f"{mode}, {name}"]["psnr"] for name in names]
+        assert rows[f"{mode}, mean of 3 trainings"]["psnr"] == pytest.approx(np.mean(values))
+        assert rows[f"{mode}, deviation of 3 trainings"]["psnr"] == pytest.approx(statistics.stdev(values))
+        assert len(set(values)) == 3
+    alone = run(tmp_path / "one", "--task", "enhance", "--in", tmp_path, "--model", trainings[1])
+    for row in alone["rows"]:
+        named = row["method"] if row["method"] in rows else f"{row['method']}, {names[1]}"
+        assert row == rows[named] | {"method": row["method"]}
+
+
+def test_one_training_named_twice_is_refused(tmp_path, trainings, clips):
+    copy = shutil.copytree(trainings[0], tmp_path / "copy")
+    with pytest.raises(InputError, match="first and .*copy have the same weights; name trainings with different seeds"):
+        run(tmp_path / "out", "--task", "enhance", "--in", clips, "--model", trainings[0], "--model", copy)
+
+
+def test_means_over_trainings_are_of_one_source_and_damage():
+    rows = [
+        {"source": source, "damage": "hole", "method": method, "clips": 2, "psnr": psnr, "flicker": float("nan")}
+        for source, psnrs in (("a", (1.0, 20.0, 22.0)), ("b", (2.0, 30.0, 36.0)))
+        for method, psnr in zip(("telea", "repair, x", "repair, y"), psnrs, strict=True)
+    ]
+    found = with_means(rows, ("repair",), ("x", "y"), ("psnr", "flicker"))
+    assert [row["psnr"] for row in found] == pytest.approx([1, 20, 22, 21, 2**0.5, 2, 30, 36, 33, 3 * 2**0.5])
+    assert found[3]["method"] == "repair, mean of 2 trainings" and found[3]["source"] == "a" and found[3]["clips"] == 2
+    assert np.isnan(found[3]["flicker"])
+
+
 def test_a_repairer_is_read_once_and_onto_the_device_asked_for(tmp_path, clips, monkeypatch):
     read, asked = Repairer.from_bundle.__func__, []
 
@@ -244,7 +310,7 @@ def test_a_repairer_is_read_once_and_onto_the_device_asked_for(tmp_path, clips, 
     monkeypatch.setattr(Repairer, "from_bundle", classmethod(from_bundle))
     names = [path.stem for path in sorted(clips.iterdir())]
     material = Material(clips=[np.load(clips / f"{name}.npy")[:3] for name in names], names=names, sources=names)
-    evaluate_bundle("repair", starter_bundle("repair"), "starter", material, device="cuda")
+    evaluate_bundles("repair", {"starter": starter_bundle("repair")}, material, device="cuda")
     assert asked == ["cuda"]
 
 
@@ -258,7 +324,7 @@ def test_a_table_too_wide_for_the_terminal_goes_on_below_with_every_number_whole
     measures = dict.fromkeys(generate.MEASURES, "")
     rows = [{"method": "real, first frame frozen"} | dict.fromkeys(measures, 1234.5)]
     sheet = Image.new("RGB", (1, 1))
-    found = Evaluation(task="generate", model="m", clips=["a"], measures=measures, rows=rows, sheet=sheet)
+    found = Evaluation(task="generate", models=["m"], clips=["a"], measures=measures, rows=rows, sheet=sheet)
     console = Console(width=80, file=io.StringIO())
     for table in _tables(found, console.width):
         console.print(table)

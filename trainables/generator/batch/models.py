@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +45,26 @@ def choose_model(task: str, reference: str, tracking_uri: str | None = None) -> 
     registry = Registry(Settings.load(tracking_uri=tracking_uri))
     found = registry.resolve(f"{name}{mark}{version}")
     return ChosenModel(registry.fetch(found), found.reference)
+
+
+def choose_trainings(task: str, references: Sequence[str], tracking_uri: str | None = None) -> dict[str, Path]:
+    """Folders of several models by a name for each: its `reference`, or as much of its path's end as tells folders of
+    one name apart. Refuses two with the same weights: they are one training, and would deviate by nothing.
+    """
+    chosen = [choose_model(task, reference, tracking_uri) for reference in references]
+    for (first, one), (second, other) in itertools.combinations(zip(references, chosen, strict=True), 2):
+        weights = [model.folder / "model.safetensors" for model in (one, other)]
+        if all(path.is_file() for path in weights) and filecmp.cmp(*weights, shallow=False):
+            raise InputError(f"models {first} and {second} have the same weights; name trainings with different seeds")
+    named: dict[str, Path] = {}
+    for model in chosen:
+        alike = [other.folder.resolve().parts for other in chosen if other.reference == model.reference]
+        depth = 1
+        while len({parts[-depth:] for parts in alike}) < len({*alike}):
+            depth += 1
+        end = "/".join(model.folder.resolve().parts[-depth:])
+        named[model.reference if len(alike) == 1 else end] = model.folder
+    return named
 
 
 def choose_device(name: str) -> str:

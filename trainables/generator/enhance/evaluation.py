@@ -6,7 +6,8 @@ Dims: T frames, H height, W width.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -48,6 +49,10 @@ GATE: tuple[Criterion, ...] = (
 )
 
 
+Enhance = Callable[[np.ndarray, int], np.ndarray]
+"""Spoilt clip uint8 (T, h, w, 3) and scale → (T, scale·h, scale·w, 3)."""
+
+
 def spoil(clean_THWC: np.ndarray, how: Degradation = STANDARD) -> np.ndarray:
     """The clip after `how`; the noise depends on the clip's first frame alone."""
     return degrade(clean_THWC, how, np.random.default_rng(zlib.crc32(clean_THWC[0].tobytes())))
@@ -78,15 +83,20 @@ def measure(
     return measures
 
 
+def modes_of(enhancer: Enhancer) -> dict[str, Enhance]:
+    """Both of a model's methods by name."""
+    return {"faithful": partial(enhancer.enhance, mode="faithful"), "vivid": partial(enhancer.enhance, mode="vivid")}
+
+
 def compare(
-    enhancer: Enhancer,
+    methods: Mapping[str, Enhance],
     clean: Sequence[np.ndarray],
     *,
     how: Degradation = STANDARD,
     features: ScoringFeatures | None = None,
 ) -> dict[str, dict[str, float]]:
     """Means of `measure` over clips uint8 (T, H, W, 3), cut to sides that suit H.264 at half the size: the baselines,
-    the floor (the clean clip after storage), faithful and vivid.
+    the floor (the clean clip after storage), and `methods` by name.
 
     With features, `perceptual_share` is the perceptual distance as a share of bicubic's.
     """
@@ -95,7 +105,7 @@ def compare(
         spoilt = spoil(clean_THWC, how)
         results = {name: method(spoilt, how.scale) for name, method in BASELINES.items()}
         results[FLOOR] = stored(clean_THWC)
-        results |= {mode: enhancer.enhance(spoilt, how.scale, mode) for mode in ("faithful", "vivid")}
+        results |= {name: method(spoilt, how.scale) for name, method in methods.items()}
         for name, result in results.items():
             rows.setdefault(name, []).append(measure(result, clean_THWC, features))
     table = {name: {key: float(np.mean([m[key] for m in ms])) for key in ms[0]} for name, ms in rows.items()}
@@ -128,7 +138,7 @@ def evaluate(enhancer: Enhancer, dataset: Dataset, product_ids: Sequence[str]) -
     """
     clean = [dataset.clip(product_id).frames_THWC[:FRAMES] for product_id in product_ids]
     check_sizes(clean, product_ids)
-    table = compare(enhancer, clean)
+    table = compare(modes_of(enhancer), clean)
     plain, faithful, vivid = table["bicubic"], table["faithful"], table["vivid"]
     return {
         "faithful_gain": faithful["psnr"] - plain["psnr"],

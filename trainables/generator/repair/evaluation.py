@@ -106,12 +106,12 @@ def measure(
 
 
 def evaluate(
-    repairer: Repairer, clips: Sequence[np.ndarray], names: Sequence[str], sources: Sequence[str]
+    repairers: Mapping[str, Repairer], clips: Sequence[np.ndarray], names: Sequence[str], sources: Sequence[str]
 ) -> list[Row]:
-    """Rows of a model beside the simple methods and the floor."""
-    rows = []
+    """Rows of models by name, beside the simple methods and the floor."""
+    models, rows = {name: repairer.repair for name, repairer in repairers.items()}, []
     for clean, name, source in zip(clips, names, sources, strict=True):
-        methods = {**BASELINES, FLOOR: partial(_whatever_came, stored(clean)), "repair": repairer.repair}
+        methods = {**BASELINES, FLOOR: partial(_whatever_came, stored(clean)), **models}
         rows += measure(methods, [clean], [name], [source])
     return rows
 

@@ -5,7 +5,7 @@ Dims: N clips, T frames, H height, W width, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -89,16 +89,20 @@ def compare_sets(real: Described, made: Described, known: Described | None = Non
     return measures
 
 
+Make = Callable[[int, int], Sequence[np.ndarray]]
+"""Count of clips and seed → clips uint8 (T, H, W, 3)."""
+
+
 def compare(
-    make: Callable[[int, int], Sequence[np.ndarray]],
+    makers: Mapping[str, Make],
     real_clips: Sequence[np.ndarray],
     features: ScoringFeatures,
     known_clips: Sequence[np.ndarray] | None = None,
     seeds: Sequence[int] = SEEDS,
     on_set: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, float]]:
-    """Measures of real clips spoilt in known ways, of the floor, and of `make(count, seed)` over the seeds: their mean
-    as `model` and their deviation as `model, deviation`.
+    """Measures of real clips spoilt in known ways, of the floor, and of what each maker makes over the seeds: their
+    mean under its name and their deviation as `NAME, deviation`.
 
     The floor is one half of the real clips against the other, and so are the spoilt ones: a clip beside its own spoilt
     copy would be nearer than a fresh one can be.
@@ -117,14 +121,15 @@ def compare(
         spoilt = describe(features, [spoil(real_clips[place], rng) for place in theirs])
         rows[name] = compare_sets(half, spoilt, known)
         on_set()
-    runs = []
-    for seed in seeds:
-        made = describe(features, make(len(real_clips), seed))
-        of_halves = compare_sets(half, made.of(theirs))
-        runs.append(compare_sets(real, made, known) | {name: of_halves[name] for name in FRECHET})
-        on_set()
-    rows["model"] = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
-    rows["model, deviation"] = {key: float(np.std([run[key] for run in runs])) for key in runs[0]}
+    for name, make in makers.items():
+        runs = []
+        for seed in seeds:
+            made = describe(features, make(len(real_clips), seed))
+            of_halves = compare_sets(half, made.of(theirs))
+            runs.append(compare_sets(real, made, known) | {measure: of_halves[measure] for measure in FRECHET})
+            on_set()
+        rows[name] = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+        rows[f"{name}, deviation"] = {key: float(np.std([run[key] for run in runs])) for key in runs[0]}
     return rows
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from cluster.errors import InputError
 from trainables.generator.scoring.features import SMALLEST_SCORED, ScoringFeatures
 from trainables.generator.scoring.floor import STORED
+from trainables.generator.scoring.trainings import row_name, with_means
 
 FRAMES = 16
 """Frames of a clip that are measured."""
@@ -50,20 +52,23 @@ class Evaluation:
     """What was found."""
 
     task: str
-    model: str
+    models: Sequence[str]
+    """One, or several trainings of the task."""
     clips: Sequence[str]
     measures: Mapping[str, str]
     """What every number means."""
     rows: Sequence[Mapping[str, Any]]
-    """A method a row, and for repair a source and a kind of damage; baselines and floors beside the model."""
+    """A method a row, and for repair a source and a kind of damage; baselines and floors beside the model. Of several
+    models each has its own, and their mean and deviation follow."""
     sheet: Image.Image
+    """Of the first model."""
 
     def write(self, folder: Path) -> None:
         """`evaluation.json` and `sheet.png`."""
         folder.mkdir(parents=True, exist_ok=True)
         said = {
             "task": self.task,
-            "model": self.model,
+            **({"model": self.models[0]} if len(self.models) == 1 else {"models": list(self.models)}),
             "features": FEATURES,
             "clips": list(self.clips),
             "measures": dict(self.measures),
@@ -73,26 +78,33 @@ class Evaluation:
         self.sheet.save(folder / "sheet.png")
 
 
-def evaluate_bundle(
+def evaluate_bundles(
     task: str,
-    folder: Path,
-    model: str,
+    bundles: Mapping[str, Path],
     material: Material,
     *,
     device: str = "cpu",
     on_progress: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Measure a bundle; clips are cut to 16 frames. `on_progress` is called now and then."""
+    """Measure bundles of a task, folders by the models' names, in one table; clips are cut to 16 frames. `on_progress`
+    is called now and then.
+    """
     clips = [np.ascontiguousarray(clip[:FRAMES]) for clip in material.clips]
-    measures, rows, sheet = _EVALUATIONS[task](folder, clips, material, device, on_progress)
-    return Evaluation(task=task, model=model, clips=material.names, measures=measures, rows=rows, sheet=sheet)
+    measures, rows, sheet = _EVALUATIONS[task](bundles, clips, material, device, on_progress)
+    models = list(bundles)
+    rows = with_means(rows, _OWN[task], models, measures)
+    return Evaluation(task=task, models=models, clips=material.names, measures=measures, rows=rows, sheet=sheet)
 
 
 _Found = tuple[Mapping[str, str], Sequence[Mapping[str, Any]], Image.Image]
 
 
 def _restyle(
-    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+    bundles: Mapping[str, Path],
+    clips: list[np.ndarray],
+    material: Material,
+    device: str,
+    on_progress: Callable[[], None],
 ) -> _Found:
     from trainables.generator.restyle.restyler import Restyler
     from trainables.generator.scoring import restyle
@@ -104,16 +116,22 @@ def _restyle(
         raise InputError(
             f"restyling is measured on sides of {SMALLEST_SCORED} pixels and more; leave out {', '.join(small[:5])}"
         )
-    restyler, pictures = Restyler.from_bundle(folder, device), list(material.styles.values())
-    table = restyle.compare(restyler, clips, pictures, ScoringFeatures(device), on_progress)
+    restylers, pictures = _read(bundles, "model", Restyler, device), list(material.styles.values())
+    table = restyle.compare(restylers, clips, pictures, ScoringFeatures(device), on_progress)
     chosen = _spread(len(clips))
     shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
-    sheet = restyle.sheet(restyler, *shown, pictures, list(material.styles), "restyle: held-out clips and looks")
+    sheet = restyle.sheet(
+        _first(restylers), *shown, pictures, list(material.styles), "restyle: held-out clips and looks"
+    )
     return restyle.MEASURES, _named(table), sheet
 
 
 def _repair(
-    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+    bundles: Mapping[str, Path],
+    clips: list[np.ndarray],
+    material: Material,
+    device: str,
+    on_progress: Callable[[], None],
 ) -> _Found:
     from trainables.generator.repair import evaluation
     from trainables.generator.repair.repairer import Repairer
@@ -123,19 +141,23 @@ def _repair(
         "ssim": "of luma over damaged pixels; floor: the same",
         "flicker": "change between frames inside the damage over the clean clip's, 1 moves like it; floor: the same",
     }
-    repairer = Repairer.from_bundle(folder, device)
+    repairers = _read(bundles, "repair", Repairer, device)
     rows: list[evaluation.Row] = []
     for place, clip in enumerate(clips):
-        rows += evaluation.evaluate(repairer, [clip], [material.names[place]], [material.sources[place]])
+        rows += evaluation.evaluate(repairers, [clip], [material.names[place]], [material.sources[place]])
         on_progress()
     chosen = _spread(len(clips))
     shown = [clips[place] for place in chosen], [material.names[place] for place in chosen]
-    sheet = evaluation.sheet(repairer, *shown, "repair: held-out clips, planted damage")
+    sheet = evaluation.sheet(_first(repairers), *shown, "repair: held-out clips, planted damage")
     return measures, evaluation.table(rows), sheet
 
 
 def _enhance(
-    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+    bundles: Mapping[str, Path],
+    clips: list[np.ndarray],
+    material: Material,
+    device: str,
+    on_progress: Callable[[], None],
 ) -> _Found:
     from trainables.generator.enhance import evaluation
     from trainables.generator.enhance.enhancer import Enhancer
@@ -149,10 +171,18 @@ def _enhance(
         "perceptual_share": "the perceptual distance as a share of bicubic's; floor: the same",
     }
     evaluation.check_sizes(clips, material.names)
-    enhancer, features = Enhancer.from_bundle(folder, device), ScoringFeatures(device)
+    enhancers, features = (
+        {model: Enhancer.from_bundle(bundles[model], device) for model in bundles},
+        ScoringFeatures(device),
+    )
+    methods = {
+        row_name(mode, model, bundles): evaluation.modes_of(enhancer)[mode]
+        for mode in _OWN["enhance"]
+        for model, enhancer in enhancers.items()
+    }
     tables = []
     for clip in clips:
-        tables.append(evaluation.compare(enhancer, [clip], features=features))
+        tables.append(evaluation.compare(methods, [clip], features=features))
         on_progress()
     means = {
         method: {name: float(np.mean([table[method][name] for table in tables])) for name in measures}
@@ -165,12 +195,16 @@ def _enhance(
     return (
         measures,
         _named(means),
-        evaluation.sheet(enhancer, *shown, "enhance: held-out clips, spoilt and brought back"),
+        evaluation.sheet(_first(enhancers), *shown, "enhance: held-out clips, spoilt and brought back"),
     )
 
 
 def _generate(
-    folder: Path, clips: list[np.ndarray], material: Material, device: str, on_progress: Callable[[], None]
+    bundles: Mapping[str, Path],
+    clips: list[np.ndarray],
+    material: Material,
+    device: str,
+    on_progress: Callable[[], None],
 ) -> _Found:
     from trainables.generator.generate.clip_maker import SIZES, ClipMaker
     from trainables.generator.scoring import generate
@@ -179,17 +213,26 @@ def _generate(
     if len(shapes) > 1 or next(iter(shapes))[1:3] not in [(size, size) for size in SIZES]:
         raise InputError(f"generated clips are held against square clips of one size of {SIZES}, not {sorted(shapes)}")
     frames, size = clips[0].shape[:2]
-    maker = ClipMaker.from_bundle(folder, device)
+    makers = _read(bundles, "model", ClipMaker, device)
     known = [clip[:FRAMES] for clip in material.known] if material.known is not None else None
 
-    def make(count: int, seed: int) -> list[np.ndarray]:
-        return maker.make(count, seed, size=size, frames=frames)
-
-    table = generate.compare(make, clips, ScoringFeatures(device), known, on_set=on_progress)
-    return generate.MEASURES, _named(table), generate.sheet(make(min(64, len(clips)), 0), "generate: seed 0")
+    makes = {name: partial(maker.make, size=size, frames=frames) for name, maker in makers.items()}
+    table = generate.compare(makes, clips, ScoringFeatures(device), known, on_set=on_progress)
+    return generate.MEASURES, _named(table), generate.sheet(_first(makes)(min(64, len(clips)), 0), "generate: seed 0")
 
 
 _EVALUATIONS = {"restyle": _restyle, "repair": _repair, "enhance": _enhance, "generate": _generate}
+_OWN = {"restyle": ("model",), "repair": ("repair",), "enhance": ("faithful", "vivid"), "generate": ("model",)}
+"""Methods that are the model's."""
+
+
+def _read(bundles: Mapping[str, Path], own: str, kind: type, device: str) -> dict[str, Any]:
+    """Models of a class with `from_bundle`, by the names of their rows."""
+    return {row_name(own, model, bundles): kind.from_bundle(folder, device) for model, folder in bundles.items()}
+
+
+def _first(models: Mapping[str, Any]) -> Any:
+    return next(iter(models.values()))
 
 
 def _named(table: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -80,14 +80,15 @@ def measure(
 
 
 def compare(
-    restyler: Restyler,
+    restylers: Mapping[str, Restyler],
     clips: Sequence[np.ndarray],
     styles: Sequence[np.ndarray],
     features: ScoringFeatures,
     on_pair: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, float]]:
-    """Means over clips × styles of every measure, for each baseline and the model."""
-    methods: Mapping[str, Method] = {**BASELINES, "model": partial(restyled_by, restyler)}
+    """Means over clips × styles of every measure, for each baseline and each model by its name."""
+    models = {name: partial(restyled_by, restyler) for name, restyler in restylers.items()}
+    methods: Mapping[str, Method] = {**BASELINES, **models}
     style = StyleMeasure(features)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
     for source in clips:
