@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from serving.answers import responses
 from serving.consent import Consent
+from serving.door.head import BODILESS
 from serving.feeds import Feeds
 from serving.messages import Feed, FeedRequest
 from serving.plans import Plan
@@ -38,10 +39,12 @@ def add(app: FastAPI, feeds: Feeds, consent: Consent) -> None:
         response_class=EventSourceResponse,
         responses=responses(404),
     )
-    async def events(promised: Plan = Depends(plan)) -> AsyncIterator[ServerSentEvent]:
+    async def events(request: Request, promised: Plan = Depends(plan)) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events about the clips of a feed: `ready` or `failed` for each, in the order they are known, then
         `done`. The address is the feed's `events_url`.
         """
+        if BODILESS in request.scope:
+            return  # following a feed is what renders it
         async for news in feeds.follow(promised):
             yield ServerSentEvent(event="ready" if news.clip.status == "ready" else "failed", data=news)
         yield ServerSentEvent(event="done", data={"clips": len(promised.products)})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+BODILESS = "shopreel.bodiless"
+"""Set in the scope of a GET whose body nobody will see: a route that would work for it may leave that."""
+
 
 class Heads:
     """Pure ASGI middleware right in front of the routes, which know GET alone."""
@@ -19,7 +22,7 @@ class Heads:
         async def without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        asked = {**scope, "method": "GET"}
+        asked = {**scope, "method": "GET", BODILESS: True}
         try:
             await self.app(asked, receive, without_body)
         finally:

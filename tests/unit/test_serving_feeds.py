@@ -49,6 +49,17 @@ async def ask(site: Site, path: str, **arguments: Any) -> httpx.Response:
         return await client.request("POST" if "json" in arguments else "GET", path, **arguments)
 
 
+def test_head_of_a_feed_s_events_renders_nothing(site: Site) -> None:
+    plan = Plan(products=("p00", "p01"), weights={"ink": 1.0}, generator="generator/3", made_at=int(time.time()))
+    path = f"/v1/feed/{site.feeds._plans.sign(plan)}/events"
+    head = site("HEAD", path)
+    assert site.generator.requests == []
+    got = site("GET", path)
+    assert len(site.generator.requests) == 2
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
 def test_feed_that_does_not_wait_is_pending_and_events_say_when_each_clip_is_there(site: Site) -> None:
     async def scenario() -> tuple[dict, list]:
         gate = Gate(site, {"p00", "p01", "p02"})
