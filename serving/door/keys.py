@@ -19,7 +19,7 @@ from typing import get_args
 import sqlalchemy as sa
 
 from cluster.errors import InputError, NotFoundError
-from serving.database import now_ms, open_engine, reading, writing
+from serving.database import insert_new, now_ms, open_engine, reading, writing
 from serving.door.access import Scope
 
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -41,6 +41,13 @@ _KEYS = sa.Table(
     sa.Column("expires_at_ms", sa.BigInteger),
     sa.Column("revoked_at_ms", sa.BigInteger),
 )
+_REPLACED = sa.Table(
+    "replaced_api_keys",
+    _METADATA,
+    sa.Column("key_id", sa.String(12), primary_key=True),
+    sa.Column("lifetime_ms", sa.BigInteger),
+)
+"""How long a key that was rotated had been given to live, null for ever: its row ends with its grace period."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +119,19 @@ class KeyStore:
         return [ApiKey(**{**row._mapping, "scopes": frozenset(row.scopes.split(","))}) for row in rows]
 
     def rotate(self, key_id: str, *, grace: timedelta) -> tuple[str, ApiKey]:
-        """A new key in place of a valid one, which goes on for `grace` and then expires."""
+        """A new key in place of a valid one, which goes on for `grace` and then expires; the new one lives as long as
+        the old one was meant to, also where that is in its grace period already.
+        """
         if not timedelta(0) <= grace <= LONGEST:
             raise InputError(f"the old key cannot go on for {grace}; give at most {LONGEST.days} days")
         old = self._valid(key_id)
-        left = None if old.expires_at_ms is None else timedelta(milliseconds=old.expires_at_ms - old.created_at_ms)
-        made = self.create(old.name, old.scopes, lifetime=left, rate=old.rate)
+        lifetime_ms = self._lifetime_ms(old)
+        lifetime = None if lifetime_ms is None else timedelta(milliseconds=lifetime_ms)
+        made = self.create(old.name, old.scopes, lifetime=lifetime, rate=old.rate)
         ends = now_ms() + int(grace.total_seconds() * 1000)
+        with writing(self._engine) as connection:
+            remembered = insert_new(self._engine, _REPLACED, "key_id")
+            connection.execute(remembered.values(key_id=key_id, lifetime_ms=lifetime_ms))
         self._update(key_id, expires_at_ms=min(ends, old.expires_at_ms or ends))
         return made
 
@@ -130,6 +143,15 @@ class KeyStore:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    def _lifetime_ms(self, key: ApiKey) -> int | None:
+        """How long a key was given to live when it was made; None for ever."""
+        with reading(self._engine) as connection:
+            asked = sa.select(_REPLACED.c.lifetime_ms).where(_REPLACED.c.key_id == key.key_id)
+            replaced = connection.execute(asked).one_or_none()
+        if replaced is not None:
+            return replaced.lifetime_ms
+        return None if key.expires_at_ms is None else key.expires_at_ms - key.created_at_ms
 
     def _valid(self, key_id: str) -> ApiKey:
         key = next((key for key in self.all() if key.key_id == key_id), None)

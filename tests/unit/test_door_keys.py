@@ -79,6 +79,20 @@ def test_rotation_leaves_the_old_key_its_grace(store: KeyStore) -> None:
     assert by_id(store)[third.key_id].state(now_ms()) == "valid"
 
 
+@pytest.mark.parametrize("lifetime", [timedelta(days=30), None])
+def test_a_key_rotated_again_in_its_grace_gives_one_that_lives_as_long(
+    store: KeyStore, lifetime: timedelta | None
+) -> None:
+    """Its own end has moved to the end of its grace meanwhile; whoever takes its place is not to end as soon."""
+    old, key = store.create("page", ["read"], lifetime=lifetime)
+    store.rotate(key.key_id, grace=timedelta(hours=1))
+    again, _ = store.rotate(key.key_id, grace=timedelta(hours=2))
+    keys, now = by_id(store), now_ms()
+    assert find(again, keys, now + 29 * 86_400_000)
+    assert (find(again, keys, now + 31 * 86_400_000) is None) == (lifetime is not None)
+    assert find(old, keys, now + 3_600_001) is None
+
+
 @pytest.mark.parametrize(
     ("name", "scopes", "options", "message"),
     [
