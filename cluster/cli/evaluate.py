@@ -130,7 +130,11 @@ def _tables(found: Evaluation, width: int) -> list[Table]:
     cells = {name: [_cell(row.get(name, "")) for row in found.rows] for name in names}
     # With its border and padding; the words of a header go one below the other, a label stays on its line.
     wide = {name: 3 + max(map(len, [*name.split("_"), *cells[name]])) for name in names}
+    # A model's long name is folded, so that there is room for the widest measure.
     room = width - 1 - sum(wide[name] for name in labels)
+    lacking = max(wide[name] for name in names if name not in LABELS) - room
+    if lacking > 0:
+        wide["method"], room = wide["method"] - lacking, room + lacking
     of = found.models[0] if len(found.models) == 1 else f"{len(found.models)} trainings"
     parts: list[list[str]] = [[]]
     for name in names:

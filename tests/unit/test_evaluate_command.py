@@ -334,6 +334,19 @@ def test_a_table_too_wide_for_the_terminal_goes_on_below_with_every_number_whole
     assert len(_tables(found, 300)) == 1
 
 
+def test_a_models_long_name_is_folded_and_leaves_every_number_whole():
+    name = "a-long-name-of-a-run-that-somebody-gave-it/2026-11-30-with-all-settings/bundle"
+    rows = [{"source": "turntables", "damage": "scratches", "method": f"repair, {name}", "psnr": 1234.5, "ssim": 0.75}]
+    sheet = Image.new("RGB", (1, 1))
+    found = Evaluation(task="repair", models=[name, "b"], clips=["a"], measures={}, rows=rows, sheet=sheet)
+    console = Console(width=80, file=io.StringIO())
+    for table in _tables(found, console.width):
+        console.print(table)
+    text = console.file.getvalue()
+    assert "…" not in text and "2 trainings" in text
+    assert all(whole in text for whole in ("turntables", "scratches", "1234.500", "0.750"))
+
+
 def test_what_a_task_does_not_use_is_refused_and_a_clip_too_small_is_named(tmp_path, bundle, clips):
     for task, option in (("repair", "--styles"), ("enhance", "--known")):
         with pytest.raises(InputError, match=f"{option}.*{task}"):
