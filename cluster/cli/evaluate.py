@@ -20,6 +20,8 @@ app = typer.Typer(no_args_is_help=True)
 notes = Console(stderr=True)
 LABELS = ("source", "damage", "method")
 """Columns that say what a row is of; the others are measures."""
+NARROWEST = 11
+"""Characters of the column of methods at least, with border and padding."""
 
 
 @app.callback()
@@ -134,7 +136,7 @@ def _tables(found: Evaluation, width: int) -> list[Table]:
     room = width - 1 - sum(wide[name] for name in labels)
     lacking = max(wide[name] for name in names if name not in LABELS) - room
     if lacking > 0:
-        wide["method"], room = wide["method"] - lacking, room + lacking
+        wide["method"], room = max(wide["method"] - lacking, NARROWEST), room + lacking
     of = found.models[0] if len(found.models) == 1 else f"{len(found.models)} trainings"
     parts: list[list[str]] = [[]]
     for name in names:
