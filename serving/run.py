@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import re
@@ -40,7 +41,7 @@ def serve_app(
     model, ShopreelError where a replica does not come up.
     """
     checked = with_keys_decided(AppArgs.parse(args), host)
-    _check_port_is_free(host, port)
+    _check_address_is_free(host, port)
     with ray_session(replace(checked.settings(), ray_address=address)):
         import ray
         from ray import serve
@@ -106,13 +107,23 @@ def _cause(traceback: str) -> str:
     return errors[-1].strip() if errors else traceback.strip()
 
 
-def _check_port_is_free(host: str, port: int) -> None:
+def _check_address_is_free(host: str, port: int) -> None:
+    if ":" in host:  # Serve never finds its own proxy at one, and gives up after a minute
+        raise InputError(
+            f"--host {host} is an IPv6 address, at which Ray Serve cannot listen; give 127.0.0.1, or 0.0.0.0 for every "
+            "interface, and let the proxy in front take IPv6"
+        )
+    try:
+        *_, address = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise InputError(f"--host {host}: {error.strerror}; give an address of this machine") from error
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(address)
         except OSError as error:
-            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+            fix = "choose another --port" if error.errno == errno.EADDRINUSE else "choose another --host or --port"
+            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; {fix}") from error
 
 
 def _wait_until_ready(base_url: str) -> None:

@@ -103,3 +103,20 @@ def test_port_in_use_is_named_before_anything_starts(settings: Settings) -> None
         with pytest.raises(InputError, match="--port"), serve_app(arguments(settings), port=taken.getsockname()[1]):
             pass
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        pytest.param("::1", "--host ::1 is an IPv6 address.*give 127.0.0.1", id="ipv6"),
+        pytest.param("::", "--host :: is an IPv6 address.*0.0.0.0", id="ipv6-everywhere"),
+        pytest.param("no-such-host.invalid", "--host no-such-host.invalid.*address of this machine", id="unknown"),
+        pytest.param("192.0.2.1", r"cannot listen on 192.0.2.1:8000.*another --host", id="of-another-machine"),
+    ],
+)
+def test_address_that_cannot_be_listened_on_is_named_before_anything_starts(
+    settings: Settings, host: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message), serve_app(arguments(settings), host=host):
+        pass
+    assert not ray.is_initialized()
