@@ -18,7 +18,7 @@ import numpy as np
 from cluster.errors import ShopreelError, StorageError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import gpus, inner_port, tracing
+from serving import gpus, inner_port, logs, tracing
 from serving.args import AppArgs
 from serving.contracts import Refusal, RenderError, RenderRequest, StreamStart
 from serving.held_versions import HeldVersions
@@ -63,6 +63,7 @@ class GeneratorReplica:
         from trainables.generator.usability.gate import UsabilityConfig, UsabilityGate
 
         inner_port.keep_inside()
+        logs.write_warnings_at_once()
         tracing.start(args.tracing, "generator")
         keep_freed_memory()
         settings, scaling = args.settings(), args.generator_replicas

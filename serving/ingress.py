@@ -17,7 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.pseudonym import Pseudonymiser
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import deadlines, inner_port, tracing
+from serving import deadlines, inner_port, logs, tracing
 from serving.admission import Admission
 from serving.ahead import Ahead
 from serving.args import AppArgs
@@ -197,6 +197,7 @@ class Ingress:
         generator: DeploymentHandle,
     ) -> None:
         inner_port.keep_inside()
+        logs.write_warnings_at_once()
         tracing.start(args.tracing, "ingress")
         settings = args.settings()
         storage = Storage(settings.storage_root)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import InputError, ShopreelError, StorageError
 from cluster.registry import ModelVersion, Registry
 from cluster.storage import Storage
-from serving import inner_port, tracing
+from serving import inner_port, logs, tracing
 from serving.args import AppArgs
 from serving.contracts import Answer, LoadError
 from serving.event_store import EventStore
@@ -40,6 +40,7 @@ class RecommenderReplica:
         from trainables.recommender.reranking.rules import Rules
 
         inner_port.keep_inside()
+        logs.write_warnings_at_once()
         tracing.start(args.tracing, "recommender")
         settings = args.settings()
         self._args = args
