@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,7 +79,8 @@ def _place(_: object) -> tuple[str, int]:
 def test_replicas_share_the_gpus_of_gpu_nodes_and_scale_with_the_queue_from_none_and_back(
     settings: Settings, cluster: Cluster
 ) -> None:
-    """Three replicas of half a GPU on two GPUs: two of them share one. None has CUDA here, which is allowed."""
+    """Three replicas of half a GPU on two GPUs: two of them share one. None has CUDA here, which is allowed, and said
+    in the log."""
     (node,) = (each.node_id for each in cluster.worker_nodes)
     with serve_app(arguments(settings, **HALF_A_GPU), port=free_port(), address=cluster.address) as base_url:
         assert generators() == []
@@ -88,6 +90,8 @@ def test_replicas_share_the_gpus_of_gpu_nodes_and_scale_with_the_queue_from_none
         assert {where for where, _ in placed} == {node}
         assert sorted(Counter(gpu for _, gpu in placed).values()) == [1, 2]
         assert statuses[200] and set(statuses) <= {200, 429}
+        logs = Path(cluster.head_node.get_logs_dir_path()).glob("serve/replica_*_generator_*.log")
+        assert any("finds no GPU here; clips are rendered on the CPU" in log.read_text() for log in logs)
         wait_for(lambda: generators() == [], "no replica at rest")
 
 
