@@ -66,6 +66,18 @@ def test_importing_twice_adds_nothing_and_says_so(shop: Dataset, tmp_path: Path)
     assert shop.content_hash() == hash_before
 
 
+def test_two_commands_never_import_into_one_dataset_at_once(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reads what is stored before it adds to it: both would store the rows that both bring."""
+    monkeypatch.setattr("trainables.runs.driver_lock.LOCK_SECONDS", 0)
+    log = written(tmp_path, "viewer,product,type,at\nann,p1,click,2024-05-01\n")
+    with shop.imported_into(), pytest.raises(InputError, match=r"another command imports into .*shop.*another --as"):
+        run(shop, log)
+    assert shop.count("events") == 0
+    assert run(shop, log).added == {"events": 1}
+
+
 @pytest.mark.parametrize(
     ("value", "unit"),
     [

@@ -6,7 +6,8 @@ Dims: T frames, H height, W width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from cluster.errors import InputError, NotFoundError
 from cluster.storage import Storage
 from trainables.data import schemas
+from trainables.runs.driver_lock import alone
 
 CLIPS_A_ROW_GROUP = 4  # a clip is read by key without decoding its neighbours
 
@@ -61,6 +63,15 @@ class Dataset:
         if not storage.exists(dataset.folder("dataset.json")):
             storage.write_json(dataset.folder("dataset.json"), {"name": name, "imports": []})
         return dataset
+
+    @contextmanager
+    def imported_into(self) -> Iterator[None]:
+        """Inside the block no other process imports into the dataset, as far as `alone` can see to it: two would each
+        store the rows that both bring.
+        """
+        told = f"another command imports into dataset {self.name!r}"
+        with alone(self.storage, self.folder(), told, "give this one another --as"):
+            yield
 
     def folder(self, part: str = "") -> str:
         return f"datasets/{self.name}/{part}".rstrip("/")

@@ -56,9 +56,10 @@ def stand_in(shop: Dataset, log: Dataset) -> StandIn:
     kept = events.filter(pc.is_in(events["product_id"], pa.array(list(product_of))))
     renamed = pa.array([product_of[video] for video in kept["product_id"].to_pylist()], pa.string())
     kept = kept.set_column(kept.column_names.index("product_id"), "product_id", renamed)
-    added = shop.append("events", kept, f"viewing log {log.name!r}")
-    entry = {"kind": "stand-in", "source": log.name, "added": {"events": added}, "statement": STATEMENT}
-    shop.record_import(entry, stand_in={"statement": STATEMENT, "category_of": category_of})
+    with shop.imported_into():
+        added = shop.append("events", kept, f"viewing log {log.name!r}")
+        entry = {"kind": "stand-in", "source": log.name, "added": {"events": added}, "statement": STATEMENT}
+        shop.record_import(entry, stand_in={"statement": STATEMENT, "category_of": category_of})
     return StandIn(video_of_product={p: v for v, p in product_of.items()}, category_of=category_of, events=added)
 
 

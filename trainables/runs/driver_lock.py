@@ -1,4 +1,4 @@
-"""One command at a time drives a run or a sweep."""
+"""One command at a time drives a run or a sweep, or imports into a dataset."""
 
 from __future__ import annotations
 

@@ -106,28 +106,29 @@ def import_events(
     if rows == 0:
         raise InputError(f"{file} holds no events; it needs a header line and rows")
     report = ImportReport(str(file), "events", added={"events": 0})
-    writer = TableWriter(dataset, "events", str(file))
-    kept, done = [], 0
-    for events in reader.chunks():
-        unknown_type = ~events["event_type"].isin(EVENT_TYPES)
-        unknown_product = ~events["product_id"].isin(products) & ~unknown_type
-        negative = pd.Series(False, index=events.index)
-        if "watch_seconds" in events:
-            negative = (events["watch_seconds"] < 0) & ~unknown_type & ~unknown_product
-        for mask, column, what in (
-            (unknown_type, "event_type", UNKNOWN_TYPE),
-            (unknown_product, "product_id", UNKNOWN_PRODUCT),
-            (negative, "watch_seconds", "negative watch time"),
-        ):
-            if mask.any():
-                kept.append(_rows_aside(events[mask], file, what))
-                report.set_aside.append(_group_aside(events[mask], file, column, what))
-        store(writer, events[~unknown_type & ~unknown_product & ~negative], report)
-        done += len(events)
-        if on_progress is not None:
-            on_progress(done)
-    keep_set_aside(dataset, pd.concat(kept) if kept else pd.DataFrame(), writer)
-    report.record(dataset)
+    with dataset.imported_into():
+        writer = TableWriter(dataset, "events", str(file))
+        kept, done = [], 0
+        for events in reader.chunks():
+            unknown_type = ~events["event_type"].isin(EVENT_TYPES)
+            unknown_product = ~events["product_id"].isin(products) & ~unknown_type
+            negative = pd.Series(False, index=events.index)
+            if "watch_seconds" in events:
+                negative = (events["watch_seconds"] < 0) & ~unknown_type & ~unknown_product
+            for mask, column, what in (
+                (unknown_type, "event_type", UNKNOWN_TYPE),
+                (unknown_product, "product_id", UNKNOWN_PRODUCT),
+                (negative, "watch_seconds", "negative watch time"),
+            ):
+                if mask.any():
+                    kept.append(_rows_aside(events[mask], file, what))
+                    report.set_aside.append(_group_aside(events[mask], file, column, what))
+            store(writer, events[~unknown_type & ~unknown_product & ~negative], report)
+            done += len(events)
+            if on_progress is not None:
+                on_progress(done)
+        keep_set_aside(dataset, pd.concat(kept) if kept else pd.DataFrame(), writer)
+        report.record(dataset)
     return report
 
 

@@ -59,38 +59,39 @@ def import_kuairand(
     for _ in _rows(logs, None):  # all of it is read once before anything is stored
         pass
     dataset = Dataset.create(storage, name)
-    products = TableWriter(dataset, "products", str(folder))
-    report.add("products", products.add(_products(videos)).new)
-    if len(users):
-        report.add("viewers", dataset.append("viewers", _viewers(users, pseudonymiser), str(folder)))
-    writer = TableWriter(dataset, "events", str(folder))
-    seen: set[str] = set()
-    done = 0
-    for rows in _rows(logs, pseudonymiser):
-        # Only the pseudonym goes into keys: a hash over a short raw id could be guessed back.
-        key = pd.Series(keys_of(*(rows[column] for column in rows.columns)), index=rows.index)
-        repeated = key.duplicated() | key.isin(seen)
-        report.duplicates += int(repeated.sum())
-        seen.update(key)
-        negative = ~repeated & (rows["play_time_ms"] < 0)
-        if negative.any():
-            what = f"negative play time (first: {rows.loc[negative, 'play_time_ms'].iloc[0]} ms)"
-            report.set_aside.append(SetAside(str(folder), what, int(negative.sum())))
-        rows, key = rows[~repeated & ~negative], key[~repeated & ~negative]
-        done += len(repeated)
-        unlisted = sorted(set(rows["video_id"]) - set(videos["video_id"]))
-        if unlisted:
-            videos = pd.concat([videos, pd.DataFrame({"video_id": unlisted})], ignore_index=True)
-            report.add("products", products.add(_products(videos[videos["video_id"].isin(unlisted)])).new)
-        for events in _events(rows, key):
+    with dataset.imported_into():
+        products = TableWriter(dataset, "products", str(folder))
+        report.add("products", products.add(_products(videos)).new)
+        if len(users):
+            report.add("viewers", dataset.append("viewers", _viewers(users, pseudonymiser), str(folder)))
+        writer = TableWriter(dataset, "events", str(folder))
+        seen: set[str] = set()
+        done = 0
+        for rows in _rows(logs, pseudonymiser):
+            # Only the pseudonym goes into keys: a hash over a short raw id could be guessed back.
+            key = pd.Series(keys_of(*(rows[column] for column in rows.columns)), index=rows.index)
+            repeated = key.duplicated() | key.isin(seen)
+            report.duplicates += int(repeated.sum())
+            seen.update(key)
+            negative = ~repeated & (rows["play_time_ms"] < 0)
+            if negative.any():
+                what = f"negative play time (first: {rows.loc[negative, 'play_time_ms'].iloc[0]} ms)"
+                report.set_aside.append(SetAside(str(folder), what, int(negative.sum())))
+            rows, key = rows[~repeated & ~negative], key[~repeated & ~negative]
+            done += len(repeated)
+            unlisted = sorted(set(rows["video_id"]) - set(videos["video_id"]))
+            if unlisted:
+                videos = pd.concat([videos, pd.DataFrame({"video_id": unlisted})], ignore_index=True)
+                report.add("products", products.add(_products(videos[videos["video_id"].isin(unlisted)])).new)
+            for events in _events(rows, key):
+                store(writer, events, report)
+            if on_progress is not None:
+                on_progress(done)
+        for path in _files(folder, "user_history*") if history else []:
+            events = _history(path, videos, pseudonymiser)
             store(writer, events, report)
-        if on_progress is not None:
-            on_progress(done)
-    for path in _files(folder, "user_history*") if history else []:
-        events = _history(path, videos, pseudonymiser)
-        store(writer, events, report)
-        report.notes.append(f"{path.name}: {len(events)} earlier watches and likes, in order, at made-up times")
-    report.record(dataset)
+            report.notes.append(f"{path.name}: {len(events)} earlier watches and likes, in order, at made-up times")
+        report.record(dataset)
     return report
 
 
@@ -182,10 +183,12 @@ def _attributes(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
 
 
 def _viewers(users: pd.DataFrame, pseudonymiser: Pseudonymiser) -> pa.Table:
-    return pa.table({
-        "viewer_id": pa.array(pseudonyms(users["user_id"], pseudonymiser).tolist(), pa.string()),
-        "attributes": pa.array(users["attributes"].tolist(), schemas.ATTRIBUTES),
-    })
+    return pa.table(
+        {
+            "viewer_id": pa.array(pseudonyms(users["user_id"], pseudonymiser).tolist(), pa.string()),
+            "attributes": pa.array(users["attributes"].tolist(), schemas.ATTRIBUTES),
+        }
+    )
 
 
 def _products(videos: pd.DataFrame) -> pa.Table:
@@ -193,28 +196,32 @@ def _products(videos: pd.DataFrame) -> pa.Table:
     numbers_of = [[tag for tag in str(text).split(",") if tag.strip().isdigit()] for text in videos["tag"].fillna("")]
     tags = [[f"tag-{int(number):02d}" for number in tag] for tag in numbers_of]
     authors = videos["author_id"].fillna("").astype(str)
-    return pa.table({
-        "product_id": pa.array(videos["video_id"].astype(str).tolist(), pa.string()),
-        "title": pa.array([f"video {video}" for video in videos["video_id"]], pa.string()),
-        "category": pa.array([tag[0] if tag else "unknown" for tag in tags], pa.string()),
-        "creator": pa.array([author or None for author in authors], pa.string()),
-        "tags": pa.array([tag or None for tag in tags], schemas.PRODUCTS.field("tags").type),
-        "attributes": pa.array(
-            [known if isinstance(known, list) and known else None for known in videos["attributes"]],
-            schemas.ATTRIBUTES,
-        ),
-    })
+    return pa.table(
+        {
+            "product_id": pa.array(videos["video_id"].astype(str).tolist(), pa.string()),
+            "title": pa.array([f"video {video}" for video in videos["video_id"]], pa.string()),
+            "category": pa.array([tag[0] if tag else "unknown" for tag in tags], pa.string()),
+            "creator": pa.array([author or None for author in authors], pa.string()),
+            "tags": pa.array([tag or None for tag in tags], schemas.PRODUCTS.field("tags").type),
+            "attributes": pa.array(
+                [known if isinstance(known, list) and known else None for known in videos["attributes"]],
+                schemas.ATTRIBUTES,
+            ),
+        }
+    )
 
 
 def _events(rows: pd.DataFrame, key: pd.Series) -> Iterator[pd.DataFrame]:
     seconds = (rows["duration_ms"] / 1000).where(rows["duration_ms"] > 0)
-    shared = pd.DataFrame({
-        "viewer_id": rows["user_id"],
-        "product_id": rows["video_id"],
-        "at_ms": rows["time_ms"],
-        "duration_seconds": seconds,
-        "request_id": key,
-    })
+    shared = pd.DataFrame(
+        {
+            "viewer_id": rows["user_id"],
+            "product_id": rows["video_id"],
+            "at_ms": rows["time_ms"],
+            "duration_seconds": seconds,
+            "request_id": key,
+        }
+    )
     if "is_rand" in rows:
         shared["is_random"] = rows["is_rand"] == 1
     if "tab" in rows:

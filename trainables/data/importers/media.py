@@ -41,13 +41,14 @@ def import_folder(
     dataset = Dataset.create(storage, name)
     report = ImportReport(str(folder), kind, set_aside=list(catalogue.set_aside), notes=list(catalogue.notes))
     report.duplicates = catalogue.duplicates
-    if note := _left_as_they_were(dataset, catalogue.items):
-        report.notes.insert(0, note)
-    import_media(dataset, catalogue.items, converter, report, on_progress)
-    kept = [{"source": str(folder), "item": item.path, "reason": item.reason} for item in report.set_aside]
-    tried = {item.path for item in report.set_aside} | {name for item in catalogue.items for name, _ in item.files}
-    keep_set_aside(dataset, pd.DataFrame(kept), tried={(str(folder), name) for name in tried})
-    report.record(dataset)
+    with dataset.imported_into():
+        if note := _left_as_they_were(dataset, catalogue.items):
+            report.notes.insert(0, note)
+        import_media(dataset, catalogue.items, converter, report, on_progress)
+        kept = [{"source": str(folder), "item": item.path, "reason": item.reason} for item in report.set_aside]
+        tried = {item.path for item in report.set_aside} | {name for item in catalogue.items for name, _ in item.files}
+        keep_set_aside(dataset, pd.DataFrame(kept), tried={(str(folder), name) for name in tried})
+        report.record(dataset)
     return report
 
 

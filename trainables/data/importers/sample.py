@@ -35,16 +35,17 @@ def import_sample(
         path = shop.clip_path(product["product_id"])
         items.append(Item(product, ((path.name, str(path)),)))
     converter = ClipConverter(options or DecodeOptions(span="whole", max_dead_seconds=0))
-    import_media(dataset, items, converter, report, on_progress)
+    with dataset.imported_into():
+        import_media(dataset, items, converter, report, on_progress)
 
-    events = shop.events()
-    viewers = pseudonyms(events["viewer_id"].to_pandas(), pseudonymiser)
-    columns = {name: events[name] for name in events.column_names if name in schemas.EVENTS.names}
-    columns["viewer_id"] = pa.array(viewers, pa.string())
-    # The ids of the embedded log may spell raw viewer ids.
-    columns["event_id"] = pa.array(keys_of("sample", viewers, events["event_id"].to_pandas()), pa.string())
-    result = TableWriter(dataset, "events", report.source).add(pa.table(columns))
-    report.add("events", result.new)
-    report.known += result.known
-    report.record(dataset)
+        events = shop.events()
+        viewers = pseudonyms(events["viewer_id"].to_pandas(), pseudonymiser)
+        columns = {name: events[name] for name in events.column_names if name in schemas.EVENTS.names}
+        columns["viewer_id"] = pa.array(viewers, pa.string())
+        # The ids of the embedded log may spell raw viewer ids.
+        columns["event_id"] = pa.array(keys_of("sample", viewers, events["event_id"].to_pandas()), pa.string())
+        result = TableWriter(dataset, "events", report.source).add(pa.table(columns))
+        report.add("events", result.new)
+        report.known += result.known
+        report.record(dataset)
     return report
