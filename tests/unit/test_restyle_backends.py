@@ -95,7 +95,7 @@ def test_where_clips_are_painted_together_that_is_compared_too(network, monkeypa
     monkeypatch.setattr(backends, "MAKERS", {"wrong_together": wrong_together})
     monkeypatch.setattr(backends, "BUDGET_S", 60.0)
     assert fastest(network, ["wrong_together"], WINDOW)[0].name == "wrong_together"
-    chosen, trials = fastest(network, ["wrong_together"], WINDOW, together=True)
+    chosen, trials = fastest(network, ["wrong_together"], WINDOW, together=2)
     assert chosen.name == EAGER
     assert "other pictures" in trials[-1].fault
 
@@ -106,6 +106,38 @@ def test_nothing_that_wins_leaves_eager(network, monkeypatch):
     assert fastest(network, ["slower"], WINDOW)[0].name == EAGER
     chosen, trials = fastest(network, ["eager"], WINDOW)
     assert (chosen.name, [trial.name for trial in trials]) == (EAGER, [EAGER])
+
+
+class ClockedNetwork(SlowNetwork):
+    """On a clock of its own: a tenth of a second for the convolutions."""
+
+    def __call__(self) -> float:
+        return self.now
+
+    def residual(self, *asked):
+        self.now += 0.1
+        return self.once(*asked)
+
+
+def compiled(network, example):
+    shapes = set()
+
+    def convolve(pair, z, edge):
+        network.now += 0.05 if pair.shape in shapes else 60.0
+        shapes.add(pair.shape)
+        return network.once(pair, z, edge)
+
+    return convolve
+
+
+def test_compiling_is_neither_counted_nor_waited_for_in_the_comparison(monkeypatch):
+    network = ClockedNetwork(TINY.network).eval()
+    network.now = 0.0
+    monkeypatch.setattr(backends, "MAKERS", {"compiled": compiled})
+    monkeypatch.setattr(backends.time, "perf_counter", network)
+    for together in (1, 6):
+        chosen, trials = fastest(network, ["compiled"], WINDOW, together=together)
+        assert (chosen.name, [round(trial.seconds, 3) for trial in trials]) == ("compiled", [0.1, 0.05])
 
 
 def test_what_was_not_compared_in_time_is_not_used(network, monkeypatch):

@@ -80,23 +80,23 @@ class _Example:
 
 @torch.inference_mode()
 def fastest(
-    network: RestyleNetwork, names: Sequence[str], window_THW: tuple[int, int, int], *, together: bool = False
+    network: RestyleNetwork, names: Sequence[str], window_THW: tuple[int, int, int], *, together: int = 1
 ) -> tuple[Backend, list[Trial]]:
     """The fastest way to paint windows of this shape that gives the reference's pictures, and what was found of each.
 
     A way that cannot be had here, fails or is wrong is left out with its reason; eager is always there. `together`:
-    frames of several looks are painted at once, too, and compared.
+    clips that are painted at once.
     """
     device = network.anchors.device
     window_BCTHW = _probe(window_THW).to(device)
     statistics = network.statistics(window_BCTHW)
     codes_BS = torch.tensor(np.stack(list(preset_codes().values()))).to(device)
-    cases = [(window_BCTHW, network.prepare(code_BS, statistics)) for code_BS in codes_BS.split(1)]
-    example = _example(network, *cases[0])
-    if together:
-        looks = len(codes_BS)
+    first, *others = [(window_BCTHW, network.prepare(code_BS, statistics)) for code_BS in codes_BS.split(1)]
+    cases = [(*first, False), *((*other, True) for other in others)]  # the first warms everything up
+    if (looks := min(together, len(codes_BS))) > 1:
         frame_BCTHW = window_BCTHW[:, :, :1].expand(looks, -1, -1, -1, -1)
-        cases.insert(0, (frame_BCTHW, network.prepare(codes_BS, statistics.expand(looks, -1))))
+        cases.append((frame_BCTHW, network.prepare(codes_BS[-looks:], statistics.expand(looks, -1)), False))
+    example = _example(network, *first)
     eager, rivals, trials = _Measured(Backend(EAGER, network.residual)), {}, []
     for name in names:
         try:
@@ -105,18 +105,18 @@ def fastest(
         except Exception as error:  # noqa: BLE001 - whatever it is, the reference serves; the trial says why
             trials.append(Trial(name=name, fault=_reason(error)))
     ends = None
-    for painted_BCTHW, prepared in cases:
+    for clips_BCTHW, prepared, timed in cases:
         if not rivals or (ends is not None and time.perf_counter() > ends):
             break
-        paint = partial(network.paint, painted_BCTHW, prepared)
-        reference = eager.run(paint, device, timed=ends is not None)
+        paint = partial(network.paint, clips_BCTHW, prepared)
+        reference = eager.run(paint, device, timed=timed)
         for name, rival in list(rivals.items()):
             try:
-                rival.compare(rival.run(paint, device, timed=ends is not None), reference)
+                rival.compare(rival.run(paint, device, timed=timed), reference)
             except Exception as error:  # noqa: BLE001 - as above
                 del rivals[name]
                 trials.append(Trial(name=name, fault=_reason(error)))
-        if ends is None:  # the first case has warmed everything up
+        if ends is None:
             ends = time.perf_counter() + BUDGET_S
     reached = [rival.trial(len(cases)) for rival in rivals.values()]
     best = min((trial for trial in reached if not trial.fault), key=lambda trial: trial.seconds, default=None)

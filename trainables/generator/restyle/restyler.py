@@ -49,8 +49,9 @@ class Restyler:
         like this one; returns what was found of each. Takes a second or two, and longer with one of `backends.FIXED`.
         """
         frames, height, width = clip_THW
-        window = min(frames, _window(height, width, self._most_pixels))
-        self.backend, trials = fastest(self.network, backends, (window, height, width), together=self.batches)
+        most = _window(height, width, self._most_pixels)
+        window_THW, together = (min(frames, most), height, width), most if self.batches else 1
+        self.backend, trials = fastest(self.network, backends, window_THW, together=together)
         return trials
 
     @torch.inference_mode()
