@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,6 +107,15 @@ def _ports_of_replicas() -> dict[str, str]:
 def _is_listened_on(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def spare_loopback_of_proxies(env: MutableMapping[str, str]) -> None:
+    """Where a proxy is set, have clients of every kind (httpx, requests, gRPC) reach this machine itself without it."""
+    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value for name, value in env.items()):
+        return
+    spared = [host for host in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",") if host.strip()]
+    if "*" not in spared:
+        env["no_proxy"] = env["NO_PROXY"] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost", "::1"]))
 
 
 def export_environment(ray_address: str | None = None) -> None:

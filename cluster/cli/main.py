@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -35,6 +36,7 @@ from cluster.cli import (
 )
 from cluster.cli.demo import command as demo
 from cluster.errors import ShopreelError
+from cluster.runtime import spare_loopback_of_proxies
 
 app = typer.Typer(
     name="shopreel",
@@ -79,6 +81,7 @@ app.command("stop")(jobs.stop)
 
 def main() -> None:
     """Run the command line; an error a user can mend is one line and an exit code, not a stack trace."""
+    spare_loopback_of_proxies(os.environ)
     try:
         app()
     except ShopreelError as error:

@@ -1,7 +1,12 @@
-"""What the command line prints of an error is the error's own text, whatever is in it."""
+"""What the command line prints of an error is its own text, whatever is in it; where it looks for servers."""
 
 from __future__ import annotations
 
+import os
+import threading
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+import httpx
 import pytest
 
 from cluster.cli import main, tune
@@ -52,3 +57,23 @@ def test_a_failed_trial_keeps_its_brackets(capsys: pytest.CaptureFixture) -> Non
     printed = capsys.readouterr().out
     for text in (TEXTS[1], result.best_config_path, result.report_path):
         assert text in printed
+
+
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("intern.example", "intern.example,"), ("*", "*")])
+def test_a_server_on_this_machine_is_asked_without_the_proxy(
+    before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only a proxy leads out, as in many offices, the demo and `status` still reach the server beside them."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9" if name == "http_proxy" else before)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        answering = threading.Thread(target=server.handle_request, daemon=True)
+        answering.start()
+        url = f"http://127.0.0.1:{server.server_port}/no-such-file"
+        monkeypatch.setattr(main, "app", lambda: httpx.get(url, timeout=5))
+        main.main()
+        answering.join()
+    assert os.environ["no_proxy"].startswith(after)
