@@ -14,7 +14,7 @@ import re
 import secrets
 from pathlib import Path
 
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.settings import Settings
 
 KEY_BYTES = 32
@@ -30,15 +30,20 @@ class Pseudonymiser:
 
     @classmethod
     def load(cls, settings: Settings) -> Pseudonymiser:
-        """The installation's key; made on first use."""
+        """The installation's key; made on first use. StorageError where its file can be neither read nor made."""
         if text := os.environ.get("SHOPREEL_PSEUDONYM_KEY"):
             return cls(_key(text, "SHOPREEL_PSEUDONYM_KEY"))
         if "://" in settings.storage_root:
             raise InputError("set SHOPREEL_PSEUDONYM_KEY (64 hexadecimal digits): a key is not kept on remote storage")
         path = Path(settings.storage_root) / "secrets" / "pseudonym.key"
-        if not path.exists():
-            cls._create_key(path)
-        return cls(_key(path.read_text(errors="replace"), f"the pseudonym key in {path}"))
+        try:
+            if not path.exists():
+                cls._create_key(path)
+            text = path.read_text(errors="replace")
+        except OSError as error:
+            fix = "see that it may be read and written, or set SHOPREEL_HOME or SHOPREEL_PSEUDONYM_KEY"
+            raise StorageError(f"no pseudonym key can be kept in {path}: {error.strerror}; {fix}") from error
+        return cls(_key(text, f"the pseudonym key in {path}"))
 
     @staticmethod
     def _create_key(path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import InputError
+from cluster.errors import InputError, StorageError
 from cluster.pseudonym import Pseudonymiser
 from cluster.settings import Settings
 
@@ -42,3 +42,10 @@ def test_a_key_that_is_none_is_named_and_not_shown(tmp_path: Path, monkeypatch: 
 def test_a_key_is_not_kept_on_remote_storage() -> None:
     with pytest.raises(InputError, match="set SHOPREEL_PSEUDONYM_KEY"):
         Pseudonymiser.load(Settings.load({"SHOPREEL_HOME": "s3://bucket/prefix"}))
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file")
+    with pytest.raises(StorageError, match=rf"{home}/secrets/pseudonym.key: Not a directory; .*SHOPREEL_HOME"):
+        Pseudonymiser.load(Settings.load({"SHOPREEL_HOME": str(home)}))
