@@ -240,6 +240,27 @@ def test_a_bad_log_is_refused_by_file_column_and_row(shop: Dataset, tmp_path: Pa
     assert not shop.has("events")
 
 
+def test_a_log_in_another_encoding_is_refused_with_the_fix(shop: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes((GOOD + "zoë,p1,click,2024-05-01,,\n").encode("cp1252"))
+    with pytest.raises(InputError, match=r"log\.csv is not UTF-8 text \(.*; save it as CSV in UTF-8"):
+        run(shop, path)
+
+
+def test_a_column_that_is_there_twice_in_parquet_is_named(shop: Dataset, tmp_path: Path) -> None:
+    columns = {"viewer": ["a"], "item": ["p1"], "type": ["click"], "time": ["2024-05-01"]}
+    twice = pa.table(columns).append_column("item", pa.array(["p2"]))
+    pq.write_table(twice, tmp_path / "log.parquet")
+    with pytest.raises(InputError, match=r"log\.parquet: column 'item' is there twice"):
+        run(shop, tmp_path / "log.parquet")
+
+
+def test_spaces_after_commas_do_no_harm(shop: Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, 'viewer, item, type, time, surface\n"a", "p1", click, 2024-05-01, "home, top"\n')
+    assert run(shop, path).added == {"events": 1}
+    assert shop.arrow("events")["surface"].to_pylist() == ["home, top"]
+
+
 def test_a_zero_date_in_a_column_of_times_is_refused(shop: Dataset, tmp_path: Path) -> None:
     at = pa.array([1_714_557_600_000, -62_135_596_800_000], pa.timestamp("ms"))
     pq.write_table(

@@ -128,9 +128,10 @@ def test_a_named_column_that_is_missing_is_told_with_those_there_are(tmp_path: P
 
 
 def test_an_index_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "index.csv").write_bytes("path,title\na.jpg,Hüte\n".encode("utf-16"))
-    with pytest.raises(InputError, match=r"index\.csv"):
-        read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", index=Path("index.csv"))
+    for encoding in ("utf-16", "cp1252"):
+        (tmp_path / "index.csv").write_bytes("path,title\na.jpg,Hüte\n".encode(encoding))
+        with pytest.raises(InputError, match=r"index\.csv is not UTF-8 text \(.*; save it as CSV in UTF-8"):
+            read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos", index=Path("index.csv"))
 
 
 def test_an_empty_folder_and_a_missing_one_are_refused_by_name(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from cluster.storage import Storage
 from trainables.data.dataset import Dataset, TableWriter
 from trainables.data.importers.eventlog import keys_of, pseudonyms, store
 from trainables.data.importers.report import ImportReport, SetAside, keep_set_aside
-from trainables.data.importers.tables import aligned, bad_cell, filled, find_columns, numbers
+from trainables.data.importers.tables import aligned, bad_cell, filled, find_columns, not_utf8, numbers
 from trainables.data.schemas import EVENT_TYPES
 
 ROWS_A_CHUNK = 250_000
@@ -166,13 +166,21 @@ class _LogReader:
         try:
             if suffixes.endswith((".parquet", ".pq")):
                 with pq.ParquetFile(self._file) as source:
+                    names = source.schema_arrow.names
+                    if twice := next((name for name in names if names.count(name) > 1), None):
+                        raise InputError(f"{self._file}: column {twice!r} is there twice; rename or drop one")
                     for batch in source.iter_batches(ROWS_A_CHUNK):
                         # Whole numbers beside empty cells would become floats: request 7 would be 7.0 in some batches.
                         yield batch.to_pandas(integer_object_nulls=True)
             elif suffixes.endswith((".csv", ".csv.gz")):
                 first_row = 1
                 for chunk in pd.read_csv(
-                    self._file, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=ROWS_A_CHUNK
+                    self._file,
+                    dtype=str,
+                    keep_default_na=False,
+                    encoding="utf-8-sig",
+                    skipinitialspace=True,
+                    chunksize=ROWS_A_CHUNK,
                 ):
                     yield aligned(self._file, chunk, first_row=first_row)
                     first_row += len(chunk)
@@ -182,7 +190,9 @@ class _LogReader:
             raise InputError(f"{self._file} does not exist") from error
         except pd.errors.EmptyDataError as error:
             raise InputError(f"{self._file} is empty; it needs a header line and rows") from error
-        except (pd.errors.ParserError, UnicodeDecodeError, pa.ArrowInvalid, OSError, EOFError) as error:
+        except UnicodeDecodeError as error:
+            raise not_utf8(self._file, error) from error
+        except (pd.errors.ParserError, pa.ArrowInvalid, OSError, EOFError) as error:
             raise InputError(f"{self._file} cannot be read: {str(error).strip()}") from error
 
     def _find_columns(self, present: list[str]) -> dict[str, str]:

@@ -29,10 +29,17 @@ def read_csv(path: Path, only: Sequence[str] | None = None) -> pd.DataFrame:
         raise InputError(f"{path} does not exist") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path} is empty; it needs a header line and rows") from error
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except (pd.errors.ParserError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
     table = pd.concat(parts, ignore_index=True)
     return table if only is None else table.set_axis(list(only), axis=1)
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
+    """The error for a file in another encoding, as spreadsheets write it unless told otherwise."""
+    return InputError(f"{path} is not UTF-8 text ({error.reason}); save it as CSV in UTF-8")
 
 
 def present_columns(path: Path, present: Iterable[str], wanted: Sequence[str]) -> list[str]:
