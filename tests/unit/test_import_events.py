@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -203,6 +204,18 @@ def test_events_of_unknown_products_are_kept_aside_until_the_product_comes(shop:
     shop.append("products", pa.Table.from_pylist([{"product_id": "p9", "title": "x", "category": "x"}]), "test")
     assert run(shop, path).added == {"events": 2}
     assert [row["reason"] for row in aside()] == ["unknown event type"]
+
+
+@pytest.mark.parametrize(("stored", "logged"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_product_is_known_however_its_accents_are_written(
+    shop: Dataset, tmp_path: Path, stored: str, logged: str
+) -> None:
+    """A log that was made of file names on a Mac spells é as e and an accent."""
+    product = unicodedata.normalize(stored, "café")
+    shop.append("products", pa.Table.from_pylist([{"product_id": product, "title": "x", "category": "x"}]), "test")
+    log = f"viewer,product,type,at\nann,{unicodedata.normalize(logged, 'café')},click,2024-05-01\n"
+    assert run(shop, written(tmp_path, log)).added == {"events": 1}
+    assert shop.arrow("events")["product_id"].to_pylist() == [product]
 
 
 def test_a_negative_watch_time_is_set_aside_and_the_rest_imported(shop: Dataset, tmp_path: Path) -> None:

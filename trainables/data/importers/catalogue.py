@@ -112,7 +112,7 @@ def _from_folder(folder: Path, suffixes: frozenset[str], what: str, limit: int |
             set_aside.append(SetAside(unreadable, "the name is not UTF-8; rename it"))
             continue
         product_id = _id_of_file(relative.as_posix(), stems)
-        category = _composed(path.parent.name if path.parent != folder else folder.resolve().name)
+        category = composed(path.parent.name if path.parent != folder else folder.resolve().name)
         items.append(Item(_product(product_id, category), ((relative.as_posix(), str(path.resolve())),)))
     notes = [f"{others} other files in {folder} were left out"] if others else []
     if (folder / "index.csv").exists():
@@ -143,7 +143,7 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
         if path is None:
             set_aside.append(SetAside(value["path"], f"does not exist ({index.name}, row {position + 1})"))
             continue
-        category = value.get("category") or (_composed(path.parent.name) if "category" not in columns else None)
+        category = value.get("category") or (composed(path.parent.name) if "category" not in columns else None)
         tags = value.get("tags")
         product = _product(
             value.get("id") or _id_of_file(_relative(value["path"]), stems),
@@ -164,10 +164,10 @@ def _from_index(folder: Path, index: Path, named: Mapping[str, str | None], limi
 def _id_of_file(relative: str, stems: Mapping[str, int]) -> str:
     """The file's stem; where several files of the catalogue have it, with their folders: those are other products."""
     path = PurePosixPath(relative)
-    return _composed(path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix())
+    return composed(path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix())
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """A name as logs and people write it: Macs store ü as u and two dots (Unicode NFD)."""
     return unicodedata.normalize("NFC", name)
 
@@ -223,7 +223,7 @@ def _relative(text: str) -> str:
 
 
 def _locate(folder: Path, index_folder: Path, text: str) -> Path | None:
-    for form in dict.fromkeys((text, _composed(text), unicodedata.normalize("NFD", text))):
+    for form in dict.fromkeys((text, composed(text), unicodedata.normalize("NFD", text))):
         relative = _relative(form)
         for candidate in (folder / form, folder / relative, index_folder / relative):
             if candidate.is_file():

@@ -16,6 +16,7 @@ from cluster.errors import InputError
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from trainables.data.dataset import Dataset, TableWriter
+from trainables.data.importers.catalogue import composed
 from trainables.data.importers.eventlog import keys_of, pseudonyms, store
 from trainables.data.importers.report import ImportReport, SetAside, keep_set_aside
 from trainables.data.importers.tables import aligned, bad_cell, filled, find_columns, not_utf8, numbers
@@ -106,11 +107,16 @@ def import_events(
     if rows == 0:
         raise InputError(f"{file} holds no events; it needs a header line and rows")
     report = ImportReport(str(file), "events", added={"events": 0})
+    stored_as = {composed(product): product for product in products}
     with dataset.imported_into():
         writer = TableWriter(dataset, "events", str(file))
         kept, done = [], 0
         for events in reader.chunks():
             unknown_type = ~events["event_type"].isin(EVENT_TYPES)
+            unknown = ~events["product_id"].isin(products)
+            events.loc[unknown, "product_id"] = [
+                stored_as.get(composed(product), product) for product in events.loc[unknown, "product_id"]
+            ]
             unknown_product = ~events["product_id"].isin(products) & ~unknown_type
             negative = pd.Series(False, index=events.index)
             if "watch_seconds" in events:
