@@ -16,6 +16,7 @@ from tests.small_disk import disk_of
 from trainables.data.camera import CameraOptions
 from trainables.data.dataset import Dataset
 from trainables.data.importers.catalogue import PHOTO_SUFFIXES, read_catalogue
+from trainables.data.importers.report import ImportReport
 from trainables.data.pipeline import (
     ADDED,
     DUPLICATE,
@@ -28,6 +29,7 @@ from trainables.data.pipeline import (
     Footage,
     PhotoConverter,
     convert_items,
+    import_media,
 )
 from trainables.data.style_code import CODE_DIM
 from trainables.data.video import DecodeOptions
@@ -147,6 +149,33 @@ def test_a_file_that_vanishes_is_set_aside(storage: Storage, tmp_path: Path) -> 
     [(_, path, outcome, reason)] = convert(Dataset.create(storage, "shop"), [tmp_path / "gone.jpg"])
     assert (path, outcome) == ("gone.jpg", SET_ASIDE)
     assert "gone.jpg cannot be read" in reason
+
+
+def test_a_pipe_among_the_photos_is_set_aside(storage: Storage, tmp_path: Path) -> None:
+    """To open one waits until somebody writes into it."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    [(_, path, outcome, reason)] = convert(Dataset.create(storage, "shop"), [tmp_path / "pipe.jpg"])
+    assert (path, outcome) == ("pipe.jpg", SET_ASIDE)
+    assert "pipe.jpg is no regular file" in reason
+
+
+def test_an_import_that_is_broken_off_keeps_the_products_of_its_clips(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hat.jpg").write_bytes(photo_bytes(textured_photo(seed=1)))
+    catalogue = read_catalogue(tmp_path, PHOTO_SUFFIXES, what="photos")
+    dataset = Dataset.create(storage, "shop")
+
+    def broken_off(*_: object) -> Iterator[dict[str, str | None]]:
+        for product_id, path, outcome, reason in convert(dataset, [tmp_path / "hat.jpg"]):
+            yield {"product_id": product_id, "path": path, "outcome": outcome, "reason": reason}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainables.data.pipeline._stream", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        import_media(dataset, catalogue.items, PHOTOS, ImportReport("photos", "photos"))
+    assert dataset.clip_products() == ["hat"]
+    assert dataset.keys("products") == {"hat"}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,27 +130,29 @@ def import_media(
         report.add("products", products.add(rows).new)
         waiting.clear()
 
-    for outcome in _stream(dataset, items, converter, known_clips):
-        kind, product_id = outcome["outcome"], outcome["product_id"]
-        if kind == FAILED:
-            raise StorageError(outcome["reason"])
-        if kind == NOTE:
-            report.notes.append(f"{outcome['path']}: {outcome['reason']}")
-            continue
-        done += 1
-        if kind == SET_ASIDE:
-            report.set_aside.append(SetAside(outcome["path"], outcome["reason"]))
-        else:
-            waiting[product_id] = _product_row(by_id[product_id].product)
-            report.add("clips", int(kind == ADDED))
-            report.known += kind == KNOWN
-            report.duplicates += kind == DUPLICATE
-        if len(waiting) >= PRODUCTS_A_FLUSH:
+    try:
+        for outcome in _stream(dataset, items, converter, known_clips):
+            kind, product_id = outcome["outcome"], outcome["product_id"]
+            if kind == FAILED:
+                raise StorageError(outcome["reason"])
+            if kind == NOTE:
+                report.notes.append(f"{outcome['path']}: {outcome['reason']}")
+                continue
+            done += 1
+            if kind == SET_ASIDE:
+                report.set_aside.append(SetAside(outcome["path"], outcome["reason"]))
+            else:
+                waiting[product_id] = _product_row(by_id[product_id].product)
+                report.add("clips", int(kind == ADDED))
+                report.known += kind == KNOWN
+                report.duplicates += kind == DUPLICATE
+            if len(waiting) >= PRODUCTS_A_FLUSH:
+                flush()
+            if on_progress is not None:
+                on_progress(Progress(done, total, len(report.set_aside)))
+    finally:  # also of an import that is broken off: its clips are stored already
+        if waiting:
             flush()
-        if on_progress is not None:
-            on_progress(Progress(done, total, len(report.set_aside)))
-    if waiting:
-        flush()
 
 
 def _product_row(product: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +219,7 @@ def convert_items(
         for product_id, files in items:
             for name, path in files:
                 try:
-                    sha256 = _sha256(path)
+                    sha256 = _sha256(path, name)
                     clip_id = hashlib.sha256(f"{sha256}\n{product_id}\n{fingerprint}".encode()).hexdigest()[:32]
                     if clip_id in known_clips or clip_id in seen:
                         yield product_id, name, KNOWN if clip_id in known_clips else DUPLICATE, None
@@ -270,6 +273,8 @@ def _clip_row(clip_id: str, product_id: str, name: str, sha256: str, footage: Fo
     }
 
 
-def _sha256(path: str) -> str:
+def _sha256(path: str, name: str) -> str:
+    if not stat.S_ISREG(Path(path).stat().st_mode):  # to open a pipe waits for whoever writes into it
+        raise InputError(f"{name} is no regular file but a pipe or a device; remove it")
     with Path(path).open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
