@@ -88,6 +88,7 @@ def planned(subject: Subject, config: SweepConfig) -> SweepConfig:
     subject cannot be swept like that.
     """
     name = check_name(config.name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    check_name(trial_name(name, config.trials - 1))
     config = replace(config, name=name, space=config.space or subject.space)
     subject.check(config)
     return config

@@ -97,6 +97,8 @@ def test_a_sweep_needs_a_trial():
     [
         pytest.param("generator --scheduler asa", "scheduler is 'asa'; choose one of asha, pbt", id="scheduler"),
         pytest.param("generator --scheduler pbt --workers-per-trial 2", "leave workers_per_trial at 1", id="workers"),
+        pytest.param("generator --name früh --workers-per-trial 2", "its letters are a to z", id="letters of the name"),
+        pytest.param(f"recommender --name {97 * 'x'}", "x-023' is not a name; use up to 100", id="names of trials"),
         pytest.param("recommender --search tpe", "search is 'tpe'; choose one of optuna", id="search"),
         pytest.param("recommender --objective both", "objective is 'both'; choose one of score", id="objective"),
     ],

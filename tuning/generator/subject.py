@@ -78,6 +78,8 @@ class GeneratorSubject(Subject):
         wrong = [size for size in sizes if size % config.workers_per_trial]
         if wrong:
             raise InputError(f"batch_size may become {wrong}; give multiples of the {config.workers_per_trial} workers")
+        if config.workers_per_trial > 1 and not (config.name or "").isascii():  # Ray Train labels its metrics with it
+            raise InputError(f"sweep {config.name!r}: with several workers a trial its letters are a to z; rename it")
 
     def prepared(self, base: RestyleTrainConfig, config: SweepConfig, dataset: Dataset) -> RestyleTrainConfig:
         return replace(base, steps=config.steps, checkpoint_every=config.rung, sheet_every=config.steps)
