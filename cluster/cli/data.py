@@ -130,7 +130,7 @@ def _print(summary: dict[str, Any]) -> None:
             highlight=False,
         )
     if "contact_sheet" in summary:
-        console.print(f"contact sheet: {summary['contact_sheet']}", highlight=False, soft_wrap=True)
+        console.print(f"contact sheet: {summary['contact_sheet']}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _short(value: Any) -> str:

@@ -175,6 +175,8 @@ def _tell(result: SweepResult, sweep: SweepConfig) -> None:
         if trial.error:
             console.print(f"[red]{trial.name} failed:[/] {escape(trial.error)}", highlight=False, soft_wrap=True)
     console.print(
-        f"best: {result.best.name}, settings in [bold]{escape(str(result.best_config_path))}[/]", highlight=False
+        f"best: {result.best.name}, settings in [bold]{escape(str(result.best_config_path))}[/]",
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(f"report: [bold]{escape(str(result.report_path))}[/]", highlight=False, soft_wrap=True)

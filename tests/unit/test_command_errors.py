@@ -44,14 +44,14 @@ def test_an_error_shows_no_password_of_a_store(uri: str, shown: str) -> None:
     assert str(StorageError(f"no answer from {uri}: down")) == f"no answer from {shown}: down"
 
 
-def test_a_failed_trial_keeps_its_brackets(capsys: pytest.CaptureFixture) -> None:
+def test_what_is_told_of_a_sweep_keeps_its_brackets_and_paths_in_one_piece(capsys: pytest.CaptureFixture) -> None:
     settings = dict.fromkeys((axis.name for axis in SUBJECT.space), 1.0)
     common = {"settings": settings, "steps": 4, "running": 1.0, "seconds": 9.0, "run_id": "r"}
     failed = TrialOutcome(name="s-000", status="failed", objective=None, error=TEXTS[1], **common)
     best = TrialOutcome(name="s-001", status="finished", objective=0.9, error=None, **common)
     result = SweepResult(
         name="s", parent_run_id="p", trials=(failed, best), best=best,
-        best_config_path="/data/[old]/best.yaml", report_path="/data/[old]/report.html",
+        best_config_path=f"/data/{80 * 'x'}/[old]/best.yaml", report_path="/data/[old]/report.html",
     )  # fmt: skip
     tune._tell(result, planned(SUBJECT, SweepConfig(steps=4)))
     printed = capsys.readouterr().out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from cluster.cli import data, importing
@@ -80,3 +81,12 @@ def test_datasets_are_listed_and_shown(shop: Dataset) -> None:
     assert "products: 1 rows" in run(data.app, "show", "shop").output
     with pytest.raises(NotFoundError, match="'nothing' does not exist"):
         run(data.app, "show", "nothing")
+
+
+def test_where_the_contact_sheet_is_keeps_its_brackets(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.data.summary.dataset_sheet", lambda dataset: Image.new("RGB", (8, 8)))
+    sheet = tmp_path / "[old].png"
+    assert f"contact sheet: {sheet}\n" in run(data.app, "show", "shop", "--sheet", str(sheet)).output
+    assert sheet.exists()
