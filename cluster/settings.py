@@ -48,11 +48,18 @@ class Settings:
         local = root if "://" not in root else str(Path(".shopreel").resolve())
         return cls(
             storage_root=root,
-            tracking_uri=tracking_uri or env.get("SHOPREEL_TRACKING_URI") or f"sqlite:///{local}/mlflow.db",
+            tracking_uri=tracking_uri or env.get("SHOPREEL_TRACKING_URI") or _sqlite(local, "mlflow.db"),
             ray_address=env.get("RAY_ADDRESS") or None,
-            event_store_url=env.get("SHOPREEL_EVENT_STORE") or f"sqlite:///{local}/events.db",
+            event_store_url=env.get("SHOPREEL_EVENT_STORE") or _sqlite(local, "events.db"),
         )
 
     def with_address(self, address: str | None) -> Settings:
         """The same settings attached to another Ray cluster."""
         return replace(self, ray_address=address) if address else self
+
+
+def _sqlite(folder: str, name: str) -> str:
+    """URL of a database in a folder."""
+    if re.search(r"\?|%[0-9A-Fa-f]{2}", folder):
+        raise InputError(f"{folder} holds a '?' or a '%' with digits, which a database's URL cannot; rename it")
+    return f"sqlite:///{folder}/{name}"

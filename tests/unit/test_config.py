@@ -72,7 +72,11 @@ def test_a_storage_root_that_is_none_is_refused(root: str) -> None:
     with pytest.raises(InputError, match="SHOPREEL_HOME is .*set it to a folder or a filesystem URI"):
         Settings.load({"SHOPREEL_HOME": root})
     assert Settings.load({"SHOPREEL_HOME": "s3://bucket/prefix"}).storage_root == "s3://bucket/prefix"
-    assert Settings.load({"SHOPREEL_HOME": "/shops:old"}).storage_root == "/shops:old"
+    for home in ("/shops:old", "/my shops #1", "/100 %"):
+        assert Settings.load({"SHOPREEL_HOME": home}).storage_root == home
+    for home in ("/why?", "/my%20shops"):  # its databases would be made elsewhere
+        with pytest.raises(InputError, match=r"holds a '\?' or a '%' .*; rename it"):
+            Settings.load({"SHOPREEL_HOME": home})
 
 
 def test_bad_yaml_names_the_file(tmp_path: Path) -> None:
