@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -82,6 +83,9 @@ app.command("stop")(jobs.stop)
 def main() -> None:
     """Run the command line; an error a user can mend is one line and an exit code, not a stack trace."""
     spare_loopback_of_proxies(os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding lacks a sign, a ? will do
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ShopreelError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import threading
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 
@@ -77,3 +79,11 @@ def test_a_server_on_this_machine_is_asked_without_the_proxy(
         main.main()
         answering.join()
     assert os.environ["no_proxy"].startswith(after)
+
+
+def test_a_sign_that_the_terminal_cannot_show_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    monkeypatch.setattr(main, "app", lambda: print("autumn → generator/1"))
+    main.main()
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue() == b"autumn ? generator/1\n"
