@@ -95,7 +95,7 @@ def photos(
     }
     # A mistake in the folder or the index is told before Ray starts.
     read_catalogue(folder, PHOTO_SUFFIXES, what="photos", index=index, columns=columns, limit=limit)
-    with _media_import(address) as (storage, on_progress):
+    with _media_import(name, address) as (storage, on_progress):
         report = import_photos(
             storage, name, folder, index=index, columns=columns, limit=limit, options=options, on_progress=on_progress
         )
@@ -159,7 +159,7 @@ def clips(
     }
     # A mistake in the folder or the index is told before Ray starts.
     read_catalogue(folder, CLIP_SUFFIXES, what="clips", index=index, columns=columns, limit=limit)
-    with _media_import(address) as (storage, on_progress):
+    with _media_import(name, address) as (storage, on_progress):
         report = import_clips(
             storage, name, folder, index=index, columns=columns, limit=limit, options=options, on_progress=on_progress
         )
@@ -281,17 +281,19 @@ def sample(name: Name = "sample", address: Address = None) -> None:
     from cluster.pseudonym import Pseudonymiser
     from trainables.data.importers.sample import import_sample
 
-    with _media_import(address) as (storage, on_progress):
+    with _media_import(name, address) as (storage, on_progress):
         report = import_sample(storage, name, Pseudonymiser.load(Settings.load()), on_progress=on_progress)
     _print(report, name)
 
 
 @contextmanager
-def _media_import(address: str | None) -> Iterator[tuple]:
+def _media_import(name: str, address: str | None) -> Iterator[tuple]:
     """Ray and a progress bar, for imports that decode."""
     from cluster.runtime import ray_session
     from cluster.storage import Storage
+    from trainables.data.dataset import check_name
 
+    check_name(name)
     settings = Settings.load().with_address(address)
     with status.status("starting Ray …") as waiting, ray_session(settings):
         waiting.stop()

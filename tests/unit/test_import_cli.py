@@ -62,6 +62,11 @@ def test_mistakes_are_told_before_ray_starts(shop: Dataset, tmp_path: Path, monk
         run(importing.app, "clips", str(tmp_path / "none"), "--as", "x")
     with pytest.raises(InputError, match="move is 'zoom'"):
         run(importing.app, "photos", str(tmp_path), "--as", "x", "--move", "zoom")
+    (tmp_path / "hat.jpg").touch()
+    with pytest.raises(InputError, match="'my shop' is not a name"):
+        run(importing.app, "photos", str(tmp_path), "--as", "my shop")
+    with pytest.raises(InputError, match="columns were named but there is no index; add --index"):
+        run(importing.app, "photos", str(tmp_path), "--as", "x", "--price-column", "cost")
     with pytest.raises(InputError, match="has no '='"):
         run(importing.app, "events", "log.csv", "--as", "shop", "--map-type", "basket")
 

@@ -79,6 +79,8 @@ def read_catalogue(
         raise InputError(f"{folder} is not a folder; give the folder that holds the {what}")
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}; give 1 or more")
+    if columns and any(columns.values()) and index is None:
+        raise InputError("columns were named but there is no index; add --index CSV")
     if index is not None:
         return _from_index(folder, _locate_index(folder, index), columns or {}, limit)
     return _from_folder(folder, suffixes, what, limit)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cluster.errors import InputError
 from cluster.storage import Storage
 from trainables.data.dataset import Dataset, check_name
 from trainables.data.importers.catalogue import Item, read_catalogue
@@ -35,8 +34,6 @@ def import_folder(
 ) -> ImportReport:
     """Import every file with one of `suffixes` below `folder`, or those of the index; needs Ray to be up."""
     check_name(name)
-    if columns and any(columns.values()) and index is None:
-        raise InputError("columns were named but there is no index; add --index CSV")
     catalogue = read_catalogue(folder, suffixes, what=kind, index=index, columns=columns, limit=limit)
     dataset = Dataset.create(storage, name)
     report = ImportReport(str(folder), kind, set_aside=list(catalogue.set_aside), notes=list(catalogue.notes))
