@@ -9,6 +9,7 @@ Layout under the root:
 
 from __future__ import annotations
 
+import errno
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -137,12 +138,17 @@ class Storage:
         except OSError as error:
             fix = "see that it answers"
             if self.is_local:
-                fix = "see that it may be read" if kind is StorageReadError else "free space"
+                fix = "see that it may be read" if kind is StorageReadError else fix_of_a_write(error)
             raise kind(f"cannot {what} {self.uri(relative)}: {error}; {fix}, or set SHOPREEL_HOME") from error
 
     def _discard(self, path: str) -> None:
         if self.filesystem.get_file_info(path).type == pafs.FileType.File:
             self.filesystem.delete_file(path)
+
+
+def fix_of_a_write(error: OSError) -> str:
+    """What lets a file of this machine be written that could not be."""
+    return "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see that it may be written"
 
 
 def _patient(filesystem: pafs.FileSystem) -> pafs.FileSystem:

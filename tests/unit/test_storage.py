@@ -80,7 +80,9 @@ def test_what_cannot_be_read_is_told_apart_from_what_cannot_be_written(storage: 
     storage.write_json("a/b.json", {})
     with pytest.raises(StorageReadError, match="cannot read .*a.*see that it may be read, or set SHOPREEL_HOME"):
         storage.read_bytes("a")
-    with pytest.raises(StorageError, match="cannot write .*a/b.json/c.*free space, or set SHOPREEL_HOME") as written:
+    with pytest.raises(
+        StorageError, match="cannot write .*a/b.json/c.*see that it may be written, or set SHOPREEL_HOME"
+    ) as written:
         storage.write_json("a/b.json/c", {})
     assert not isinstance(written.value, StorageReadError)
 

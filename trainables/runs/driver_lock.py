@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from cluster.errors import InputError, StorageError
-from cluster.storage import Storage
+from cluster.storage import Storage, fix_of_a_write
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def alone(storage: Storage, folder: str, told: str, fix: str) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = file.open("ab+", buffering=0)
     except OSError as error:
-        raise StorageError(f"cannot write {file}: {error}; free space, or set SHOPREEL_HOME") from error
+        raise StorageError(f"cannot write {file}: {error}; {fix_of_a_write(error)}, or set SHOPREEL_HOME") from error
     with lock:
         _take(lock, told, fix)
         with suppress(OSError):  # a full disk has no room for who it is, which only the other command would say
