@@ -42,7 +42,8 @@ class StandIn:
 
 def stand_in(shop: Dataset, log: Dataset) -> StandIn:
     """Add the log's events to `shop`, each video replaced by its product; doing it twice adds nothing."""
-    products = [row for row in shop.arrow("products").to_pylist() if row["product_id"] in set(shop.clip_products())]
+    shown = set(shop.clip_products())
+    products = [row for row in shop.arrow("products").to_pylist() if row["product_id"] in shown]
     events = log.arrow("events")
     if not products:
         raise InputError(f"dataset {shop.name!r} has no products with clips; import photos or clips into it first")
