@@ -123,6 +123,9 @@ def test_long_watches_that_reach_farther_back_come_first() -> None:
         (ROWS + "x,1,20220425,0,soon,0,0,0,0,1,0,1\n", r"log_test\.csv\.gz: column 'time_ms', row 5: 'soon'"),
         (ROWS + "x,1,20220425,0,,0,0,0,0,1,0,1\n", r"log_test\.csv\.gz: column 'time_ms', row 5"),
         (ROWS + "x,1,20220425,0,5,0,0,0,3,-1,0,1\n", r"'duration_ms', row 5: '-1'"),
+        (ROWS + "x,1,20220425,0,99999999999999999,0,0,0,3,1,0,1\n", r"'time_ms', row 5: .* at most 7258118400000"),
+        (ROWS + "x,1,20220425,0,5,0,0,0,1e300,1,0,1\n", r"'play_time_ms', row 5: '1e\+300'"),
+        ("x,1,2,20220425,0,5,0,0,0,3,1,0,1\n", r"log_test\.csv\.gz: rows have more cells than the header"),
     ],
 )
 def test_a_bad_value_is_refused_by_file_column_and_row(
@@ -169,9 +172,7 @@ def test_ratings_become_clicks_and_likes(storage: Storage, tmp_path: Path) -> No
     assert import_movielens(storage, "films", PSEUDONYMS, wheel=wheel).added == {"products": 0, "events": 0}
 
 
-def test_a_wheel_that_cannot_be_had_is_told(
-    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_that_cannot_be_had_is_told(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other.whl").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"other\.whl is not the wheel of recbole"):
         import_movielens(storage, "films", PSEUDONYMS, wheel=tmp_path / "other.whl")

@@ -25,10 +25,13 @@ from cluster.storage import Storage
 from trainables.data import schemas
 from trainables.data.dataset import Dataset, TableWriter, check_name
 from trainables.data.importers.eventlog import keys_of, pseudonyms, store
+from trainables.data.importers.events import LATEST
 from trainables.data.importers.report import ImportReport, SetAside
 from trainables.data.importers.tables import filled, numbers
 
 ROWS_A_CHUNK = 500_000
+MOST_MS = int(LATEST.timestamp() * 1000)
+"""No time and no length is beyond it."""
 HISTORY_STEP_MS = 60_000
 LONG_VIEW_SECONDS = 18.0
 REQUIRED = ("user_id", "video_id", "time_ms", "play_time_ms", "duration_ms", "is_click", "is_like")
@@ -121,7 +124,7 @@ def _rows(logs: list[Path], pseudonymiser: Pseudonymiser | None) -> Iterator[pd.
         first_row = 1
         for rows in _chunks(path):
             for column in REQUIRED[2:]:
-                least = None if column == "play_time_ms" else 0
+                least = -MOST_MS if column == "play_time_ms" else 0
                 rows[column] = _whole_numbers(path, column, rows[column], first_row, least)
             for column in ("user_id", "video_id"):
                 rows[column] = filled(path, column, rows[column], first_row=first_row).astype("str")
@@ -133,16 +136,20 @@ def _rows(logs: list[Path], pseudonymiser: Pseudonymiser | None) -> Iterator[pd.
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
     try:
-        yield from _read(path, chunksize=ROWS_A_CHUNK, dtype={"user_id": "str", "video_id": "str"})
+        for rows in _read(path, chunksize=ROWS_A_CHUNK, dtype={"user_id": "str", "video_id": "str"}):
+            if not isinstance(rows.index, pd.RangeIndex):  # pandas takes their first cells for labels, and shifts them
+                raise InputError(f"{path}: rows have more cells than the header has columns; download it again")
+            yield rows
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {str(error).strip()}") from error
 
 
-def _whole_numbers(path: Path, column: str, values: pd.Series, first_row: int, least: int | None) -> pd.Series:
-    if values.dtype.kind in "iu" and (least is None or not (values < least).any()):
+def _whole_numbers(path: Path, column: str, values: pd.Series, first_row: int, least: int) -> pd.Series:
+    """int64 from `least` to `MOST_MS`."""
+    if values.dtype.kind in "iu" and values.between(least, MOST_MS).all():
         return values
     filled(path, column, values, first_row=first_row)
-    return numbers(path, column, values, first_row=first_row, minimum=least).astype("int64")
+    return numbers(path, column, values, first_row=first_row, minimum=least, maximum=MOST_MS).astype("int64")
 
 
 def _videos(folder: Path) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def numbers(
     if minimum is not None and (low := parsed < minimum).any():
         raise bad_cell(path, column, values, low, first_row, f"a number of at least {minimum:g}")
     if maximum is not None and (high := parsed > maximum).any():
-        raise bad_cell(path, column, values, high, first_row, f"a number of at most {maximum:.10g}")
+        raise bad_cell(path, column, values, high, first_row, f"a number of at most {maximum:.13g}")
     return parsed
 
 
