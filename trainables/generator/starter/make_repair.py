@@ -41,7 +41,7 @@ SETTINGS = (
     "sheet_every=100",
 )
 SECOND_SETTINGS = (
-    "steps=1600",
+    "steps=2400",
     "damage.variants=2",
     "damage.second_looks=1",
     "damage.samples=4",
