@@ -1,8 +1,10 @@
 """Train the starter weights of enhancement from scratch on a rendered corpus.
 
-    python -m trainables.generator.starter.make_enhance --corpus CORPUS --run RUN --out BUNDLE
+    python -m trainables.generator.starter.make_enhance --corpus CORPUS --run FIRST --out FIRST-BUNDLE
+    python -m trainables.generator.starter.make_enhance --corpus CORPUS --run SECOND --out BUNDLE --start FIRST-BUNDLE
 
-An interrupted run goes on where its newest checkpoint in RUN is. A tenth of the products is held out.
+The second training leaves the faithful part as it is and trains the vivid part on, with more weight on what is seen. An
+interrupted run goes on where its newest checkpoint in its folder is. A tenth of the products is held out.
 """
 
 from __future__ import annotations
@@ -24,18 +26,32 @@ SETTINGS = (
     "checkpoint_every=100",
     "sheet_every=500",
 )
+SECOND_SETTINGS = (
+    "steps=4000",
+    "vivid.start=0",
+    "vivid.adversarial_weight=0.6",
+    "loss.structure_weight=10",
+    "loss.perceptual_weight=300",
+)
+"""What is different in the second training."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     starter_arguments(parser)
-    parser.add_argument("--start", type=Path, help="bundle whose weights a fresh run begins with")
+    parser.add_argument("--start", type=Path, help="bundle of the first training, for the second one")
     arguments = parser.parse_args()
     corpus = Corpus.open(arguments.corpus)
     places = [place for source, times in TIMES.items() for place in corpus.where(source, held_out=False) * times]
     clips = CorpusClips(corpus, places)
     train_starter(
-        arguments, EnhanceTrainConfig, SETTINGS, corpus, tuple(TIMES), clips=clips, start=arguments.start
+        arguments,
+        EnhanceTrainConfig,
+        (*SETTINGS, *SECOND_SETTINGS) if arguments.start else SETTINGS,
+        corpus,
+        tuple(TIMES),
+        clips=clips,
+        start=arguments.start,
     )
 
 
