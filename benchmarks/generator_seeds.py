@@ -64,7 +64,7 @@ def held_out_clips(arguments: argparse.Namespace) -> list[Path]:
     corpus = Corpus.open(arguments.corpus)
     folders = []
     for source, most in SOURCES.items():
-        folder = arguments.out / "clips" / source
+        folder = arguments.out / arguments.task / "clips" / source
         folder.mkdir(parents=True, exist_ok=True)
         places = corpus.where(source, held_out=True)
         for place in places if arguments.task == "generate" else places[:most]:

@@ -171,10 +171,8 @@ def _enhance(
         "perceptual_share": "the perceptual distance as a share of bicubic's; floor: the same",
     }
     evaluation.check_sizes(clips, material.names)
-    enhancers, features = (
-        {model: Enhancer.from_bundle(bundles[model], device) for model in bundles},
-        ScoringFeatures(device),
-    )
+    enhancers = {model: Enhancer.from_bundle(folder, device) for model, folder in bundles.items()}
+    features = ScoringFeatures(device)
     methods = {
         row_name(mode, model, bundles): evaluation.modes_of(enhancer)[mode]
         for mode in _OWN["enhance"]
