@@ -1,11 +1,11 @@
-"""How much a generator's figures owe to the seed: short trainings from scratch with several seeds, side by side.
+"""How much a generator's figures owe to the seed: trainings from scratch with several seeds, side by side.
 
-Each training is the starter script's own, cut to `--steps`; held-out clips of the corpus are measured by `shopreel
-evaluate generator`, whose table has baselines, floors, and the mean and sample deviation over the trainings. An
-interrupted call goes on where it was.
+Each training is the starter script's own, whole or cut to `--steps`; held-out clips of the corpus are measured by
+`shopreel evaluate generator`, whose table has baselines, floors, and the mean and sample deviation over the trainings.
+An interrupted call goes on where it was.
 
     python -m trainables.generator.starter.corpus --data DATA --out corpus
-    python -m benchmarks.generator_seeds --corpus corpus --task enhance --out seeds
+    python -m benchmarks.generator_seeds --corpus corpus --task enhance --steps 600 --out seeds
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="rendered by trainables.generator.starter.corpus")
     parser.add_argument("--task", choices=tuple(TASKS), required=True)
     parser.add_argument("--styles", type=Path, help="folder of pictures, for restyling: nine tenths to learn from")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, help="cut each training to so many; all of the script's without it")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True, help="folder of bundles, clips and the report")
     arguments = parser.parse_args()
@@ -52,7 +52,9 @@ def trained(arguments: argparse.Namespace, seed: int) -> Path:
     bundle = run.with_name(f"seed-{seed}")
     script = f"trainables.generator.starter.make_{arguments.task}"
     command = [sys.executable, "-m", script, "--corpus", str(arguments.corpus), "--run", str(run)]
-    command += ["--out", str(bundle), "--set", f"steps={arguments.steps}", "--set", f"seed={seed}"]
+    command += ["--out", str(bundle), "--set", f"seed={seed}"]
+    if arguments.steps is not None:
+        command += ["--set", f"steps={arguments.steps}"]
     if arguments.styles is not None:
         command += ["--styles", str(arguments.styles)]
     subprocess.run(command, check=True)
