@@ -11,6 +11,7 @@ An interrupted call goes on where it was.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,10 @@ def trained(arguments: argparse.Namespace, seed: int) -> Path:
     run = arguments.out / arguments.task / f"run-{seed}"
     bundle = run.with_name(f"seed-{seed}")
     script = f"trainables.generator.starter.make_{arguments.task}"
+    memory = run.with_name("run-0") / "memory.pt"  # of generation's clips: no seed has a say in it, and it takes long
+    if seed and memory.is_file():
+        run.mkdir(parents=True, exist_ok=True)
+        shutil.copy(memory, run / memory.name)
     command = [sys.executable, "-m", script, "--corpus", str(arguments.corpus), "--run", str(run)]
     command += ["--out", str(bundle), "--set", f"seed={seed}"]
     if arguments.steps is not None:
