@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from cluster.pseudonym import Pseudonymiser
 from cluster.registry import Registry
 from tests.recommender_log import DAY_MS, START_MS, two_tastes
 from trainables.data.dataset import Dataset
+from trainables.data.importers.events import import_events
 from trainables.data.importers.report import keep_set_aside
 from trainables.generator.restyle.presets import preset_codes
 from trainables.recommender.history import histories
@@ -110,6 +115,53 @@ def test_an_erasure_that_broke_off_is_finished_by_the_next(shop, name, monkeypat
     assert shop.count("events") > wanted
     assert erase_from_dataset(shop, [name]).rows_removed["events"] > 0
     assert shop.count("events") == wanted
+
+
+def test_an_erasure_waits_for_an_import_and_then_finds_what_it_brought(shop, name, settings, tmp_path, monkeypatch):
+    """The log is stored in pieces; the erasure is asked for between the first and the second of the viewer's."""
+    monkeypatch.setattr("trainables.data.importers.events.ROWS_A_CHUNK", 2)
+    log, product = tmp_path / "log.csv", shop.arrow("products")["product_id"][0]
+    rows = [f"{viewer},{product},click,2024-05-01T10:00:0{row}Z" for row, viewer in enumerate([RAW, "x"] * 3)]
+    log.write_text("\n".join(["viewer,product,type,at", *rows, f"{RAW},unknown,click,2024-05-01"]) + "\n")
+    others = shop.count("events") - 48
+    begun, asked = threading.Event(), threading.Event()
+
+    def hold(done: int) -> None:
+        begun.set()
+        assert asked.wait(30)
+
+    def pause(seconds: float) -> None:
+        asked.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr("trainables.runs.driver_lock.time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    monkeypatch.setattr("trainables.recommender.privacy.erasure_job._others", lambda *arguments: [])
+    pseudonyms = Pseudonymiser.load(settings)
+    with ThreadPoolExecutor(1) as threads:
+        imported = threads.submit(import_events, shop.storage, "shop", log, None, pseudonyms, on_progress=hold)
+        assert begun.wait(30)
+        try:
+            removed = run(RAW)["dataset"]["rows_removed"]
+        finally:
+            asked.set()
+        assert imported.result().added == {"events": 6}
+    assert removed == {"events": 48 + 3, "viewers": 1, "set_aside": 2}
+    assert shop.count("events") == others + 3
+    assert name not in shop.arrow("events")["viewer_id"].to_pylist()
+    assert name not in shop.storage.read_bytes(shop.folder("set_aside.csv")).decode()
+
+
+def test_beside_a_long_import_nothing_is_erased_and_it_is_said_why(shop, name, settings, monkeypatch):
+    monkeypatch.setattr("trainables.runs.driver_lock.LOCK_SECONDS", 0)
+    monkeypatch.setattr("trainables.recommender.privacy.erasure_job._others", lambda *arguments: [])
+    with shop.imported_into():
+        before = everything(shop)
+        with pytest.raises(InputError, match=r"imports into dataset 'shop' or erases .*wait until .* erase again"):
+            run(RAW)
+        assert everything(shop) == before
+    with shop.erased_from(), pytest.raises(InputError, match=r"erases from it .*another --as"), shop.imported_into():
+        pytest.fail("an import began while another command erases")
+    assert run_erasure(settings, "shop", name)["dataset"]["rows_removed"]["events"] == 48
 
 
 def test_a_viewer_nobody_knows_leaves_everything_as_it_is(shop):

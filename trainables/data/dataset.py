@@ -6,8 +6,8 @@ Dims: T frames, H height, W width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -64,14 +64,19 @@ class Dataset:
             storage.write_json(dataset.folder("dataset.json"), {"name": name, "imports": []})
         return dataset
 
-    @contextmanager
-    def imported_into(self) -> Iterator[None]:
-        """Inside the block no other process imports into the dataset, as far as `alone` can see to it: two would each
-        store the rows that both bring.
+    def imported_into(self) -> AbstractContextManager[None]:
+        """Inside the block no other process imports into the dataset or erases from it, as far as `alone` can see to
+        it: two imports would each store the rows that both bring.
         """
-        told = f"another command imports into dataset {self.name!r}"
-        with alone(self.storage, self.folder(), told, "give this one another --as"):
-            yield
+        return self._changed_alone("give this one another --as")
+
+    def erased_from(self) -> AbstractContextManager[None]:
+        """The same for an erasure: an import at that time could bring back what is being taken out."""
+        return self._changed_alone("stop it, and erase again")
+
+    def _changed_alone(self, fix: str) -> AbstractContextManager[None]:
+        told = f"another command imports into dataset {self.name!r} or erases from it"
+        return alone(self.storage, self.folder(), told, fix)
 
     def folder(self, part: str = "") -> str:
         return f"datasets/{self.name}/{part}".rstrip("/")

@@ -1,4 +1,4 @@
-"""One command at a time drives a run or a sweep, or imports into a dataset."""
+"""One command at a time drives a run or a sweep, or changes a dataset."""
 
 from __future__ import annotations
 

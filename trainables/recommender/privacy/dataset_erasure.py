@@ -1,9 +1,9 @@
 """Taking viewers out of a dataset at rest: every Parquet file that holds them is rewritten without them.
 
 A file is replaced whole, by a rename, so a reader sees it before or after and a crash leaves nothing half done; running
-the erasure again finishes it. Rows set aside by imports are searched as well. An import that runs at the same time may
-bring a viewer back: erase once more after it. So does importing the source again, which is why the receipt says where
-the rows came from.
+the erasure again finishes it. Rows set aside by imports are searched as well. An import or another erasure at the same
+time may bring a viewer back: `Dataset.erased_from` keeps both out of a store on this machine, elsewhere erase once more
+afterwards. So does importing the source again, which is why the receipt says where the rows came from.
 """
 
 from __future__ import annotations

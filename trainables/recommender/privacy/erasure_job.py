@@ -41,7 +41,8 @@ def run_erasure(
     then with what became of the model. The new version is a challenger: what serves stays until it is promoted, and the
     receipt names every version trained on this dataset that is still there, and every copy in the folder of a run.
 
-    Raises InputError, before anything is erased, for a model that was trained on another dataset.
+    Raises InputError, before anything is erased, for a model that was trained on another dataset, and where another
+    command imports into this one for longer than a few seconds.
     """
     dataset = Dataset.open(Storage(settings.storage_root), data_name)
     at = datetime.now(UTC)
@@ -54,7 +55,8 @@ def run_erasure(
     # Asked for before: a registry that is away must not cost the receipt.
     others, copies = _others(settings, data_name), _kept_bundles(dataset.storage, data_name)
     on_step("rewriting the dataset")
-    erased = erase_from_dataset(dataset, [viewer])
+    with dataset.erased_from():
+        erased = erase_from_dataset(dataset, [viewer])
     receipt = {
         "viewer": viewer,
         "at": at.isoformat(timespec="seconds"),
