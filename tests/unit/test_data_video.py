@@ -70,6 +70,27 @@ def test_frames_that_nothing_refers_to_are_found_where_they_are_nearest(tmp_path
             assert read_numbers(np.stack(pictures)) == [int(np.abs(seconds - time).argmin()) for time in times]
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+@pytest.mark.parametrize("reordered", ["0", "2"], ids=["without B-frames", "with B-frames"])
+def test_frames_of_an_avi_are_found_in_the_order_they_are_shown(tmp_path: Path, codec: str, reordered: str) -> None:
+    """An AVI has no times, only the order that frames are stored in; read on, after seeks and from the start again."""
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt, stream.options = "yuv420p", {"bf": reordered, "qscale": "2", "g": "40"}
+        for shown, picture in enumerate(numbered_frames(list(range(250)))):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = shown, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        reader = FrameReader(container, container.streams.video[0], path.name, 0.04)
+        for wanted in (range(250), [0, 121, 242], [3, 249], [38, 39, 40, 41], range(1, 250, 4), [120], [247, 248]):
+            pictures = [frame.to_ndarray(format="rgb24") for frame in reader.nearest([place / 25 for place in wanted])]
+            assert read_numbers(np.stack(pictures)) == list(wanted)
+
+
 def test_the_whole_span_shows_start_to_end() -> None:
     clip = decode_clip(numbered_clip(120, 12), DecodeOptions(span="whole", **SMALL))
     assert read_numbers(clip.frames_THWC) == [2 + 5 * i for i in range(24)]

@@ -27,6 +27,9 @@ SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
 SAME_SECONDS = 1e-6
 """Frames whose distances differ by less are equally near."""
 
+REORDERED_FRAMES = 16
+"""Most frames that a codec stores after one that is shown later."""
+
 _Timed = tuple[float, VideoFrame]
 """Seconds from the stream's first frame, and the frame."""
 
@@ -40,6 +43,7 @@ class FrameReader:
         stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
         self._container, self._stream, self._name, self._interval = container, stream, name, interval
         self._origin = float((stream.start_time or 0) * stream.time_base)
+        self._counted = _Counted() if container.format.name == "avi" else None
         self._pixels = 0
         self._frames: Iterator[_Timed] = iter(())
         self._before: _Timed | None = None
@@ -69,7 +73,9 @@ class FrameReader:
             yield chosen
 
     def _seek(self, time: float, times: Sequence[float]) -> None:
-        offset = int((max(time - self._interval, 0.0) + self._origin) / self._stream.time_base)
+        # Key frames of an AVI are found by their place in the file, which others may have that are shown before them.
+        before = self._interval * (REORDERED_FRAMES if self._counted else 1)
+        offset = int((max(time - before, 0.0) + self._origin) / self._stream.time_base)
         self._container.seek(offset, stream=self._stream, backward=True)
         self._frames = self._decode(times)
         self._before, self._after = None, next(self._frames, None)
@@ -79,8 +85,10 @@ class FrameReader:
     def _decode(self, times: Sequence[float]) -> Iterator[_Timed]:
         """Frames in the order they are shown, among them the nearest one to each of the times."""
         context, wanted = self._stream.codec_context, _Wanted(times)
-        can_skip, progressive = context.name in SKIPPING, False
-        for packet in self._container.demux(self._stream):
+        can_skip, progressive = context.name in SKIPPING and self._counted is None, False
+        for place, packet in enumerate(self._container.demux(self._stream)):
+            if self._counted and place == 0:
+                self._counted.begin(packet.dts or 0)
             if can_skip and packet.pts is not None:
                 needed = wanted.take(float(packet.pts * packet.time_base) - self._origin)
                 context.skip_frame = "NONREF" if progressive and not needed else "DEFAULT"
@@ -90,7 +98,34 @@ class FrameReader:
                 self._pixels += frame.width * frame.height
                 if self._pixels > DECODE_BUDGET_PIXELS:
                     raise InputError(f"{self._name} takes too much decoding: key frames too far apart; re-encode it")
-                yield float(frame.time or 0.0) - self._origin, frame
+                shown = self._counted.shown(frame) * self._stream.time_base if self._counted else frame.time
+                yield float(shown or 0.0) - self._origin, frame
+
+
+class _Counted:
+    """When frames of an AVI are shown. It has no times but a frame's place in the file; those that FFmpeg makes up are
+    late, or wrong altogether, where frames are shown in another order than they are stored (B-frames, any H.264).
+    """
+
+    def __init__(self) -> None:
+        self._kept_back: int | None = None
+        self._next = 0
+
+    def begin(self, place: int) -> None:
+        """Decoding begins, at the start of the file or after a seek, with the packet of that place."""
+        self._next = place
+
+    def shown(self, frame: VideoFrame) -> int:
+        """In units of the stream's time base: the place of the packet that brought the frame out of the decoder, less
+        the frames that the decoder keeps back, so many as it took in before its first. What it keeps back until the end
+        of the file follows one by one.
+        """
+        if frame.dts is not None:
+            if self._kept_back is None:
+                self._kept_back = frame.dts - self._next
+            self._next = frame.dts - self._kept_back
+        self._next += 1
+        return self._next - 1
 
 
 class _Wanted:
