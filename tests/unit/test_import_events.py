@@ -109,6 +109,18 @@ def test_days_without_dashes_are_no_epochs(shop: Dataset, tmp_path: Path, days: 
     ]
 
 
+@pytest.mark.parametrize(("unit", "year"), [("iso", 2024), ("s", 1970)])
+def test_a_year_alone_is_what_it_is_said_to_be(shop: Dataset, tmp_path: Path, unit: str, year: int) -> None:
+    run(shop, written(tmp_path, "user,item,type,timestamp\na,p1,click,2024\n"), time_unit=unit)
+    assert shop.arrow("events")["at"][0].as_py().year == year
+
+
+def test_seconds_counted_from_0_are_read_as_such(shop: Dataset, tmp_path: Path) -> None:
+    rows = "".join(f"a,p1,click,{second}\n" for second in (0, 900, 2024, 3600))
+    run(shop, written(tmp_path, "user,item,type,timestamp\n" + rows))
+    assert sorted(at.timestamp() for at in shop.arrow("events")["at"].to_pylist()) == [0, 900, 2024, 3600]
+
+
 def test_foreign_columns_and_types_are_mapped(shop: Dataset, tmp_path: Path) -> None:
     text = "who,what,did,when,slot\na,p1,AddToCart,2024-05-01,3\na,p1,view,2024-05-01,\n"
     named = {"viewer": "who", "product": "what", "type": "did", "time": "when"}
@@ -233,6 +245,17 @@ def test_a_negative_watch_time_is_set_aside_and_the_rest_imported(shop: Dataset,
         (GOOD + "a,p1,watch,2024-05-01,2,3\na,p1,watch,2024-05-01,long,3\n", r"'watch_seconds', row 2: 'long' is not"),
         (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not an ISO 8601 time"),
         (GOOD + "a,p1,click,1714557600,,\na,p1,click,soon,,\n", r"'at', row 2: 'soon' is not a number"),
+        (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,2024,,\n", r"'at', row 2: '2024' is not .* \(see --time-unit\)"),
+        (
+            GOOD + "a,p1,click,2024,,\n" * 3 + "a,p1,click,2024-05-01,,\n",
+            r"'at', row 1: '2024' is not an ISO 8601 time",
+        ),
+        (GOOD + "a,p1,click,2023,,\na,p1,click,2024,,\n", r"'at', row 1: '2023' is not an ISO 8601 time"),
+        (GOOD + "a,p1,click,2024-05-01,,\na,p1,click,7,,\n", r"'at', row 2: '7' is not an ISO 8601 time"),
+        (
+            GOOD + "a,p1,click,2024-05-01,,\n" * 2 + "a,p1,click,1714557600,,\n",
+            r"row 3: '1714557600' is not an ISO 8601",
+        ),
         (GOOD + "a,p1,click,0001-01-01T00:00:00Z,,\n", r"'at', row 1: '0001-01-01T00:00:00Z' is not .* from 1970 on"),
         (
             GOOD + "a,p1,click,2024-05-01,,\na,p1,click,2200-01-01,,\n",

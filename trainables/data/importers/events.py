@@ -27,6 +27,10 @@ EARLIEST, LATEST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-0
 """What lies before the one, or not before the other, is no time of a viewing log: an empty or a broken clock."""
 DAY = r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 """A date without dashes. As an epoch it would lie in August or September 1970."""
+YEAR = r"(?:19|20|21)\d\d(?:\.0*)?"
+"""As an epoch it would lie in the first hour of 1970."""
+LEAST_EPOCH = 1e8
+"""A number below it, as seconds before March 1973, is no epoch where other values of the column are dates."""
 MOST_SECONDS, MOST_POSITION = float(np.finfo(np.float32).max), int(np.iinfo(np.int32).max)
 """What the columns of the `events` table hold."""
 
@@ -71,7 +75,7 @@ class EventColumns:
 
     time_unit: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
     """iso: ISO 8601, also without dashes, UTC where no zone is given or `UTC` follows; else epoch. auto tells them
-    apart, epochs by their size."""
+    apart, epochs by their size; a year alone is neither to it, and a bare number no date."""
 
     def __post_init__(self) -> None:
         for name in [*self.types.values(), *([self.default_type] if self.default_type else [])]:
@@ -262,6 +266,8 @@ class _LogReader:
             if self._time_unit == "iso":
                 in_zone = text.str.replace(r"\s*(?:UTC|GMT)$", "Z", regex=True)
                 stamps = pd.to_datetime(in_zone, utc=True, format="ISO8601", errors="coerce")
+                if self._options.time_unit == "auto":
+                    stamps = stamps.mask(pd.to_numeric(text, errors="coerce").notna() & ~text.str.fullmatch(DAY))
             else:
                 number = numbers(self._file, column, text, first_row=first_row, minimum=0)
                 milliseconds = number * {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}[self._time_unit]
@@ -269,16 +275,23 @@ class _LogReader:
                 stamps = pd.to_datetime(milliseconds.where(possible), unit="ms", utc=True)
         bad = stamps.isna() | (stamps < EARLIEST) | (stamps >= LATEST)
         if bad.any():
-            what = "an ISO 8601 time" if self._time_unit == "iso" else f"a time ({self._time_unit}; see --time-unit)"
+            what = f"a time ({self._time_unit}; see --time-unit)"
+            if self._time_unit == "iso":
+                what = "an ISO 8601 time" + (" (see --time-unit)" if self._options.time_unit == "auto" else "")
             wanted = f"{what} from {EARLIEST.year} on and before {LATEST.year}"
             raise bad_cell(self._file, column, values, bad, first_row, wanted)
         return stamps.dt.tz_localize(None).astype("datetime64[ms]").astype("int64")
 
 
 def time_unit_of(text: pd.Series) -> str:
-    """iso unless most values are numbers and no days (20240501); then s, ms, us or ns by the size of the middle one."""
+    """iso unless most values are numbers that may be epochs: no days (20240501), no years, and beside dates none too
+    small; then s, ms, us or ns by the size of the middle one.
+    """
     number = pd.to_numeric(text, errors="coerce")
-    if number.notna().mean() < 0.5 or text.str.fullmatch(DAY).mean() > 0.5:
+    epoch = number.notna() & ~text.str.fullmatch(f"{DAY}|{YEAR}")
+    if text.str.match(r"\d{4}-\d").any():
+        epoch &= number >= LEAST_EPOCH
+    if epoch.mean() < 0.5:
         return "iso"
-    middle = float(number.median())
+    middle = float(number[epoch].median())
     return "s" if middle < 1e11 else "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
