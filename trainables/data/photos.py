@@ -20,6 +20,9 @@ LARGEST_SIDE_KEPT = 2048
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
+HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+"""What a photo of HEVC pictures, as phones take them, calls itself at its beginning (ISO/IEC 23008-12)."""
+
 DAMAGE = (
     OSError, ValueError, TypeError, RuntimeError, SyntaxError, EOFError, LookupError, ArithmeticError, AttributeError,
     struct.error, Image.DecompressionBombError,
@@ -59,11 +62,20 @@ def read_photo(data: bytes, name: str) -> Photo:
             image.load()
             rgb = _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
+        if _is_heic(data):
+            fix = "convert it to JPEG or PNG (an iPhone takes JPEG where its camera format is Most Compatible)"
+            raise InputError(f"{name} is a HEIC photo, which shopreel cannot read; {fix}") from error
         raise InputError(f"{name} is no picture shopreel can read ({', '.join(FORMATS)})") from error
     except DAMAGE as error:
         raise InputError(f"{name} is damaged or truncated: {error}") from error
     rgb.thumbnail((LARGEST_SIDE_KEPT, LARGEST_SIDE_KEPT), Image.Resampling.LANCZOS)
     return Photo(np.asarray(rgb), "animated: only its first frame was taken" if animated else None)
+
+
+def _is_heic(data: bytes) -> bool:
+    """Whether the box that the file begins with names one of the brands: its size, "ftyp", brand, version, brands."""
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    return data[4:8] == b"ftyp" and any(data[at : at + 4] in HEIC_BRANDS for at in range(8, end, 4))
 
 
 def _check_size(image: Image.Image, name: str) -> None:
