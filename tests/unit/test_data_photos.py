@@ -122,6 +122,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
         read_photo(bomb, "bomb.png")
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM"])
 def test_damage_anywhere_is_an_input_error_or_a_picture(kind: str) -> None:
     """Bytes overwritten at random in a valid file, or in its first ones, never raise anything else."""

@@ -52,8 +52,10 @@ def read_photo(data: bytes, name: str) -> Photo:
         raise InputError(f"{name} has {len(data) // 1024**2} MiB; the limit is {LARGEST_BYTES // 1024**2} MiB")
     try:
         with warnings.catch_warnings():
-            # The size is checked right below, against our own limit.
+            # The size is checked right below, against our own limit. Of tags that are damaged Pillow names no file, and
+            # takes the picture without them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             _check_size(image, name)
             # Phones store depth maps and previews as further pictures of an MPO; that is no animation.
