@@ -2,8 +2,9 @@
 
 100,000 products with a clip each, 300,000 events of 20,000 viewers, 5,000 products in the item-item matrix; every
 viewer asked for has about 15 past products, a slate has 20. The whole chain answers: HAProxy, checks, history from the
-event store, scores of all products, variety, exact reasons, look. `GET /healthz` goes through the same door and does
-nothing; the bare route is FastAPI under uvicorn, one process, and answers the same.
+event store, scores of all products, variety, exact reasons, look; with the recommender as a deployment and inside two
+ingress replicas. `GET /healthz` goes through the same door and does nothing; the bare route is FastAPI under uvicorn,
+one process, and answers the same.
 
     python -m benchmarks.serving_recommend [--products 100000] [--seconds 15]
 """
@@ -15,6 +16,7 @@ import asyncio
 import itertools
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from benchmarks.serving_load import Load, load
 NAME, PORT = "large", 18_700
 VIEWERS, EVENTS, IN_MATRIX, K = 20_000, 300_000, 5_000, 20
 CONNECTIONS = (1, 8, 32)
+LAYOUTS = {
+    "a recommender, an ingress": (),
+    "two ingresses that recommend": ("--set", "recommender_replicas=0", "--set", "ingress_replicas=2"),
+}
 SIDE, FRAMES = 16, 2
 PRODUCTS_A_PART = 10_000
 BOUND_MS = 50
@@ -49,26 +55,32 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         flags = prepare(home, arguments.products)
-        shopreel = str(Path(sys.executable).with_name("shopreel"))
-        served = [shopreel, "serve", "--data", NAME, "--port", str(PORT), *flags]
         numbers = itertools.count()
-        with running(served, {"SHOPREEL_HOME": home}, Path(home) / "serve.log") as pid:
-            url = f"http://127.0.0.1:{PORT}"
-            cold = wait_until(lambda: answered(f"{url}/readyz"), pid, Path(home) / "serve.log", 600)
-            print(f"{arguments.products:,} products: ready after {cold:.0f} s")
-            wait_until(lambda: cores_used(pid) < SETTLED, pid, Path(home) / "serve.log", 600)
-            asyncio.run(load(f"{url}/v1/recommend", viewer, 8, 5, numbers))
-            for count in CONNECTIONS:
-                done = asyncio.run(load(f"{url}/v1/recommend", viewer, count, arguments.seconds, numbers))
-                verdict = f"p99 ≤ {BOUND_MS} ms: {'within' if done.quantile(0.99) * 1e3 <= BOUND_MS else 'OVER'}"
-                say(f"/v1/recommend, {count} connections", done, verdict if count == 8 else "")
-            door = asyncio.run(load(f"{url}/healthz", None, 8, arguments.seconds, numbers))
+        doors = {name: serve(home, name, [*flags, *more], arguments.seconds, numbers) for name, more in LAYOUTS.items()}
         with running([sys.executable, "-c", BARE, str(PORT + 1)], {}, Path(home) / "bare.log") as pid:
             url = f"http://127.0.0.1:{PORT + 1}"
             wait_until(lambda: answered(f"{url}/healthz"), pid, Path(home) / "bare.log")
             bare = asyncio.run(load(f"{url}/healthz", None, 8, arguments.seconds, numbers))
-        say("/healthz, 8 connections", door, f"{door.rate / bare.rate:.2f} of bare FastAPI")
         say("bare FastAPI, 8 connections", bare)
+        for name, door in doors.items():
+            say("/healthz, 8 connections", door, f"{door.rate / bare.rate:.2f} of bare FastAPI; {name}")
+
+
+def serve(home: str, layout: str, flags: list[str], seconds: float, numbers: Iterator[int]) -> Load:
+    """Measure one layout; returns what `GET /healthz` came to."""
+    shopreel, log = str(Path(sys.executable).with_name("shopreel")), Path(home) / "serve.log"
+    served = [shopreel, "serve", "--data", NAME, "--port", str(PORT), *flags]
+    with running(served, {"SHOPREEL_HOME": home}, log) as pid:
+        url = f"http://127.0.0.1:{PORT}"
+        cold = wait_until(lambda: answered(f"{url}/readyz"), pid, log, 600)
+        print(f"{layout}: ready after {cold:.0f} s")
+        wait_until(lambda: cores_used(pid) < SETTLED, pid, log, 600)
+        asyncio.run(load(f"{url}/v1/recommend", viewer, 8, 5, numbers))
+        for count in CONNECTIONS:
+            done = asyncio.run(load(f"{url}/v1/recommend", viewer, count, seconds, numbers))
+            verdict = f"p99 ≤ {BOUND_MS} ms: {'within' if done.quantile(0.99) * 1e3 <= BOUND_MS else 'OVER'}"
+            say(f"/v1/recommend, {count} connections", done, verdict if count == 8 else "")
+        return asyncio.run(load(f"{url}/healthz", None, 8, seconds, numbers))
 
 
 def viewer(number: int) -> dict[str, Any]:

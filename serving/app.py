@@ -1,4 +1,4 @@
-"""The Serve application: ingress → recommender, ingress → generator.
+"""The Serve application: ingress → recommender (a deployment, or inside the ingress), ingress → generator.
 
 `build` is the import path for `serve build` and `serve run serving.app:build data=…`. Aliases are resolved to versions
 once, here; every replica, however late it starts, serves those versions.
@@ -43,23 +43,12 @@ def build(args: dict[str, Any]) -> serve.Application:
         "recommender": _servable(registry, checked.recommender, "recommender"),
     }
     parts = deployments(checked)
-    return parts["ingress"].bind(
-        checked,
-        versions,
-        parts["recommender"].bind(checked, versions["recommender"]),
-        parts["generator"].bind(checked, versions["generator"]),
-    )
+    models = {name: parts[name].bind(checked, version) for name, version in versions.items() if name in parts}
+    return parts["ingress"].bind(checked, versions, models.get("recommender"), models["generator"])
 
 
 def deployments(args: AppArgs) -> dict[str, serve.Deployment]:
     """What the application consists of, by name; needs neither Ray nor the registry."""
-    recommender = _deployment(
-        RecommenderReplica,
-        "recommender",
-        num_replicas=args.recommender_replicas,
-        max_ongoing_requests=100,
-        max_queued_requests=args.limits.in_flight,
-    )
     ingress = _deployment(
         serve.ingress()(Ingress),
         "ingress",
@@ -67,7 +56,17 @@ def deployments(args: AppArgs) -> dict[str, serve.Deployment]:
         max_ongoing_requests=args.limits.in_flight + SPARE_REQUESTS,
         max_queued_requests=args.limits.in_flight,
     )
-    return {part.name: part for part in (ingress, recommender, _generator(args))}
+    parts = [ingress, _generator(args)]
+    if args.recommender_replicas:
+        recommender = _deployment(
+            RecommenderReplica,
+            "recommender",
+            num_replicas=args.recommender_replicas,
+            max_ongoing_requests=100,
+            max_queued_requests=args.limits.in_flight,
+        )
+        parts.append(recommender)
+    return {part.name: part for part in parts}
 
 
 def _servable(registry: Registry, reference: str, kind: str) -> ModelVersion:

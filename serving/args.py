@@ -106,7 +106,12 @@ class AppArgs(Strict):
         default_factory=GeneratorArgs, description="Scaling and batching of the generator."
     )
     ingress_replicas: int = Field(1, ge=1, description="Replicas of the HTTP ingress.")
-    recommender_replicas: int = Field(1, ge=1, description="Replicas of the recommender.")
+    recommender_replicas: int = Field(
+        1,
+        ge=0,
+        description="Replicas of the recommender; 0: each ingress holds one itself, which saves a third of a request's "
+        "processor time and lets a rebuild of the statistics stall it for moments.",
+    )
     trend_refresh_s: float = Field(
         60.0, gt=0, description="Seconds between two counts of what is popular and trending."
     )

@@ -27,7 +27,7 @@ async def stream(handle: DeploymentHandle, method: str, *args: Any, timeout_s: f
     for last_try in (False, True):
         response = getattr(messages, method).remote(*args, **tracing.carried())
         try:
-            async with _answers(handle, timeout_s):
+            async with answers(handle.deployment_name, timeout_s):
                 try:
                     first = await anext(response)
                 except (ActorDiedError, ActorUnavailableError):
@@ -49,7 +49,7 @@ async def call(handle: DeploymentHandle, method: str, *args: Any, timeout_s: flo
     caller's deadline passes before that; what was asked of the replica is then cancelled.
     """
     with tracing.span(f"call {handle.deployment_name}.{method}"):
-        async with _answers(handle, timeout_s):
+        async with answers(handle.deployment_name, timeout_s):
             try:
                 return await _attempt(handle, method, args)
             except (ActorDiedError, ActorUnavailableError):
@@ -57,22 +57,20 @@ async def call(handle: DeploymentHandle, method: str, *args: Any, timeout_s: flo
 
 
 @contextlib.asynccontextmanager
-async def _answers(handle: DeploymentHandle, timeout_s: float) -> AsyncIterator[None]:
-    """What keeps a deployment from answering becomes a Problem."""
+async def answers(who: str, timeout_s: float) -> AsyncIterator[None]:
+    """What keeps a model from answering becomes a Problem, with the status that `call` says."""
     try:
         async with asyncio.timeout(min(timeout_s, deadlines.left())):
             yield
     except BackPressureError as error:
-        raise Problem(
-            429, f"the {handle.deployment_name} is busy; try again", headers={"retry-after": str(RETRY_AFTER_S)}
-        ) from error
+        raise Problem(429, f"the {who} is busy; try again", headers={"retry-after": str(RETRY_AFTER_S)}) from error
     except DeadlinePassedError as error:
         raise deadlines.passed() from error
     except (ActorDiedError, ActorUnavailableError, DeploymentUnavailableError, TimeoutError) as error:
         if deadlines.has_passed():
             raise deadlines.passed() from error
         raise Problem(
-            503, f"the {handle.deployment_name} does not answer; try again", headers={"retry-after": str(RETRY_AFTER_S)}
+            503, f"the {who} does not answer; try again", headers={"retry-after": str(RETRY_AFTER_S)}
         ) from error
 
 

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
@@ -24,7 +24,7 @@ from serving.args import AppArgs
 from serving.calls import call, stream
 from serving.catalogue import Catalogue
 from serving.clip_cache import ClipCache
-from serving.contracts import Answer, Refusal, RenderRequest, StreamEnd, StreamStart
+from serving.contracts import Refusal, RenderRequest, StreamEnd, StreamStart
 from serving.door.keys import KeyStore
 from serving.door.ring import KeyRing
 from serving.erasure import Eraser
@@ -39,6 +39,7 @@ from serving.messages import Models, ShadowReport
 from serving.metrics import Metrics
 from serving.plans import Plans
 from serving.problems import Problem
+from serving.recommender_client import RecommenderInside, RecommenderOnServe
 from serving.render_queue import Served
 from serving.repeated import Repeated
 from serving.replica_counts import ReplicaCounts
@@ -50,21 +51,10 @@ from serving.versions import Kind, Load, Versions
 from trainables.data.dataset import Dataset
 from trainables.generator.restyle.presets import preset_codes
 
-if TYPE_CHECKING:
-    from trainables.recommender.recommender import Recommendation
-
-RECOMMEND_TIMEOUT_S = 30.0
-"""Time enough for another replica to come up where the only one died; a caller in a hurry sets a deadline."""
-LOAD_TIMEOUT_S = 120.0
-"""A recommender counts the whole log anew before it answers."""
 READY_TIMEOUT_S = 10.0
 PROOF_OF_LIFE_S = 10.0
 RECOUNT_S = 600.0
 """Between two looks at which clips the other ingress replicas have kept on storage."""
-PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
-"""Messages between deployments are instances of importable classes: Serve's default, which can carry any, asks Python
-about every one of their parts and takes milliseconds for a slate.
-"""
 BALANCED = {"_by_reference": True}
 """Renders go as actor calls. Of a call over gRPC, Serve's router hears only with the answer how long a replica's queue
 was at the start, and takes it for the queue's length now: with renders of a tenth of a second it then sends the next
@@ -72,26 +62,6 @@ ones to one replica while another has none (a fifth of the time, with eight clie
 """
 PROBLEMS = {429: "busy", 503: "unavailable", 504: "late"}
 """What became of a render, by the status it ended with."""
-
-
-class RecommenderOnServe:
-    """serving.shop.RecommenderClient over a deployment handle."""
-
-    def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle = handle.options(**PLAIN)
-
-    async def recommend(self, *args: Any) -> Answer:
-        return await call(self._handle, "recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def similar(self, *args: Any) -> list[tuple[str, float]]:
-        return await call(self._handle, "similar", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def hosts(self, *args: Any) -> list[Recommendation]:
-        return await call(self._handle, "hosts", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def load(self, model: str) -> None:
-        """Have a version at hand; LoadError says why it cannot be loaded."""
-        await call(self._handle, "load", model, timeout_s=LOAD_TIMEOUT_S)
 
 
 class GeneratorOnServe:
@@ -193,9 +163,10 @@ class Ingress:
         self,
         args: AppArgs,
         versions: dict[str, ModelVersion],
-        recommender: DeploymentHandle,
+        recommender: DeploymentHandle | None,
         generator: DeploymentHandle,
     ) -> None:
+        """`recommender`: None to hold it in this process."""
         inner_port.keep_inside()
         logs.write_warnings_at_once()
         tracing.start(args.tracing, "ingress")
@@ -219,7 +190,7 @@ class Ingress:
         served = GeneratorOnServe(generator, args.render_timeout_s, metrics, may_sleep=asleep)
         registry = Registry(settings)
 
-        slates = RecommenderOnServe(recommender)
+        slates = RecommenderOnServe(recommender) if recommender else RecommenderInside(args, versions["recommender"])
 
         def loading(kind: Kind, bring: Callable[[str], Awaitable[None]]) -> Load:
             async def load(reference: str) -> str:

@@ -1,4 +1,4 @@
-"""The recommender deployment: a slate and a look out of a viewer's history."""
+"""The recommender: a slate and a look out of a viewer's history, in a deployment of its own or inside each ingress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST_COUNT_S = 20.0
 """Longest a request waits for the first count of hosts."""
 
 
-class RecommenderReplica:
+class LiveRecommender:
     """Holds model versions, kept up to date; the arithmetic runs in a thread, so that a large catalogue never stalls
     the replica. One thread: under one interpreter lock more of them take turns with each other and with the loop, and
     every answer waits for all. Cores are used by more replicas.
@@ -39,9 +39,6 @@ class RecommenderReplica:
         from serving.slates import SlateMaker
         from trainables.recommender.reranking.rules import Rules
 
-        inner_port.keep_inside()
-        logs.write_warnings_at_once()
-        tracing.start(args.tracing, "recommender")
         settings = args.settings()
         self._args = args
         self._registry = Registry(settings)
@@ -123,3 +120,13 @@ class RecommenderReplica:
 
     def _keep_up(self, version: LiveVersion) -> None:
         version.live.start(self._args.trend_refresh_s, self._args.rebuild_s)
+
+
+class RecommenderReplica(LiveRecommender):
+    """The recommender as a deployment of its own."""
+
+    def __init__(self, args: AppArgs, version: ModelVersion) -> None:
+        inner_port.keep_inside()
+        logs.write_warnings_at_once()
+        tracing.start(args.tracing, "recommender")
+        super().__init__(args, version)
