@@ -36,11 +36,15 @@ class Eraser:
         cache: ClipCache,
         dataset: Dataset,
         pseudonymiser: Pseudonymiser,
+        longest_render_s: float,
     ) -> None:
+        """`longest_render_s`: time after which no render is under way any more that began now, in any replica."""
         self._shop, self._ahead, self._events, self._choices = shop, ahead, events, choices
         self._cache, self._dataset = cache, dataset
         self._pseudonymiser = pseudonymiser
+        self._longest_render_s = longest_render_s
         self._turn = asyncio.Lock()
+        self._later: set[asyncio.Task] = set()
 
     async def erase(self, viewer: str) -> ErasureReceipt:
         """Forget a viewer by the shop's own id; a viewer nobody knows gets a receipt all the same.
@@ -50,7 +54,17 @@ class Eraser:
         async with self._turn:
             await self._ahead.forget(viewer)
             clips = await self._shop.personal_clips(viewer)
-            return await asyncio.to_thread(self._erase, self._pseudonymiser.of(viewer), clips)
+            receipt = await asyncio.to_thread(self._erase, self._pseudonymiser.of(viewer), clips)
+        if clips:
+            task = asyncio.ensure_future(self._discard_late_ones(clips))
+            self._later.add(task)  # the loop itself only keeps weak references
+            task.add_done_callback(self._later.discard)
+        return receipt
+
+    async def _discard_late_ones(self, clips: frozenset[str]) -> None:
+        """What other replicas were rendering for the viewer comes to storage after the erasure."""
+        await asyncio.sleep(self._longest_render_s)
+        await asyncio.to_thread(self._cache.discard, clips)
 
     def _erase(self, name: str, clips: frozenset[str]) -> ErasureReceipt:
         at = datetime.now(UTC)

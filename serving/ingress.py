@@ -177,7 +177,7 @@ class Ingress:
         events.seed(dataset, args.seed_events_per_viewer)
         pseudonymiser = Pseudonymiser.load(settings)
         cache = ClipCache(storage, memory_bytes=args.cache_memory_bytes, storage_bytes=args.cache_storage_bytes)
-        ErasuresElsewhere(events, cache).start()
+        ErasuresElsewhere(events, cache, longest_render_s=args.render_timeout_s).start()
         if args.ingress_replicas > 1:
             Repeated("clips-elsewhere", cache.recount, RECOUNT_S).start()
         self._args = args
@@ -236,6 +236,7 @@ class Ingress:
             cache=cache,
             dataset=dataset,
             pseudonymiser=pseudonymiser,
+            longest_render_s=args.render_timeout_s,
         )
         self._jobs = Jobs(self._shop, JobStore(args.event_store_url))
 

@@ -40,6 +40,7 @@ from tests.e2e.tiny_shop import PRODUCTS, make_dataset
 from trainables.data.style_code import CODE_DIM
 
 PRESETS = {name: np.full(CODE_DIM, i, np.float32) for i, name in enumerate(("minimal", "neon", "ink"))}
+LONGEST_RENDER_S = 1.0
 MAX_UPLOAD = 200_000
 KEY = b"k" * 32
 UPLOADS = UploadDecoder(UploadArgs(max_bytes=MAX_UPLOAD))
@@ -198,6 +199,7 @@ def make_site(
             cache=cache,
             dataset=catalogue._dataset,
             pseudonymiser=Pseudonymiser(KEY),
+            longest_render_s=LONGEST_RENDER_S,
         ),
         model_cards={"generator": {"reference": "generator/3"}},
         viewers=(DemoViewer(id="mia", label="Mia"),),

@@ -95,7 +95,7 @@ def test_clips_in_the_viewer_s_look_leave_the_memory_of_other_replicas(shop_site
     feed = shop_site("POST", "/v1/feed", json={"viewer": RAW, "k": 3}).json()
     clips = [item["clip"]["id"] for item in feed["items"]]
     other = ClipCache(storage, memory_bytes=10**6, storage_bytes=10**7)
-    elsewhere = ErasuresElsewhere(shop_site.events, other)
+    elsewhere = ErasuresElsewhere(shop_site.events, other, longest_render_s=0)
     elsewhere.look()
     assert all(other.get(clip) and other.peek(clip) for clip in clips)
     elsewhere.look()
@@ -104,6 +104,32 @@ def test_clips_in_the_viewer_s_look_leave_the_memory_of_other_replicas(shop_site
     elsewhere.look()
     assert [other.get(clip) for clip in clips] == [None] * 3
     assert other.sizes()["memory"] == 0
+    other.put(clips[0], b"what was under way")
+    elsewhere.look()
+    assert other.peek(clips[0]) is None
+    other.put(clips[0], b"what began later")
+    elsewhere.look()
+    assert other.peek(clips[0]) == b"what began later"
+
+
+def test_what_another_replica_was_rendering_for_an_erased_viewer_leaves_storage(
+    shop_site: Site, storage: Storage
+) -> None:
+    """It comes to storage after the erasure; once no render of then can be under way, it is gone."""
+    other = ClipCache(storage, memory_bytes=0, storage_bytes=10**7)
+
+    async def scenario() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(shop_site.app), base_url="http://shop") as client:
+            feed = (await client.post("/v1/feed", json={"viewer": RAW, "k": 3})).json()
+            clip = feed["items"][0]["clip"]["id"]
+            await client.delete(f"/v1/viewers/{quote(RAW, safe='')}")
+            assert other.get(clip) is None
+            other.put(clip, b"rendered elsewhere meanwhile")
+            async with asyncio.timeout(30):
+                while other.get(clip):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
 
 
 def test_requests_are_answered_while_a_viewer_s_clips_are_looked_for(
