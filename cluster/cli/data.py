@@ -81,15 +81,19 @@ def show(
         data = io.BytesIO()
         image.save(data, "PNG")
         if sheet is None:
-            storage.write_bytes(dataset.folder("contact-sheet.png"), data.getvalue())
-            where = storage.uri(dataset.folder("contact-sheet.png"))
+            try:
+                storage.write_bytes(dataset.folder("contact-sheet.png"), data.getvalue())
+            except StorageError as error:  # whoever may only read the dataset still sees what is in it
+                note = f"no contact sheet: {error}, or say where it goes with --sheet"
+                status.print(note, highlight=False, soft_wrap=True, markup=False)
+            else:
+                summary["contact_sheet"] = storage.uri(dataset.folder("contact-sheet.png"))
         else:
             try:
                 sheet.write_bytes(data.getvalue())
             except OSError as error:
                 raise StorageError(f"cannot write {sheet}: {error.strerror}; give another --sheet") from error
-            where = str(sheet)
-        summary["contact_sheet"] = where
+            summary["contact_sheet"] = str(sheet)
     if as_json:
         print(json.dumps(summary, indent=2))
         return

@@ -95,3 +95,20 @@ def test_where_the_contact_sheet_is_keeps_its_brackets(
     sheet = tmp_path / "[old].png"
     assert f"contact sheet: {sheet}\n" in run(data.app, "show", "shop", "--sheet", str(sheet)).output
     assert sheet.exists()
+
+
+def test_a_dataset_that_may_only_be_read_is_shown_without_its_sheet(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.data.summary.dataset_sheet", lambda dataset: Image.new("RGB", (8, 8)))
+    Path(shop.storage.path(shop.folder("contact-sheet.png"))).mkdir()
+    shown = run(data.app, "show", "shop", "--json")
+    assert shown.exit_code == 0
+    assert "contact_sheet" not in json.loads(shown.stdout)
+    assert "no contact sheet: cannot write" in shown.stderr
+    assert shown.stderr.endswith("or say where it goes with --sheet\n")
+    assert "products: 1 rows" in run(data.app, "show", "shop").output
+    sheet = tmp_path / "sheet.png"
+    assert json.loads(run(data.app, "show", "shop", "--json", "--sheet", str(sheet)).stdout)["contact_sheet"] == str(
+        sheet
+    )
