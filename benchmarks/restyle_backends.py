@@ -19,7 +19,6 @@ import torch
 
 from benchmarks.restyle_speed import Taken, material, time_one
 from trainables.data.style_code import style_code
-from trainables.generator.restyle import backends
 from trainables.generator.restyle.backends import EAGER, MAKERS
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import starter_bundle
@@ -41,11 +40,10 @@ def main() -> None:
         f"{arguments.frames} frames of {arguments.size} × {arguments.size}, {arguments.threads} threads, "
         f"{arguments.device}, load {os.getloadavg()[0]:.1f}"
     )
-    backends.WORTH = 0.0  # take each that passes, fast or not
     ways: dict[str, Restyler] = {EAGER: Restyler.from_bundle(starter_bundle("restyle"), arguments.device)}
     for name in arguments.backends:
         restyler, begin = Restyler.from_bundle(starter_bundle("restyle"), arguments.device), time.perf_counter()
-        *_, trial = restyler.tune([name], clip.shape[:3])
+        *_, trial = restyler.tune([name], clip.shape[:3], worth=0.0)  # take each that passes, fast or not
         print(f"{trial}; {'may serve' if not trial.fault else 'may not'}; tried in {time.perf_counter() - begin:.1f} s")
         if restyler.backend.name == name:
             ways[name] = restyler

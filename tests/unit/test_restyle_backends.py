@@ -104,6 +104,7 @@ def test_nothing_that_wins_leaves_eager(network, monkeypatch):
     monkeypatch.setattr(backends, "MAKERS", {"slower": slower})
     monkeypatch.setattr(backends, "BUDGET_S", 60.0)
     assert fastest(network, ["slower"], WINDOW)[0].name == EAGER
+    assert fastest(network, ["slower"], WINDOW, worth=0.0)[0].name == "slower"
     chosen, trials = fastest(network, ["eager"], WINDOW)
     assert (chosen.name, [trial.name for trial in trials]) == (EAGER, [EAGER])
 

@@ -80,12 +80,17 @@ class _Example:
 
 @torch.inference_mode()
 def fastest(
-    network: RestyleNetwork, names: Sequence[str], window_THW: tuple[int, int, int], *, together: int = 1
+    network: RestyleNetwork,
+    names: Sequence[str],
+    window_THW: tuple[int, int, int],
+    *,
+    together: int = 1,
+    worth: float = WORTH,
 ) -> tuple[Backend, list[Trial]]:
     """The fastest way to paint windows of this shape that gives the reference's pictures, and what was found of each.
 
     A way that cannot be had here, fails or is wrong is left out with its reason; eager is always there. `together`:
-    clips that are painted at once.
+    clips that are painted at once. `worth`: as `WORTH`; at 0 any other way that passes is taken before eager.
     """
     device = network.anchors.device
     window_BCTHW = _probe(window_THW).to(device)
@@ -121,7 +126,7 @@ def fastest(
     reached = [rival.trial(len(cases)) for rival in rivals.values()]
     best = min((trial for trial in reached if not trial.fault), key=lambda trial: trial.seconds, default=None)
     took = eager.seconds
-    chosen = rivals[best.name] if best is not None and best.seconds * WORTH <= took else eager
+    chosen = rivals[best.name] if best is not None and best.seconds * worth <= took else eager
     return chosen.backend, [Trial(name=EAGER, seconds=took), *reached, *trials]
 
 

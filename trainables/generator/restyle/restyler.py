@@ -16,7 +16,7 @@ from torch import Tensor
 from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
-from trainables.generator.restyle.backends import EAGER, Backend, Trial, fastest
+from trainables.generator.restyle.backends import EAGER, WORTH, Backend, Trial, fastest
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning
 
 WINDOW_PIXELS = 8 * 128 * 128
@@ -44,14 +44,15 @@ class Restyler:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
         return cls(read_network(folder, "restyle", RestyleNetwork, NetworkConfig), device)
 
-    def tune(self, backends: Sequence[str], clip_THW: tuple[int, int, int]) -> list[Trial]:
+    def tune(self, backends: Sequence[str], clip_THW: tuple[int, int, int], *, worth: float = WORTH) -> list[Trial]:
         """From now on take the fastest of these backends that gives the same pictures (`restyle.backends`), for clips
         like this one; returns what was found of each. Takes a second or two, and longer with one of `backends.FIXED`.
+        `worth` times faster than eager is what another must be.
         """
         frames, height, width = clip_THW
         most = _window(height, width, self._most_pixels)
         window_THW, together = (min(frames, most), height, width), most if self.batches else 1
-        self.backend, trials = fastest(self.network, backends, window_THW, together=together)
+        self.backend, trials = fastest(self.network, backends, window_THW, together=together, worth=worth)
         return trials
 
     @torch.inference_mode()
