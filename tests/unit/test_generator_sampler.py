@@ -1,5 +1,7 @@
 import numpy as np
 import pyarrow as pa
+import pytest
+import torch
 
 from tests.tiny_shop import make_tiny_shop
 from trainables.generator.clips import DatasetClips
@@ -57,6 +59,21 @@ def test_a_crop_is_the_same_window_in_every_frame():
     assert window.shape == (3, 3, 32, 32)
     assert window[:, 0].equal(window[:, 2])
     assert window.abs().max() <= 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_may_not_be_written_is_cropped_without_a_warning():
+    picture = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), np.uint8)
+    wanted = torch.from_numpy(picture.copy()).permute(3, 0, 1, 2).float() / 127.5 - 1
+    picture.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        found = [crop(picture, 32, np.random.default_rng(seed)) for seed in range(6)]
+    finally:
+        torch.set_warn_always(False)
+    mirrored = [not frames.equal(wanted) for frames in found]
+    assert all(frames.equal(wanted.flip(-1) if flip else wanted) for frames, flip in zip(found, mirrored, strict=True))
+    assert len(set(mirrored)) == 2
 
 
 def test_the_split_holds_a_tenth_out_and_never_moves_a_product():

@@ -74,8 +74,9 @@ def crop(frames_THWC: np.ndarray, size: int, rng: np.random.Generator) -> Tensor
     window = frames_THWC[:, top : top + side, left : left + side]
     if rng.random() < 0.5:
         window = window[:, :, ::-1]
-    # In place: new memory for each of the sums costs more than the sums.
-    frames_TCHW = torch.from_numpy(np.ascontiguousarray(window)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    # A copy, since torch warns of memory that may not be written, as a picture's. Then in place: new memory for each of
+    # the sums costs more than the sums.
+    frames_TCHW = torch.from_numpy(np.array(window, order="C")).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     if side != size:
         frames_TCHW = F.interpolate(
             frames_TCHW, (size, size), mode="bilinear", antialias=side > size, align_corners=False
