@@ -118,5 +118,7 @@ def test_a_contact_sheet_places_pictures_and_labels() -> None:
     assert (sheet == (255, 0, 0)).all(-1).sum() > 2 * 100 * 100  # enlarged to the cell
     assert (sheet == (0, 0, 255)).all(-1).sum() == 128 * 64  # keeps its shape
     assert (sheet[:, :60].min(-1) < 120).any()  # ink of the labels
+    wide = np.zeros((50, 100, 3), np.uint8)
+    assert contact_sheet([[wide]] * 5).height - contact_sheet([[wide]]).height < 4 * 60  # no room left below pictures
     with pytest.raises(ValueError, match="at least one picture"):
         contact_sheet([[]])

@@ -20,7 +20,8 @@ def contact_sheet(
     title: str | None = None,
     cell: int | None = None,
 ) -> Image.Image:
-    """Rows of uint8 (H, W, 3) pictures; rows may differ in length. Each is fitted into a square of `cell` pixels.
+    """Rows of uint8 (H, W, 3) pictures; rows may differ in length. Each is fitted into a square of `cell` pixels;
+    where all are wider than high, rows are as low as they are.
 
     `cell` is the largest picture's side by default, at least 96. Labels too long for their place are shortened.
     """
@@ -33,9 +34,11 @@ def contact_sheet(
     line = round(font_size * 1.5)
     label_lines = [_wrap(label, font, 12 * font_size) for label in row_labels or []]
     left = MARGIN + (max((font.getlength(text) for lines in label_lines for text in lines), default=-14) + 14)
+    tallest = max(round(side * len(picture) / max(picture.shape[:2])) for row in rows for picture in row)
+    high = max(tallest, line * max(map(len, label_lines), default=0))
     top = MARGIN + (round(font_size * 2.4) if title else 0) + (line if column_labels else 0)
     width = round(left + columns * (side + GAP) - GAP + MARGIN)
-    height = round(top + len(rows) * (side + GAP) - GAP + MARGIN)
+    height = round(top + len(rows) * (high + GAP) - GAP + MARGIN)
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     if title:
@@ -44,9 +47,9 @@ def contact_sheet(
         x = left + column * (side + GAP) + side / 2
         draw.text((x, top - line), _shorten(label, font, side), fill=FAINT, font=font, anchor="ma")
     for index, row in enumerate(rows):
-        y = top + index * (side + GAP)
+        y = top + index * (high + GAP)
         if index < len(label_lines):
-            text_top = y + side / 2 - line * len(label_lines[index]) / 2
+            text_top = y + high / 2 - line * len(label_lines[index]) / 2
             for number, text in enumerate(label_lines[index]):
                 draw.text((MARGIN, text_top + number * line), text, fill=INK if number == 0 else FAINT, font=font)
         for column, picture in enumerate(row):
@@ -56,7 +59,7 @@ def contact_sheet(
                 fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
                 image = image.resize(fitted, Image.Resampling.LANCZOS)
             x = round(left + column * (side + GAP)) + (side - image.width) // 2
-            sheet.paste(image, (x, y + (side - image.height) // 2))
+            sheet.paste(image, (x, y + (high - image.height) // 2))
     return sheet
 
 
