@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import logging
 import uuid
 from datetime import UTC, datetime
 
+from cluster.errors import InputError
 from cluster.pseudonym import Pseudonymiser
 from serving.ahead import Ahead
 from serving.clip_cache import ClipCache
 from serving.event_store import EventStore
 from serving.look_choices import LookChoices
 from serving.messages import ErasureReceipt
+from serving.problems import Problem
 from serving.shop import Shop
 from trainables.data.dataset import Dataset
 from trainables.recommender.privacy.dataset_erasure import erase_from_dataset
 
+logger = logging.getLogger("ray.serve")
+
+RETRY_AFTER_S = 10
 LEFT_IN_POSTGRESQL = (
     "PostgreSQL: rows are deleted and the table is vacuumed; its pages, its write-ahead log and backups keep bytes "
     "until they are used again"
@@ -49,12 +56,13 @@ class Eraser:
     async def erase(self, viewer: str) -> ErasureReceipt:
         """Forget a viewer by the shop's own id; a viewer nobody knows gets a receipt all the same.
 
-        A Problem 503 where the recommender does not answer, which knows the viewer's look: nothing is erased then.
+        A Problem 503 where the recommender does not answer, which knows the viewer's look, or while the dataset is
+        imported into: nothing is erased then.
         """
         async with self._turn:
             await self._ahead.forget(viewer)
             clips = await self._shop.personal_clips(viewer)
-            receipt = await asyncio.to_thread(self._erase, self._pseudonymiser.of(viewer), clips)
+            receipt = await asyncio.to_thread(self._erase_alone, self._pseudonymiser.of(viewer), clips)
         if clips:
             task = asyncio.ensure_future(self._discard_late_ones(clips))
             self._later.add(task)  # the loop itself only keeps weak references
@@ -65,6 +73,16 @@ class Eraser:
         """What other replicas were rendering for the viewer comes to storage after the erasure."""
         await asyncio.sleep(self._longest_render_s)
         await asyncio.to_thread(self._cache.discard, clips)
+
+    def _erase_alone(self, name: str, clips: frozenset[str]) -> ErasureReceipt:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._dataset.erased_from())
+            except InputError as error:  # its text names a process and a host
+                logger.warning("nobody is erased yet: %s", error)
+                again = {"retry-after": str(RETRY_AFTER_S)}
+                raise Problem(503, "an import or another erasure is under way; try again", headers=again) from error
+            return self._erase(name, clips)
 
     def _erase(self, name: str, clips: frozenset[str]) -> ErasureReceipt:
         at = datetime.now(UTC)

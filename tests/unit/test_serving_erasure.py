@@ -204,6 +204,18 @@ def test_events_of_the_log_do_not_come_back_with_a_restart(
     assert reopened.count() == shop_site.events.count()
 
 
+def test_nothing_is_erased_while_the_dataset_is_imported_into(shop_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 without a word about the other process; once the import has ended, the viewer is erased."""
+    monkeypatch.setattr("trainables.runs.driver_lock.LOCK_SECONDS", 0.2)
+    before = shop_site.events.count(NAME)
+    with shop_site.shop.catalogue._dataset.imported_into():
+        answer = shop_site("DELETE", f"/v1/viewers/{quote(RAW, safe='')}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert "under way" in answer.json()["detail"] and "process" not in answer.text
+    assert shop_site.events.count(NAME) == before > 0
+    assert shop_site("DELETE", f"/v1/viewers/{quote(RAW, safe='')}").json()["removed"]["events"] == before
+
+
 def test_nothing_is_erased_while_the_look_is_unknown(shop_site: Site) -> None:
     """The recommender does not answer: 503, and the whole viewer is still there to be erased later."""
 
