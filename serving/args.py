@@ -133,7 +133,7 @@ class AppArgs(Strict):
         20.0, ge=0, description="Seconds a feed waits for a clip before it shows the original; the render goes on."
     )
     clip_wait_s: float = Field(
-        3.0,
+        2.5,
         gt=0,
         description="Seconds for which the render of a single clip may be expected to wait for its turn; one that "
         "would wait longer is refused (429). Feeds wait up to feed_wait_s.",
