@@ -109,8 +109,8 @@ class AppArgs(Strict):
     recommender_replicas: int = Field(
         1,
         ge=0,
-        description="Replicas of the recommender; 0: each ingress holds one itself, which saves a third of a request's "
-        "processor time and lets a rebuild of the statistics stall it for moments.",
+        description="Replicas of the recommender; 0: each ingress holds one itself, which saves a quarter of a "
+        "request's processor time and lets a rebuild of the statistics stall it for moments.",
     )
     trend_refresh_s: float = Field(
         60.0, gt=0, description="Seconds between two counts of what is popular and trending."

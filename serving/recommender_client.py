@@ -25,31 +25,8 @@ about every one of their parts and takes milliseconds for a slate.
 """
 
 
-class RecommenderOnServe:
-    """Asks the replicas of a deployment."""
-
-    def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle = handle.options(**PLAIN)
-
-    async def recommend(self, *args: Any) -> Answer:
-        return await call(self._handle, "recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def similar(self, *args: Any) -> list[tuple[str, float]]:
-        return await call(self._handle, "similar", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def hosts(self, *args: Any) -> list[Recommendation]:
-        return await call(self._handle, "hosts", *args, timeout_s=RECOMMEND_TIMEOUT_S)
-
-    async def load(self, model: str) -> None:
-        """Have a version at hand; LoadError says why it cannot be loaded."""
-        await call(self._handle, "load", model, timeout_s=LOAD_TIMEOUT_S)
-
-
-class RecommenderInside:
-    """Asks the recommender that this process holds, within the same bounds of time."""
-
-    def __init__(self, args: AppArgs, version: ModelVersion) -> None:
-        self._held = LiveRecommender(args, version)
+class _Bounded:
+    """The calls, each with its bound of time."""
 
     async def recommend(self, *args: Any) -> Answer:
         return await self._asked("recommend", *args, timeout_s=RECOMMEND_TIMEOUT_S)
@@ -63,6 +40,26 @@ class RecommenderInside:
     async def load(self, model: str) -> None:
         """Have a version at hand; LoadError says why it cannot be loaded."""
         await self._asked("load", model, timeout_s=LOAD_TIMEOUT_S)
+
+    async def _asked(self, method: str, *args: Any, timeout_s: float) -> Any:
+        raise NotImplementedError
+
+
+class RecommenderOnServe(_Bounded):
+    """Asks the replicas of a deployment."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle.options(**PLAIN)
+
+    async def _asked(self, method: str, *args: Any, timeout_s: float) -> Any:
+        return await call(self._handle, method, *args, timeout_s=timeout_s)
+
+
+class RecommenderInside(_Bounded):
+    """Asks the recommender that this process holds."""
+
+    def __init__(self, args: AppArgs, version: ModelVersion) -> None:
+        self._held = LiveRecommender(args, version)
 
     async def _asked(self, method: str, *args: Any, timeout_s: float) -> Any:
         async with answers("recommender", timeout_s):
