@@ -126,21 +126,33 @@ def test_strokes_run_along_the_forms():
     assert down > 2 * across
 
 
-def test_only_a_preset_may_ask_for_stripes():
+def test_only_the_striped_preset_may_ask_for_stripes():
+    """Neither a look far from all presets wears them nor one right at another preset, whatever was learned."""
     torch.manual_seed(0)
     network = RestyleNetwork(NetworkConfig(widths=(16, 16, 16), blocks=1)).eval()
+    plain = torch.full((1, 3, 1, 64, 64), 0.3)
+    looks = {"far": code("sport") + 40, **{name: code(name) for name in PRESETS}}
     with torch.no_grad():
-        network.lay_on.weight.normal_()
-        network.lay_on_near.weight.normal_()
-        far = code("sport") + 40
-        laid_on = network.lay_on.weight.reshape(3, BRUSHES, -1)[:, NAMES.index("broad stripes on the backdrop")]
-        plain = torch.full((1, 3, 1, 64, 64), 0.3)
-        before = network(plain, far), network(plain, code("sport"))
-        laid_on.mul_(100)
-        network.lay_on_near.weight.reshape(3, BRUSHES, -1)[:, NAMES.index("broad stripes on the backdrop")].mul_(3)
-        after = network(plain, far), network(plain, code("sport"))
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1], after[1])
+        for layer in (network.lay_on, network.lay_on_near):
+            layer.weight.normal_()
+            layer.bias.normal_()
+        before = {name: network(plain, look) for name, look in looks.items()}
+        for layer in (network.lay_on, network.lay_on_near):
+            stripes = layer.weight.reshape(3, BRUSHES, -1)[:, NAMES.index("broad stripes on the backdrop")]
+            stripes.mul_(3)
+        changed = {name: (network(plain, look) - before[name]).abs().max() for name, look in looks.items()}
+    assert changed.pop("sport") > 0.1
+    assert max(changed.values()) < 1e-3
+
+
+def test_the_convolutions_do_not_know_where_on_the_screen_they_are():
+    """Of a plain picture they make a plain one, up to its border; from anything else they learn to draw bands there."""
+    torch.manual_seed(0)
+    network = RestyleNetwork(NetworkConfig()).eval().requires_grad_(False)
+    network.head.weight.normal_()
+    plain = torch.tensor([0.3, -0.5, 0.9, 0.1, 0.4, -0.2]).view(1, 6, 1, 1).expand(1, 6, 64, 96)
+    residual = network.residual(plain, torch.randn(1, NetworkConfig().modulation))
+    torch.testing.assert_close(residual, residual[..., :1, :1].expand_as(residual))
 
 
 def test_the_table_of_a_grading_is_the_grading_to_a_grey_level(network):

@@ -16,7 +16,7 @@ from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import starter_bundle
 
 WINDOW = (2, 32, 32)
-EXAMPLE = backends._Example(torch.zeros(1, 6, 32, 32), torch.zeros(1, 64), 8)
+EXAMPLE = backends._Example(torch.zeros(1, 6, 32, 32), torch.zeros(1, 64))
 
 
 class SlowNetwork(RestyleNetwork):
@@ -88,7 +88,7 @@ def test_the_fastest_that_gives_the_same_pictures_serves_and_the_others_say_why_
 
 
 def wrong_together(network, example):
-    return lambda pair, z, edge: network.once(pair, z, edge) + (0.02 if len(z) > 1 else 0)
+    return lambda pair, z: network.once(pair, z) + (0.02 if len(z) > 1 else 0)
 
 
 def test_where_clips_are_painted_together_that_is_compared_too(network, monkeypatch):
@@ -123,10 +123,10 @@ class ClockedNetwork(SlowNetwork):
 def compiled(network, example):
     shapes = set()
 
-    def convolve(pair, z, edge):
+    def convolve(pair, z):
         network.now += 0.05 if pair.shape in shapes else 60.0
         shapes.add(pair.shape)
-        return network.once(pair, z, edge)
+        return network.once(pair, z)
 
     return convolve
 
@@ -195,9 +195,9 @@ def test_the_exported_graph_gives_the_pictures_of_the_network_and_leaves_other_s
     network = RestyleNetwork(TINY.network).eval().requires_grad_(False)
     network.head.weight.normal_(std=0.05)
     pair, z = torch.rand(2, 6, 48, 48) * 2 - 1, torch.randn(1, 8)
-    convolve = MAKERS["onnx"](network, backends._Example(pair, z, 8))
+    convolve = MAKERS["onnx"](network, backends._Example(pair, z))
     for frames in (2, 1):
-        away = convolve(pair[:frames], z, 8) - network.residual(pair[:frames], z, 8)
+        away = convolve(pair[:frames], z) - network.residual(pair[:frames], z)
         assert away.abs().max() * 127.5 < 0.1
 
 

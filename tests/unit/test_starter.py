@@ -12,7 +12,6 @@ from trainables.generator.bundles import read_task_bundle
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import start_bundle, starter_bundle
-from trainables.generator.starter.make_restyle import between
 from trainables.generator.starter.registration import register_starter
 from trainables.generator.task import TASKS
 
@@ -45,12 +44,6 @@ def test_the_starter_is_registered_once_and_becomes_a_version_like_any_other(set
     folder = Registry(settings).fetch(first)
     packaged = json.loads((starter_bundle("restyle") / "config.json").read_text())
     assert json.loads((folder / "config.json").read_text()) == packaged
-
-
-def test_weights_between_two_ends_of_a_training():
-    ends = [{"w": np.array([value], np.float16)} for value in (1.0, 5.0)]
-    assert between(*ends, 0.75)["w"].tolist() == [4.0]
-    assert between(*ends, 0.0)["w"].dtype == np.float16
 
 
 def test_what_start_names(tmp_path):

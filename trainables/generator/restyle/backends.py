@@ -11,6 +11,7 @@ Dims: B clips, C = 3 channels, T frames, H height, W width, N frames of a batch,
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -75,7 +76,6 @@ class _Example:
 
     pair_NCHW: Tensor
     z_NZ: Tensor
-    edge: int
 
 
 @torch.inference_mode()
@@ -182,17 +182,17 @@ def _bfloat16(network: RestyleNetwork, example: _Example) -> Convolve:
     if not native:
         raise ShopreelError("this device has no bfloat16 arithmetic")
 
-    def convolve(pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
-        with torch.autocast(kind, torch.bfloat16):
-            return network.residual(pair_NCHW, z_NZ, edge).float()
+    short = copy.deepcopy(network).to(torch.bfloat16)
+
+    def convolve(pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+        return short.residual(pair_NCHW.bfloat16(), z_NZ.bfloat16())
 
     return convolve
 
 
 def _compiled(network: RestyleNetwork, example: _Example) -> Convolve:
     """By torch.compile; the first run compiles."""
-    compiled = torch.compile(network.residual, dynamic=False)
-    return _of_one_shape(network, example, lambda pair_NCHW, z_NZ: compiled(pair_NCHW, z_NZ, example.edge))
+    return _of_one_shape(network, example, torch.compile(network.residual, dynamic=False))
 
 
 def _onnx(network: RestyleNetwork, example: _Example) -> Convolve:
@@ -211,7 +211,7 @@ def _onnx(network: RestyleNetwork, example: _Example) -> Convolve:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False), torch.no_grad():
         path = Path(folder) / "residual.onnx"
         shapes = tuple(example.pair_NCHW.shape), tuple(example.z_NZ.shape)
-        export_residual(network, path, *shapes, edge=example.edge)
+        export_residual(network, path, *shapes)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
@@ -230,11 +230,11 @@ MAKERS: dict[str, Callable[[RestyleNetwork, _Example], Convolve]] = {
 
 
 def _of_one_shape(network: RestyleNetwork, example: _Example, special: Callable[[Tensor, Tensor], Tensor]) -> Convolve:
-    asked = example.pair_NCHW.shape, example.z_NZ.shape, example.edge
+    asked = example.pair_NCHW.shape, example.z_NZ.shape
 
-    def convolve(pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
-        if (pair_NCHW.shape, z_NZ.shape, edge) != asked:
-            return network.residual(pair_NCHW, z_NZ, edge)
+    def convolve(pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+        if (pair_NCHW.shape, z_NZ.shape) != asked:
+            return network.residual(pair_NCHW, z_NZ)
         return special(pair_NCHW, z_NZ)
 
     return convolve
@@ -243,7 +243,7 @@ def _of_one_shape(network: RestyleNetwork, example: _Example, special: Callable[
 def _example(network: RestyleNetwork, window_BCTHW: Tensor, prepared: Prepared) -> _Example:
     seen = []
 
-    def see(*asked: object) -> Tensor:
+    def see(*asked: Tensor) -> Tensor:
         seen.append(_Example(*asked))
         return network.residual(*asked)
 

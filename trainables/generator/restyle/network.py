@@ -21,13 +21,11 @@ from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.restyle.brushes import BACKDROP_STATISTICS, BRUSHES, STRIPES, Brushes, backdrop_statistics
 from trainables.generator.restyle.palette import STATISTICS, Grading, Oklab, PaletteSkip, clip_statistics
-from trainables.generator.restyle.presets import PRESETS, preset_codes
+from trainables.generator.restyle.presets import PRESETS, STRIPED, preset_codes
 
 MULTIPLE = 8
 WIDTH_MULTIPLE = 8
-MARGIN = 8
-"""Pixels put around a frame outside training."""
-Convolve = Callable[[Tensor, Tensor, int], Tensor]
+Convolve = Callable[[Tensor, Tensor], Tensor]
 """`RestyleNetwork.residual`, or what gives the same another way."""
 
 
@@ -69,7 +67,7 @@ class StyleBlock(nn.Module):
         inner = 2 * channels
         self.expand = nn.Conv2d(channels, inner, 1)
         self.style = nn.Linear(modulation, 2 * inner)
-        self.mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.mix = nn.Conv2d(inner, inner, 3, padding=1, padding_mode="replicate", groups=inner)
         self.project = nn.Conv2d(inner, channels, 1)
         nn.init.normal_(self.style.weight, std=0.5 / modulation**0.5)
         nn.init.zeros_(self.style.bias)
@@ -111,10 +109,10 @@ class RestyleNetwork(nn.Module):
         self.register_buffer("anchors", torch.from_numpy(np.stack([preset_codes()[name] for name in PRESETS])))
         self.palette = PaletteSkip(condition, hidden=config.palette_hidden, moderation=config.moderation)
         self.embed = nn.Sequential(nn.Linear(condition, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
-        self.stem = nn.Conv2d(4 * 6 + 3, half, 3, padding=1)
-        self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.stem = nn.Conv2d(4 * 6, half, 3, padding=1, padding_mode="replicate")
+        self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1, padding_mode="replicate")
         self.block_quarter = StyleBlock(quarter, z)
-        self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1, padding_mode="replicate")
         self.blocks_eighth = nn.ModuleList(StyleBlock(eighth, z) for _ in range(config.blocks))
         self.up_quarter = nn.Conv2d(eighth, quarter, 1)
         self.decode_quarter = StyleBlock(quarter, z)
@@ -128,10 +126,9 @@ class RestyleNetwork(nn.Module):
         for layer in (self.lay_on, self.lay_on_near):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        # Only a preset may ask for stripes: on a plain backdrop even a trace of them is seen in any other look.
-        general = torch.ones(BRUSHES)
-        general[STRIPES] = 0
-        self.register_buffer("general", general, persistent=False)
+        stripes = torch.zeros(BRUSHES)
+        stripes[STRIPES] = 1
+        self.register_buffer("stripes", stripes, persistent=False)
         self.to(memory_format=torch.channels_last)
 
     def statistics(self, clip_BCTHW: Tensor) -> Tensor:
@@ -159,8 +156,10 @@ class RestyleNetwork(nn.Module):
             condition_BX = torch.cat([0.3 * code_BS, near_BP, (source_BD - 0.3) / 0.3], -1)
             grading = self.palette(code_BS, source_BD[:, :STATISTICS], condition_BX)
         z_BZ = self.embed(condition_BX)
-        colour_B3K = self.lay_on(z_BZ).reshape(-1, 3, BRUSHES) * self.general
-        colour_B3K = colour_B3K + 4 * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
+        # Stripes only near the preset that has them: on a plain backdrop even a trace is seen in any other look.
+        striped_B1K = 1 - self.stripes * (1 - near_BP[:, STRIPED, None, None])
+        colour_B3K = self.lay_on(z_BZ).reshape(-1, 3, BRUSHES) * (1 - self.stripes)
+        colour_B3K = colour_B3K + 4 * striped_B1K * self.lay_on_near(near_BP).reshape(-1, 3, BRUSHES)
         return Prepared(grading, z_BZ, colour_B3K, source_BD)
 
     def paint(self, clip_BCTHW: Tensor, prepared: Prepared, convolve: Convolve | None = None) -> Tensor:
@@ -171,11 +170,9 @@ class RestyleNetwork(nn.Module):
             graded = prepared.grading(clip_BCTHW)
         z_NZ = prepared.z_BZ if batch == 1 else prepared.z_BZ.repeat_interleave(frames, 0)
         pair_NCHW = _frames(torch.cat([clip_BCTHW, graded], 1))
-        # Convolutions see zeros beyond the border; a served picture's own border is kept away from them.
-        edge = 0 if self.training else MARGIN
-        pad = (edge, edge + -width % MULTIPLE, edge, edge + -height % MULTIPLE)
-        pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate") if any(pad) else pair_NCHW
-        residual = (convolve or self.residual)(pair_NCHW, z_NZ, edge)[..., :height, :width]
+        if any(pad := (0, -width % MULTIPLE, 0, -height % MULTIPLE)):
+            pair_NCHW = F.pad(pair_NCHW, pad, mode="replicate")
+        residual = (convolve or self.residual)(pair_NCHW, z_NZ)[..., :height, :width]
         maps = self.brushes(_frames(clip_BCTHW), prepared.source_BD.repeat_interleave(frames, 0))
         # Gates only scale what the style lays on, so that no look can wear another one's brushes.
         gated = torch.addcmul(maps, maps, residual[:, 3:]).flatten(2)
@@ -185,25 +182,23 @@ class RestyleNetwork(nn.Module):
         # Cut off only where pictures leave: overshoot must keep its gradient while training.
         return painted_BCTHW if self.training else painted_BCTHW.clamp(-1, 1)
 
-    def residual(self, pair_NCHW: Tensor, z_NZ: Tensor, edge: int) -> Tensor:
-        """What is laid on and the brushes' gates, (N, 3 + K, H, W), of frames beside their graded selves (N, 6, H, W);
-        without the `edge` pixels around. All convolutions are here.
+    def residual(self, pair_NCHW: Tensor, z_NZ: Tensor) -> Tensor:
+        """What is laid on and the brushes' gates, (N, 3 + K, H, W), of frames beside their graded selves (N, 6, H, W).
+        All convolutions are here.
+
+        None of them is told where on the screen it is, nor by zeros beyond the border: from that they learn to draw
+        bands along the edges of plain backdrops. What depends on the place, brushes lay on.
         """
-        packed = F.pixel_unshuffle(pair_NCHW, 2)
-        place = _place(packed).expand(len(packed), -1, -1, -1)
-        x = torch.cat([packed, place], 1).contiguous(memory_format=torch.channels_last)
-        half = self.stem(x)
+        half = self.stem(F.pixel_unshuffle(pair_NCHW, 2).contiguous(memory_format=torch.channels_last))
         quarter = self.block_quarter(self.down_quarter(F.relu(half)), z_NZ)
         eighth = self.down_eighth(F.relu(quarter))
         for block in self.blocks_eighth:
             eighth = block(eighth, z_NZ)
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)), z_NZ)
         half = self.decode_half(half + _double(self.up_half(quarter)), z_NZ)
-        few = edge // 2 - 1 if edge else 0  # one half-size pixel is left for what lies between it and its neighbour
-        head = self.head(F.relu(half))[..., few : half.shape[2] - few, few : half.shape[3] - few]
         # Smooth between the half-size pixels: what is finer comes from the frame and the brushes, never as a lattice.
-        large = F.interpolate(head, scale_factor=2, mode="bilinear", align_corners=False)
-        return large[..., edge - 2 * few :, edge - 2 * few :]
+        head = self.head(F.relu(half)).float()  # here, where it is a quarter as large as in the end
+        return F.interpolate(head, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def thinning(height: int, width: int) -> int:
@@ -222,14 +217,6 @@ def nearness(code_BS: Tensor, anchors_PS: Tensor) -> Tensor:
 
 def _frames(clip_BCTHW: Tensor) -> Tensor:
     return clip_BCTHW.transpose(1, 2).flatten(0, 1)
-
-
-def _place(x_NCHW: Tensor) -> Tensor:
-    """Where a pixel is: across, down, squared distance from the centre, each in -1…1; (1, 3, H, W)."""
-    height, width = x_NCHW.shape[-2:]
-    v = torch.linspace(-1, 1, height, device=x_NCHW.device, dtype=x_NCHW.dtype)[:, None].expand(height, width)
-    u = torch.linspace(-1, 1, width, device=x_NCHW.device, dtype=x_NCHW.dtype)[None].expand(height, width)
-    return torch.stack([u, v, u.square() + v.square() - 1])[None]
 
 
 def _double(x_NCHW: Tensor) -> Tensor:

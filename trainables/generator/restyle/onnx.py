@@ -36,9 +36,7 @@ def export(network: RestyleNetwork, path: Path, *, frames: int, height: int, wid
     _write(program.run_decompositions(written_out), path, ["clip", "code"], "restyled")
 
 
-def export_residual(
-    network: RestyleNetwork, path: Path, pair_NCHW: tuple[int, ...], z_NZ: tuple[int, ...], *, edge: int
-) -> None:
+def export_residual(network: RestyleNetwork, path: Path, pair_NCHW: tuple[int, ...], z_NZ: tuple[int, ...]) -> None:
     """Write `network.residual` alone, in seconds where the whole takes a minute, for inputs `pair` and `z` of these
     shapes. Needs the packages onnx and onnxscript.
     """
@@ -49,7 +47,7 @@ def export_residual(
             self.network = network
 
         def forward(self, pair: Tensor, z: Tensor) -> Tensor:
-            return self.network.residual(pair, z, edge)
+            return self.network.residual(pair, z)
 
     example = (torch.zeros(pair_NCHW), torch.zeros(z_NZ))
     _write(torch.export.export(Residual().eval(), example, strict=False), path, ["pair", "z"], "residual")

@@ -15,6 +15,8 @@ from trainables.data.style_code import style_code
 from trainables.generator.restyle.still_life import StillLife, still_life
 
 PRESETS: tuple[str, ...] = ("vintage", "sport", "neon", "minimal", "warm_film", "ink")
+STRIPED = PRESETS.index("sport")
+"""Place of the preset whose backdrop has broad stripes."""
 CODE_REFERENCES = 4
 
 
