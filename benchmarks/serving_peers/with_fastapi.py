@@ -31,6 +31,4 @@ async def clips(body: dict[str, Any]) -> Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        "benchmarks.serving_peers.with_fastapi:app", port=int(sys.argv[1]), workers=2, log_level="error"
-    )
+    uvicorn.run("benchmarks.serving_peers.with_fastapi:app", port=int(sys.argv[1]), workers=2, log_level="error")

@@ -28,5 +28,3 @@ def test_the_real_log(storage: Storage, shared_data: Path) -> None:
         "watch": int((distinct["play_time_ms"] > 0).sum()),
         "like": int(distinct["is_like"].sum()),
     }
-
-

@@ -305,9 +305,7 @@ def test_generator_scales_up_and_back_while_the_recommender_answers(client: http
     wait_for(lambda: running_replicas("generator") == 1, "back to one replica")
 
 
-def test_rolling_to_another_version_fails_no_request(
-    client: httpx.Client, base_url: str, settings: Settings
-) -> None:
+def test_rolling_to_another_version_fails_no_request(client: httpx.Client, base_url: str, settings: Settings) -> None:
     """Feeds go on while the generator changes; each has clips of one version, the one it names."""
     version = register_generator(settings, seed=1).reference
     seen: list[set[str]] = []
