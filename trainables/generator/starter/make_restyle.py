@@ -29,10 +29,6 @@ SETTINGS = (
     "loss.content_weight=0.045",
     "loss.texture_weight=1.3",
     "loss.temporal_weight=1.5",
-    # Heard earlier or louder, the judges lead to bright spots on products and backdrops.
-    "adversarial.start=0.55",
-    "adversarial.weight=0.06",
-    "adversarial.gamma_end=0.45",
 )
 
 
