@@ -17,7 +17,7 @@ import httpx
 
 from cluster.errors import InputError, ShopreelError
 from cluster.runtime import ray_session
-from serving import haproxy
+from serving import haproxy, waiting
 from serving.args import AppArgs
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def _deploy(application: Application, log_level: str) -> None:
     # Serve writes the request's id into every line of every replica it reaches; the access log is our own.
     logs = LoggingConfig(encoding="JSON", log_level=log_level, enable_access_log=False)
     try:
-        serve.run(application, name=APP_NAME, route_prefix="/", logging_config=logs)
+        with waiting.said_aloud(APP_NAME):
+            serve.run(application, name=APP_NAME, route_prefix="/", logging_config=logs)
     except RuntimeError as error:
         deployments = serve.status().applications[APP_NAME].deployments
         reasons = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import ray
 from ray.cluster_utils import Cluster
@@ -47,8 +49,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def cluster() -> Iterator[Cluster]:
     """Two nodes: one without GPUs, where the programs are started, one with two."""
     export_environment()
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    started.add_node(num_cpus=2, num_gpus=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERVE_SLOW_STARTUP_WARNING_S", "2")  # it is half a minute
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        started.add_node(num_cpus=2, num_gpus=2)
     yield started
     started.shutdown()
 
@@ -102,6 +106,29 @@ def test_gpus_that_no_machine_has_are_named_before_anything_is_deployed(settings
         serve_app(too_many, port=free_port(), address=cluster.address),
     ):
         pass
+
+
+def test_who_starts_a_server_is_told_that_others_hold_the_gpus_and_it_comes_up_when_they_let_go(
+    settings: Settings, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    @ray.remote(num_gpus=2)
+    class Training:
+        def ready(self) -> bool:
+            return True
+
+    def let_go_when_told() -> None:
+        wait_for(lambda: "GPU" in caplog.text, "a word of what is waited for")
+        ray.kill(training)
+
+    with ray_session(replace(settings, ray_address=cluster.address)):
+        training = Training.remote()
+        assert ray.get(training.ready.remote(), timeout=PATIENCE_S)
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(let_go_when_told)
+            with serve_app(arguments(settings, num_gpus=1, cpu_fallback=True), port=free_port()) as base_url:
+                assert httpx.get(f"{base_url}/readyz", timeout=PATIENCE_S).status_code == 200
+            told.result()
+    assert caplog.text.count("'generator'") == 1
 
 
 @pytest.mark.usefixtures("connected")
