@@ -22,8 +22,8 @@ class LossConfig:
     """λ_x, ≥ 0: the style loss once more on colour-free frames, so that a look is more than its palette."""
     edge_weight: float = 2.0
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
-    temporal_weight: float = 1.0
-    """λ_t, ≥ 0: frame differences must be the source's."""
+    temporal_weight: float = 4.0
+    """λ_t, ≥ 0: frame differences must be the source's; with less, strong looks make its noise flicker."""
     palette_weight: float = 1.0
     """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
 

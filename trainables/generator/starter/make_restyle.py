@@ -26,9 +26,8 @@ SETTINGS = (
     "ema.half_life=800",
     "looks.variants=1",
     "looks.picture_share=0.6",
-    "loss.content_weight=0.045",
-    "loss.texture_weight=1.3",
-    "loss.temporal_weight=1.5",
+    "loss.content_weight=0.05",
+    "loss.texture_weight=2",
 )
 
 
