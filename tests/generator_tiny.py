@@ -11,24 +11,22 @@ from lightning.fabric import Fabric
 from cluster.config import override
 from trainables.generator.restyle.config import RestyleTrainConfig
 
-TINY = override(
-    RestyleTrainConfig(),
-    [
-        "steps=8",
-        "batch_size=2",
-        "frame_size=32",
-        "checkpoint_every=4",
-        "sheet_every=1000",
-        "network.widths=[16, 16, 16]",
-        "network.blocks=1",
-        "network.modulation=8",
-        "network.palette_hidden=8",
-        "discriminator.width=8",
-        "looks.references=1",
-        "looks.variants=0",
-        "looks.crops=1",
-    ],
+SMALL = (
+    "steps=8",
+    "batch_size=2",
+    "frame_size=32",
+    "checkpoint_every=4",
+    "sheet_every=1000",
+    "network.widths=[16, 16, 16]",
+    "network.blocks=1",
+    "network.modulation=8",
+    "network.palette_hidden=8",
+    "discriminator.width=8",
+    "looks.references=1",
+    "looks.variants=0",
+    "looks.crops=1",
 )
+TINY = override(RestyleTrainConfig(), SMALL)
 
 
 class Clips(list):

@@ -14,9 +14,9 @@ from trainables.runs.checkpoints import Checkpoints
 from trainables.runs.folder import RunFolder
 
 
-def run(storage, name: str, config=TINY, clips=None, on_step=None) -> tuple[Checkpoints, Recorder]:
+def run(storage, name: str, config=TINY, clips=None, on_step=None, styles=()) -> tuple[Checkpoints, Recorder]:
     checkpoints, sink = Checkpoints(storage, f"runs/{name}"), Recorder()
-    train(config, clips or Clips(), cpu_fabric(), sink=sink, checkpoints=checkpoints, on_step=on_step)
+    train(config, clips or Clips(), cpu_fabric(), sink=sink, checkpoints=checkpoints, styles=styles, on_step=on_step)
     return checkpoints, sink
 
 
@@ -107,6 +107,22 @@ def test_content_weight_trades_style_against_content(storage):
         finals[weight] = {k: np.mean([line[f"loss/{k}"] for line in last]) for k in ("style", "content", "edges")}
     assert finals[20.0]["content"] < 0.9 * finals[0.0]["content"]
     assert finals[20.0]["style"] > 1.05 * finals[0.0]["style"]
+
+
+def test_more_of_a_clip_must_stay_in_a_preset_than_in_a_picture_s_look(storage):
+    pictures = [("a picture", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))]
+    common = ["steps=1", "looks.variant_share=0", "adversarial.weight=0"]
+    firsts = {}
+    for share in (0, 1):
+        for keep in (1, 3):
+            settings = [*common, f"loss.preset_keep={keep}", f"looks.picture_share={share}"]
+            _, sink = run(storage, f"keep-{share}-{keep}", override(TINY, settings), styles=pictures)
+            (firsts[share, keep],) = sink.lines
+    for term in ("content", "edges", "temporal"):
+        name = f"loss/{term}"
+        assert firsts[0, 3][name] == pytest.approx(3 * firsts[0, 1][name], rel=1e-4)
+        assert firsts[1, 3][name] == firsts[1, 1][name]
+    assert firsts[0, 3]["loss/style"] == firsts[0, 1]["loss/style"]
 
 
 def test_a_run_goes_on_with_another_number_of_workers_where_their_samples_would_be(storage):

@@ -1,18 +1,23 @@
 """The packaged weights load without any training code's state, keep to their sizes, and say what they are."""
 
+import argparse
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from cluster.errors import NotFoundError
 from cluster.registry import Registry
+from tests.generator_tiny import SMALL, TINY, Clips
 from trainables.data.style_code import style_code
 from trainables.generator.bundles import read_task_bundle
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
 from trainables.generator.starter import start_bundle, starter_bundle
+from trainables.generator.starter.corpus import Corpus
 from trainables.generator.starter.registration import register_starter
+from trainables.generator.starter.training import train_starter
 from trainables.generator.task import TASKS
 
 MEGABYTE = 1024**2
@@ -44,6 +49,18 @@ def test_the_starter_is_registered_once_and_becomes_a_version_like_any_other(set
     folder = Registry(settings).fetch(first)
     packaged = json.loads((starter_bundle("restyle") / "config.json").read_text())
     assert json.loads((folder / "config.json").read_text()) == packaged
+
+
+def test_a_training_that_was_through_when_it_was_cut_off_writes_its_bundle(tmp_path):
+    clips = Clips()
+    corpus = Corpus(np.stack(clips), [{"source": "sample", "held_out": "0"}] * len(clips))
+    arguments = argparse.Namespace(run=tmp_path / "run", out=tmp_path / "bundle", settings=["steps=2"])
+    written = []
+    for _ in range(2):
+        train_starter(arguments, type(TINY), SMALL, corpus, ("sample",))
+        written.append((arguments.out / "model.safetensors").read_bytes())
+        shutil.rmtree(arguments.out)
+    assert written[0] == written[1]
 
 
 def test_what_start_names(tmp_path):

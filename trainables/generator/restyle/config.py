@@ -24,11 +24,15 @@ class LossConfig:
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
     temporal_weight: float = 4.0
     """λ_t, ≥ 0: frame differences must be the source's; with less, strong looks make its noise flicker."""
+    preset_keep: float = 2.0
+    """How many times as much content, edges and movement count where the look is a preset or a variant of one, ≥ 0:
+    stronger looks than pictures have, whose renders must pass the usability gate all the same."""
     palette_weight: float = 1.0
     """λ_p, ≥ 0: the palette numbers of the restyled clip must be those of the style code."""
 
     def __post_init__(self) -> None:
-        for name in ("content_weight", "texture_weight", "edge_weight", "temporal_weight", "palette_weight"):
+        names = ("content_weight", "texture_weight", "edge_weight", "temporal_weight", "preset_keep", "palette_weight")
+        for name in names:
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}; set it to 0 or above")
 

@@ -136,6 +136,8 @@ class LookBank:
         self, looks: Sequence[Look], features: FrozenFeatures, *, frame_size: int, crops: int, device: torch.device
     ) -> None:
         self.looks, self.frame_size, self.device = list(looks), frame_size, device
+        self.of_preset = [look.name.partition("#")[0] in PRESETS for look in looks]
+        """Whether each look is a preset or a variant of one."""
         self.presets = [i for i, look in enumerate(looks) if look.name in PRESETS]
         self.pictures = [i for i, look in enumerate(looks) if not look.is_variant and look.name not in PRESETS]
         self.variants = [i for i, look in enumerate(looks) if look.is_variant]

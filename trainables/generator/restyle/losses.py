@@ -37,12 +37,15 @@ def colour_free(frames_NCHW: Tensor, clips: int) -> Tensor:
 
 
 def content_loss(restyled: Sequence[Tensor], source: Sequence[Tensor]) -> Tensor:
-    """Σ_levels ‖IN(φ(y)) − IN(φ(x))‖² averaged over everything: the same things in the same place, whatever their
+    """Σ_levels ‖IN(φ(y)) − IN(φ(x))‖² averaged over a frame, (N,): the same things in the same place, whatever their
     colours. Each level is (N, F, h, w); IN subtracts a map's mean and divides by its deviation.
     """
     return torch.stack(
-        [(_instance_norm(y) - _instance_norm(x)).square().mean() for y, x in zip(restyled, source, strict=True)]
-    ).sum()
+        [
+            (_instance_norm(y) - _instance_norm(x)).square().mean((1, 2, 3))
+            for y, x in zip(restyled, source, strict=True)
+        ]
+    ).sum(0)
 
 
 def _instance_norm(maps_NFHW: Tensor) -> Tensor:
@@ -52,17 +55,19 @@ def _instance_norm(maps_NFHW: Tensor) -> Tensor:
 
 
 def edge_loss(restyled_NCHW: Tensor, source_NCHW: Tensor) -> Tensor:
-    """1 − correlation of the Sobel magnitudes of luma, over frames, 0 (equal) … 2: contours and lettering stay."""
+    """1 − correlation of the Sobel magnitudes of luma of frames, (N,), 0 (equal) … 2: contours and lettering stay."""
     y, x = _sobel(_luma(restyled_NCHW)), _sobel(_luma(source_NCHW))
     y, x = y - y.mean((1, 2, 3), keepdim=True), x - x.mean((1, 2, 3), keepdim=True)
     product = (y * x).mean((1, 2, 3))
     scale = (y.square().mean((1, 2, 3)) * x.square().mean((1, 2, 3)) + 1e-8).sqrt()
-    return (1 - product / scale).mean()
+    return 1 - product / scale
 
 
 def temporal_loss(restyled_BCTHW: Tensor, source_BCTHW: Tensor) -> Tensor:
-    """‖(y_{t+1} − y_t) − (x_{t+1} − x_t)‖₁, mean over elements (arXiv 2102.05822: no optical flow needed)."""
-    return (restyled_BCTHW.diff(dim=2) - source_BCTHW.diff(dim=2)).abs().mean()
+    """‖(y_{t+1} − y_t) − (x_{t+1} − x_t)‖₁, mean over a clip's elements, (B,) (arXiv 2102.05822: no optical flow
+    needed).
+    """
+    return (restyled_BCTHW.diff(dim=2) - source_BCTHW.diff(dim=2)).abs().mean((1, 2, 3, 4))
 
 
 def palette_code(lab_BCN: Tensor) -> Tensor:

@@ -150,11 +150,14 @@ class RestyleUpdates:
         texture = [level[batch.looks] for level in self.bank.texture_statistics]
         bare_levels = self._kept(self.features, bare_NCHW)
         terms["texture"] = losses.style_loss([moments(maps, clips) for maps in bare_levels], texture)
-        terms["content"] = losses.content_loss(
+        keep_B = self._keep(batch.looks)
+        keep_N = keep_B.repeat_interleave(frames)
+        content_N = losses.content_loss(
             [fake_levels[i] for i in CONTENT_LEVELS], [source_levels[i] for i in CONTENT_LEVELS]
         )
-        terms["edges"] = losses.edge_loss(fake_NCHW, source_NCHW)
-        terms["temporal"] = losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)
+        terms["content"] = (keep_N * content_N).mean()
+        terms["edges"] = (keep_N * losses.edge_loss(fake_NCHW, source_NCHW)).mean()
+        terms["temporal"] = (keep_B * losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)).mean()
         lab_BCN = self.oklab.from_rgb(fake_BCTHW[..., ::2, ::2].reshape(clips, 3, -1))
         terms["palette"] = losses.palette_loss(lab_BCN, batch.code_BS, self.centre_S, self.scale_S)
         weights = config.loss
@@ -187,6 +190,11 @@ class RestyleUpdates:
         terms["total"] = total
         self.fabric.backward(share * total)
         return terms
+
+    def _keep(self, looks: Sequence[int]) -> Tensor:
+        """How many times as much as usual must stay of each clip, (B,)."""
+        of_preset = [self.bank.of_preset[look] for look in looks]
+        return torch.tensor([self.config.loss.preset_keep if it else 1.0 for it in of_preset]).to(self.fabric.device)
 
     def _kept(self, module: Any, *inputs: Tensor) -> Any:
         """The module's output; its inner activations are thrown away and computed again where the config says so."""

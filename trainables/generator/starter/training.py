@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
 
 from cluster.config import override, to_dict
 from cluster.storage import Storage
@@ -81,10 +80,7 @@ def train_starter(
             losses = "  ".join(f"{name} {terms[f'loss/{name}']:.3f}" for name in task.progress_terms)
             progress.update(bar, completed=step, description=losses)
 
-        def write(step: int, network: nn.Module) -> None:
-            task.save(network, config, arguments.out, card | {"steps": step})
-
-        train(
+        made = train(
             config,
             clips or CorpusClips(corpus, places),
             fabric,
@@ -93,5 +89,5 @@ def train_starter(
             styles=styles,
             start=start,
             on_step=on_step,
-            on_average=write,
         )
+    task.save(made.network, config, arguments.out, card | {"steps": made.step})
