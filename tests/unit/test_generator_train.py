@@ -118,11 +118,12 @@ def test_more_of_a_clip_must_stay_in_a_preset_than_in_a_picture_s_look(storage):
             settings = [*common, f"loss.preset_keep={keep}", f"looks.picture_share={share}"]
             _, sink = run(storage, f"keep-{share}-{keep}", override(TINY, settings), styles=pictures)
             (firsts[share, keep],) = sink.lines
-    for term in ("content", "edges", "temporal"):
-        name = f"loss/{term}"
-        assert firsts[0, 3][name] == pytest.approx(3 * firsts[0, 1][name], rel=1e-4)
-        assert firsts[1, 3][name] == firsts[1, 1][name]
-    assert firsts[0, 3]["loss/style"] == firsts[0, 1]["loss/style"]
+    presets, weights = firsts[0, 1], TINY.loss
+    kept = weights.content_weight * (presets["loss/content"] + weights.edge_weight * presets["loss/edges"])
+    kept += weights.temporal_weight * presets["loss/temporal"]
+    assert firsts[0, 3]["loss/total"] - presets["loss/total"] == pytest.approx(2 * kept, rel=1e-3)
+    assert firsts[0, 3]["loss/edges"] == presets["loss/edges"]
+    assert firsts[1, 3]["loss/total"] == firsts[1, 1]["loss/total"]
 
 
 def test_a_run_goes_on_with_another_number_of_workers_where_their_samples_would_be(storage):

@@ -150,22 +150,22 @@ class RestyleUpdates:
         texture = [level[batch.looks] for level in self.bank.texture_statistics]
         bare_levels = self._kept(self.features, bare_NCHW)
         terms["texture"] = losses.style_loss([moments(maps, clips) for maps in bare_levels], texture)
-        keep_B = self._keep(batch.looks)
-        keep_N = keep_B.repeat_interleave(frames)
         content_N = losses.content_loss(
             [fake_levels[i] for i in CONTENT_LEVELS], [source_levels[i] for i in CONTENT_LEVELS]
         )
-        terms["content"] = (keep_N * content_N).mean()
-        terms["edges"] = (keep_N * losses.edge_loss(fake_NCHW, source_NCHW)).mean()
-        terms["temporal"] = (keep_B * losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)).mean()
+        edges_N = losses.edge_loss(fake_NCHW, source_NCHW)
+        temporal_B = losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)
+        terms |= {"content": content_N.mean(), "edges": edges_N.mean(), "temporal": temporal_B.mean()}
+        keep_B = self._keep(batch.looks)
+        keep_N = keep_B.repeat_interleave(frames)
         lab_BCN = self.oklab.from_rgb(fake_BCTHW[..., ::2, ::2].reshape(clips, 3, -1))
         terms["palette"] = losses.palette_loss(lab_BCN, batch.code_BS, self.centre_S, self.scale_S)
         weights = config.loss
         total = (
             terms["style"]
             + weights.texture_weight * terms["texture"]
-            + weights.content_weight * (terms["content"] + weights.edge_weight * terms["edges"])
-            + weights.temporal_weight * terms["temporal"]
+            + weights.content_weight * ((keep_N * content_N).mean() + weights.edge_weight * (keep_N * edges_N).mean())
+            + weights.temporal_weight * (keep_B * temporal_B).mean()
             + weights.palette_weight * terms["palette"]
             + losses.range_loss(fake_BCTHW)
         )
