@@ -24,7 +24,7 @@ class LossConfig:
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""
     temporal_weight: float = 4.0
     """λ_t, ≥ 0: frame differences must be the source's; with less, strong looks make its noise flicker."""
-    preset_keep: float = 2.0
+    preset_keep: float = 3.0
     """How many times as much content, edges and movement count where the look is a preset or a variant of one, ≥ 0:
     stronger looks than pictures have, whose renders must pass the usability gate all the same."""
     palette_weight: float = 1.0

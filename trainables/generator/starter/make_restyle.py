@@ -27,7 +27,7 @@ SETTINGS = (
     "looks.variants=1",
     "looks.picture_share=0.6",
     "loss.content_weight=0.05",
-    "loss.texture_weight=2",
+    "loss.texture_weight=2.5",
 )
 
 
