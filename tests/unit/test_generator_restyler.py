@@ -149,6 +149,19 @@ def test_a_bundle_of_another_size_is_refused(network, tmp_path):
         Restyler.from_bundle(tmp_path / "b")
 
 
+def test_a_bundle_from_when_the_network_was_told_where_it_is_restyles_as_at_a_mean_place(network, clip, tmp_path):
+    told = copy.deepcopy(network)
+    halves, _, *kernel = network.stem.weight.shape
+    places = torch.randn(halves, 3, *kernel, generator=torch.Generator().manual_seed(0)) * 0.1
+    told.stem.weight = torch.nn.Parameter(torch.cat([network.stem.weight, places], 1))
+    save_bundle(told, CONFIG, tmp_path / "old", {})
+    now = copy.deepcopy(network)
+    now.stem.bias.data += places[:, 2].sum((1, 2)) * (0 + 0 + 1 / 3 + 1 / 3 - 1)  # mean of across² + down² - 1
+    save_bundle(now, CONFIG, tmp_path / "now", {})
+    old, new = (Restyler.from_bundle(tmp_path / name).restyle([clip], CODES[:1])[0] for name in ("old", "now"))
+    assert np.abs(old.astype(int) - new).max() <= 1
+
+
 def test_a_bundle_from_before_there_were_tasks_restyles_and_one_of_another_task_is_refused(network, clip, tmp_path):
     save_bundle(network, CONFIG, tmp_path / "b", {})
     header = json.loads((tmp_path / "b" / "config.json").read_text())

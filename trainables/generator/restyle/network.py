@@ -8,9 +8,9 @@ N frames of a batch (B·T), I channels inside a block, K brushes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from trainables.generator.restyle.presets import PRESETS, STRIPED, preset_codes
 
 MULTIPLE = 8
 WIDTH_MULTIPLE = 8
+INPUTS = 4 * 6
+"""Channels of a frame beside its graded self, at half the size."""
 Convolve = Callable[[Tensor, Tensor], Tensor]
 """`RestyleNetwork.residual`, or what gives the same another way."""
 
@@ -109,7 +111,7 @@ class RestyleNetwork(nn.Module):
         self.register_buffer("anchors", torch.from_numpy(np.stack([preset_codes()[name] for name in PRESETS])))
         self.palette = PaletteSkip(condition, hidden=config.palette_hidden, moderation=config.moderation)
         self.embed = nn.Sequential(nn.Linear(condition, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
-        self.stem = nn.Conv2d(4 * 6, half, 3, padding=1, padding_mode="replicate")
+        self.stem = nn.Conv2d(INPUTS, half, 3, padding=1, padding_mode="replicate")
         self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1, padding_mode="replicate")
         self.block_quarter = StyleBlock(quarter, z)
         self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1, padding_mode="replicate")
@@ -199,6 +201,21 @@ class RestyleNetwork(nn.Module):
         # Smooth between the half-size pixels: what is finer comes from the frame and the brushes, never as a lattice.
         head = self.head(F.relu(half)).float()  # here, where it is a quarter as large as in the end
         return F.interpolate(head, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def upgraded(
+    settings: dict[str, Any], tensors: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
+    """Settings and weights of a bundle as they are now. The first convolution of before was told where it is as well,
+    in three last channels: across and down in -1…1, and the squared distance from the centre less 1. Their means over
+    the screen, 0, 0 and -1/3, go into its bias.
+    """
+    weight = tensors.get("stem.weight")
+    if weight is None or weight.shape[1] != INPUTS + 3:
+        return settings, tensors
+    distance = weight[:, -1].astype(np.float32).sum((1, 2))
+    bias = tensors["stem.bias"] - (distance / 3).astype(weight.dtype)
+    return settings, dict(tensors) | {"stem.weight": weight[:, :INPUTS], "stem.bias": bias}
 
 
 def thinning(height: int, width: int) -> int:

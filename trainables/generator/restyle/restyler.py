@@ -17,7 +17,7 @@ from cluster.errors import InputError
 from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.restyle.backends import EAGER, WORTH, Backend, Trial, fastest
-from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning, upgraded
 
 WINDOW_PIXELS = 8 * 128 * 128
 """Pixels a forward pass takes at once: about what a processor's cache holds. Frames do not depend on the window they
@@ -42,7 +42,7 @@ class Restyler:
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str = "cpu") -> Restyler:
         """Read a bundle written by `save_bundle`; a damaged or foreign one is refused with its path."""
-        return cls(read_network(folder, "restyle", RestyleNetwork, NetworkConfig), device)
+        return cls(read_network(folder, "restyle", RestyleNetwork, NetworkConfig, upgraded), device)
 
     def tune(self, backends: Sequence[str], clip_THW: tuple[int, int, int], *, worth: float = WORTH) -> list[Trial]:
         """From now on take the fastest of these backends that gives the same pictures (`restyle.backends`), for clips
