@@ -156,7 +156,7 @@ class RestyleUpdates:
         edges_N = losses.edge_loss(fake_NCHW, source_NCHW)
         temporal_B = losses.temporal_loss(fake_BCTHW, batch.clip_BCTHW)
         terms |= {"content": content_N.mean(), "edges": edges_N.mean(), "temporal": temporal_B.mean()}
-        keep_B = self._keep(batch.looks)
+        keep_B = self._preset_weights(batch.looks)
         keep_N = keep_B.repeat_interleave(frames)
         lab_BCN = self.oklab.from_rgb(fake_BCTHW[..., ::2, ::2].reshape(clips, 3, -1))
         terms["palette"] = losses.palette_loss(lab_BCN, batch.code_BS, self.centre_S, self.scale_S)
@@ -191,7 +191,7 @@ class RestyleUpdates:
         self.fabric.backward(share * total)
         return terms
 
-    def _keep(self, looks: Sequence[int]) -> Tensor:
+    def _preset_weights(self, looks: Sequence[int]) -> Tensor:
         """How many times as much as usual must stay of each clip, (B,)."""
         of_preset = [self.bank.of_preset[look] for look in looks]
         return torch.tensor([self.config.loss.preset_keep if it else 1.0 for it in of_preset]).to(self.fabric.device)
