@@ -40,7 +40,7 @@ def command(
     \b
     Examples:
       shopreel train generator --data shop
-      shopreel train generator --data shop --set steps=2000 --set loss.content_weight=0.8
+      shopreel train generator --data shop --set steps=2000 --set loss.content_weight=0.1
       shopreel train generator --data shop --config best.yaml --styles ./paintings --run autumn
       shopreel train generator --data shop --task enhance --set steps=2000
       shopreel train generator --data shop --start starter --set steps=300

@@ -101,7 +101,7 @@ def test_a_run_name_belongs_to_one_set_of_data_and_settings(folder):
     first = folder.describe("generator", to_dict(TINY), "shop", "hash")
     folder.note(run_id="abc")
     assert folder.describe("generator", to_dict(TINY), "shop", "hash") == first | {"run_id": "abc"}
-    with pytest.raises(InputError, match=r"'r' exists with other loss.content_weight \(0.1 → 0.5\)"):
+    with pytest.raises(InputError, match=r"'r' exists with other loss.content_weight \(0.05 → 0.5\)"):
         folder.describe("generator", to_dict(override(TINY, ["loss.content_weight=0.5"])), "shop", "hash")
     with pytest.raises(InputError, match="data_hash"):
         folder.describe("generator", to_dict(TINY), "shop", "another")

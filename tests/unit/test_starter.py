@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from cluster.config import override, to_dict
 from cluster.errors import NotFoundError
 from cluster.registry import Registry
 from tests.generator_tiny import SMALL, TINY, Clips
@@ -14,11 +15,18 @@ from trainables.data.style_code import style_code
 from trainables.generator.bundles import read_task_bundle
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 from trainables.generator.restyle.restyler import Restyler
-from trainables.generator.starter import start_bundle, starter_bundle
+from trainables.generator.starter import (
+    make_enhance,
+    make_generate,
+    make_repair,
+    make_restyle,
+    start_bundle,
+    starter_bundle,
+)
 from trainables.generator.starter.corpus import Corpus
 from trainables.generator.starter.registration import register_starter
 from trainables.generator.starter.training import train_starter
-from trainables.generator.task import TASKS
+from trainables.generator.task import TASKS, task_named
 
 MEGABYTE = 1024**2
 MOST = {"restyle": 4, "repair": 4, "enhance": 4, "generate": 12}
@@ -32,6 +40,21 @@ def test_a_bundle_is_small_in_half_precision_and_tells_data_settings_figures_and
     assert sum(file.stat().st_size for file in folder.iterdir()) <= MOST[task] * MEGABYTE
     assert not any(value.dtype in (np.float32, np.float64) for value in bundle.tensors.values())
     assert all(bundle.card[field] for field in ("model", "trained_on", "held_out", "settings", "limits", "figures"))
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("restyle", make_restyle.SETTINGS),
+        ("repair", (*make_repair.SETTINGS, *make_repair.SECOND_SETTINGS)),
+        ("enhance", (*make_enhance.SETTINGS, *make_enhance.SECOND_SETTINGS)),
+        ("generate", make_generate.SETTINGS),
+    ],
+)
+def test_the_script_of_a_bundle_trains_with_the_settings_on_its_card(task, settings):
+    """What the defaults become must not change how packaged weights are made again."""
+    card = json.loads((starter_bundle(task) / "card.json").read_text())
+    assert json.loads(json.dumps(to_dict(override(task_named(task).config_class(), settings)))) == card["settings"]
 
 
 def test_restyling_moves_a_clip_towards_every_preset():

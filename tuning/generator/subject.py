@@ -35,7 +35,7 @@ LEARNING_RATE, CONTENT_WEIGHT, BATCH_SIZE = "optimizer.learning_rate", "loss.con
 def space(
     *,
     learning_rate: tuple[float, float] = (3e-4, 6e-3),
-    content_weight: tuple[float, float] = (0.1, 2.0),
+    content_weight: tuple[float, float] = (0.02, 0.5),
     batch_size: tuple[int, ...] = (4, 8),
 ) -> Space:
     """Peak learning rate of the generator × λ, the weight of the content loss × clips a step over all workers."""

@@ -1,4 +1,4 @@
-"""Settings of a restyling training; every knob has one dotted name (`--set loss.content_weight=0.2`)."""
+"""Settings of a restyling training; every knob has one dotted name (`--set loss.content_weight=0.1`)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trainables.generator.restyle.network import NetworkConfig
 class LossConfig:
     """Weights of L = L_style + λ_x·L_texture + λ·L_content + λ_t·L_temp + λ_p·L_palette; see also adversarial."""
 
-    content_weight: float = 0.1
+    content_weight: float = 0.05
     """λ, ≥ 0: how much the product's shape and lettering count against the look."""
-    texture_weight: float = 1.0
+    texture_weight: float = 2.5
     """λ_x, ≥ 0: the style loss once more on colour-free frames, so that a look is more than its palette."""
     edge_weight: float = 2.0
     """Share of contours (1 − Sobel correlation) inside the content loss, ≥ 0."""

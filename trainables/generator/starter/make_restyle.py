@@ -26,8 +26,6 @@ SETTINGS = (
     "ema.half_life=800",
     "looks.variants=1",
     "looks.picture_share=0.6",
-    "loss.content_weight=0.05",
-    "loss.texture_weight=2.5",
 )
 
 
