@@ -21,9 +21,15 @@ def said_aloud(app_name: str) -> Iterator[None]:
 
     def watch() -> None:
         from ray import serve
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
 
         while not over.wait(LOOK_EVERY_S):
-            application = serve.status().applications.get(app_name)
+            try:
+                application = serve.status().applications.get(app_name)
+            except (RayError, RayServeException) as error:  # the start itself says what became of it
+                logger.warning("cannot ask Serve what the start of %s waits for: %s", app_name, error)
+                return
             for name, status in application.deployments.items() if application else ():
                 kind = name, status.message.partition("Resources required")[0]  # what is free changes all the time
                 if status.status == "UPDATING" and status.message and kind not in told:
