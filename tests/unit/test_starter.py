@@ -47,7 +47,7 @@ def test_a_bundle_is_small_in_half_precision_and_tells_data_settings_figures_and
     [
         ("restyle", make_restyle.SETTINGS),
         ("repair", (*make_repair.SETTINGS, *make_repair.SECOND_SETTINGS)),
-        ("enhance", (*make_enhance.SETTINGS, *make_enhance.SECOND_SETTINGS)),
+        ("enhance", (*make_enhance.SETTINGS, *make_enhance.STAGES["third"])),
         ("generate", make_generate.SETTINGS),
     ],
 )

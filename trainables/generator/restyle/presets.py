@@ -94,8 +94,9 @@ def _neon(scene: StillLife) -> np.ndarray:
 
 
 def _minimal(scene: StillLife) -> np.ndarray:
-    tone = 0.9 + 0.9 * (_luma(scene) - 0.6)
-    airy = _ramp(np.clip(tone, 0, 1), _rgb(44, 46, 56), _rgb(150, 153, 160), _rgb(248, 249, 250))
+    # Lighter, or with less contrast, photographs on a grey ground would end at white, and what is black at grey.
+    tone = 0.8 + 1.25 * (_luma(scene) - 0.6)
+    airy = _ramp(np.clip(tone, 0, 1), _rgb(20, 22, 28), _rgb(150, 153, 160), _rgb(240, 241, 243))
     tint = scene.albedo_HW3 - scene.albedo_HW3.mean(-1, keepdims=True)
     picture = airy + 0.24 * tint * scene.mask_HW[..., None]
     return scene.blur(picture, 0.005) * 0.97 + 0.03
