@@ -25,7 +25,7 @@ from tests.e2e.tiny_shop import NAME
 from tests.integration.test_serving_app import PATIENCE_S, SCALING, load_on_clips
 from tests.waiting import free_port, wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 HALF_A_GPU = {
     **SCALING,

@@ -35,9 +35,9 @@ Convolve = Callable[[Tensor, Tensor], Tensor]
 class NetworkConfig:
     """Size of the restyling network."""
 
-    widths: tuple[int, ...] = (16, 48, 96)
+    widths: tuple[int, ...] = (16, 64, 128)
     """Channels at 1/2, 1/4 and 1/8 of the frame, multiples of 8."""
-    blocks: int = 3
+    blocks: int = 4
     """Residual blocks at 1/8, ≥ 1."""
     modulation: int = 64
     """Numbers that carry the style through the network, ≥ 8."""
@@ -49,7 +49,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if len(self.widths) != 3 or any(w < 8 or w % WIDTH_MULTIPLE for w in self.widths):
             raise ValueError(
-                f"network.widths is {list(self.widths)}; give three multiples of {WIDTH_MULTIPLE}, such as [16, 48, 96]"
+                f"network.widths is {list(self.widths)}; give three multiples of {WIDTH_MULTIPLE},"
+                " such as [16, 64, 128]"
             )
         for name, least in (("blocks", 1), ("modulation", 8), ("palette_hidden", 8)):
             if getattr(self, name) < least:

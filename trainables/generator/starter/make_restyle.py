@@ -17,7 +17,7 @@ from trainables.generator.starter.training import starter_arguments, train_start
 
 SOURCES = ("garments", "turntables", "groceries", "sample")
 SETTINGS = (
-    "steps=1100",
+    "steps=2400",
     "batch_size=4",
     "frame_size=96",
     "optimizer.learning_rate=0.002",
