@@ -1,10 +1,11 @@
 """Restyling a clip: our network against Johnson's and AdaIN's, same machine, same run, rounds alternating.
 
 Each contender takes 16 frames uint8 and a style picture and gives 16 frames uint8, conversions included; the style is
-read once a clip. Johnson et al. 2016: the feed-forward network of 1.7M parameters with instance normalisation; it knows
-one style and needs no picture. AdaIN, Huang and Belongie 2017: VGG-19 to relu4_1 encodes, its mirror decodes, 7.0M
-parameters. Both carry random weights: this is about speed. Seconds are medians over rounds; the share of a core that
-each had tells how busy the machine was, and the ratio of CPU seconds is the one to trust where it was.
+read once a clip. All of them keep the memory they freed, as a replica that serves does. Johnson et al. 2016: the
+feed-forward network of 1.7M parameters with instance normalisation; it knows one style and needs no picture. AdaIN,
+Huang and Belongie 2017: VGG-19 to relu4_1 encodes, its mirror decodes, 7.0M parameters. Both carry random weights: this
+is about speed. Seconds are medians over rounds; the share of a core that each had tells how busy the machine was, and
+the ratio of CPU seconds is the one to trust where it was.
 
     python -m benchmarks.restyle_speed [--size 256] [--frames 16] [--rounds 5] [--threads 2] [--device cpu]
 """
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.allocator import keep_freed_memory
 from trainables.data.style_code import style_code
 from trainables.data.video import encode_mp4
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork
@@ -202,6 +204,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(arguments.threads)
     size, frames, device = arguments.size, arguments.frames, arguments.device
     contenders = {name: make(device) for name, make in CONTENDERS.items()}
