@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     """Let this process keep up to 256 MiB of what it freed, for the next clip.
 
     By default glibc gives the maps of one clip back to the system and asks for them again for the next, page by page
-    and zeroed: a fifth of the time of a render at 128², a third at 256². Does nothing where the C library is another.
+    and zeroed: a fifth of the time of a render. Does nothing where the C library is another.
     """
     if not sys.platform.startswith("linux"):
         return
