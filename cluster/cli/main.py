@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 import typer
@@ -83,6 +84,9 @@ app.command("stop")(jobs.stop)
 def main() -> None:
     """Run the command line; an error a user can mend is one line and an exit code, not a stack trace."""
     spare_loopback_of_proxies(os.environ)
+    if os.environ.get("RAY_JOB_STOP_SIGNAL") == "SIGINT":
+        # A cluster that a script started in the background ignores SIGINT, and its jobs inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding lacks a sign, a ? will do
             stream.reconfigure(errors="replace")

@@ -83,7 +83,9 @@ def cluster() -> Iterator[str]:
 
 
 def _start_node(folder: Path, ports: dict[str, int], log: Path) -> subprocess.Popen:
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=4"]
+    """A node whose processes ignore SIGINT, as those do that a script has started in the background."""
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    command += [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=4"]
     command += [f"--temp-dir={folder}", "--include-dashboard=true", "--dashboard-host=127.0.0.1"]
     command += ["--object-store-memory=200000000", *(f"--{name}={number}" for name, number in ports.items())]
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | RAY_ENVIRONMENT
@@ -109,13 +111,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def start(shop: Settings, cluster: str, *command: str) -> subprocess.Popen[str]:
-    """`shopreel submit -- COMMAND` in a process of its own."""
+    """`shopreel submit -- COMMAND` in a process of its own, which heeds SIGINT whatever these tests were told."""
     return subprocess.Popen(
         [sys.executable, "-m", "cluster.cli.main", "submit", "--address", cluster, "--", *command],
         env=os.environ | {"SHOPREEL_HOME": shop.storage_root},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
