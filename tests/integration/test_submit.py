@@ -78,7 +78,7 @@ def cluster() -> Iterator[str]:
             wait_for(lambda: _answers(url), "the head answers", seconds=60)
             yield url
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGKILL)  # after a SIGTERM the head drains itself for half a minute
             process.wait(60)
 
 
