@@ -34,10 +34,11 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from trainables.data.dataset import Dataset
 from trainables.data.importers.sample import import_sample
+from trainables.generator.assignment import Assignment
 from trainables.generator.restyle.config import RestyleTrainConfig
 from trainables.generator.sampler import shard
 from trainables.generator.split import split_products
-from trainables.generator.worker import Assignment, work
+from trainables.generator.worker import work
 
 DATA = "bench"
 WARM_UP = 60

@@ -21,8 +21,8 @@ from cluster.tracking import ensure_experiment
 from tests.generator_tiny import TINY
 from tests.tiny_shop import make_tiny_shop
 from tests.waiting import wait_for
+from trainables.generator.assignment import Assignment
 from trainables.generator.split import split_products
-from trainables.generator.worker import Assignment
 from trainables.runs.folder import RunFolder
 
 pytestmark = pytest.mark.faults

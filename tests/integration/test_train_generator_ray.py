@@ -22,9 +22,10 @@ from tests.serving_processes import titles
 from tests.small_disk import disk_of
 from tests.tiny_shop import make_tiny_shop
 from trainables.data.dataset import Dataset
+from trainables.generator.assignment import Assignment
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.split import split_products
-from trainables.generator.worker import Assignment, work
+from trainables.generator.worker import work
 from trainables.runs.folder import RunFolder
 
 STEPS = 16

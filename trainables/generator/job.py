@@ -24,13 +24,14 @@ from cluster.settings import Settings
 from cluster.storage import Storage
 from cluster.tracking import MlflowSink, TrackedRun, code_version
 from trainables.data.dataset import Dataset, check_name
+from trainables.generator.assignment import Assignment
 from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles, styles_digest
 from trainables.generator.split import split_products
 from trainables.generator.start import check_start
 from trainables.generator.task import PRODUCTS, model_name, task_named
 from trainables.generator.train import SLOWED
-from trainables.generator.worker import SHEET_PRODUCTS, Assignment, work
+from trainables.generator.worker import SHEET_PRODUCTS, work
 from trainables.runs.folder import RunFolder
 from trainables.trained import TrainedModel
 

@@ -29,11 +29,12 @@ from ray.train.v2._internal.execution import context as context_module
 from cluster.errors import InputError, NotFoundError, ShopreelError, StorageError
 from cluster.runtime import RAY_ENVIRONMENT, owns_ray, resources_within_reach
 from cluster.storage import Storage
+from trainables.generator.assignment import Assignment
 from trainables.generator.errors import TrainingDiverged
 from trainables.generator.interruptions import CountInterruptions
 from trainables.generator.ray_trainer import NamesTrainer, OneMachineTrainer
 from trainables.generator.sampler import shard
-from trainables.generator.worker import Assignment, work
+from trainables.generator.worker import work
 from trainables.runs.folder import RunFolder
 
 POLL_SECONDS = 0.5

@@ -8,7 +8,6 @@ import io
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,15 @@ from cluster.errors import ShopreelError
 from cluster.storage import Storage
 from trainables.allocator import keep_freed_memory
 from trainables.data.dataset import Dataset
+from trainables.generator.assignment import Assignment
 from trainables.generator.clips import DatasetClips
-from trainables.generator.config import TrainConfig
 from trainables.generator.restyle.looks import read_styles
 from trainables.generator.task import task_named
 from trainables.generator.train import TrainResult, train
 from trainables.runs.folder import RunFolder
-from trainables.runs.sinks import MetricSink, StatsSink
+from trainables.runs.sinks import StatsSink
 
 SHEET_PRODUCTS = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """What every worker of a training is told; picklable."""
-
-    config: TrainConfig
-    storage_root: str
-    data_name: str
-    run_name: str
-    shown: tuple[str, ...]
-    """Held-out products on the contact sheets."""
-    styles: str | None
-    """Folder of extra style pictures."""
-    start: str | None
-    """Bundle whose weights a fresh run begins with."""
-    sink: MetricSink | None
-    """Where rank 0 sends its numbers besides `stats.jsonl`."""
 
 
 def work(
