@@ -50,6 +50,8 @@ logger = logging.getLogger("ray.serve")
 
 PROBE_VIEWER = "readiness-probe"
 MAX_REASONS = 3
+LEAST_SHARE = 0.005
+"""Of a score; what says less for a product is no reason to name. A history of years ago has faded to almost nothing."""
 COUNTING_RETRY_S = 2
 SOURCE_TEXTS = {
     "history": "picked from what you watched",
@@ -348,7 +350,8 @@ class Shop:
         return f"{model} {self._rendering}".strip()
 
     def _recommended(self, item: Recommendation, moves: Sequence[str]) -> Recommended:
-        reasons = (self._reason(reason, item.score) for reason in item.reasons if reason.share > 0)
+        named = (reason for reason in item.reasons if reason.share > max(0.0, LEAST_SHARE * item.score))
+        reasons = (self._reason(reason, item.score) for reason in named)
         return Recommended(
             product=self.catalogue[item.product_id].product,
             score=item.score,
@@ -369,8 +372,8 @@ class Shop:
 
 
 def _host(item: Recommendation) -> HostItem:
-    shares = [(reason.product_id, reason.share / item.score) for reason in item.reasons if reason.share > 0]
-    reasons = [HostReason(host=name, share=share) for name, share in shares[:MAX_REASONS]] if item.score > 0 else []
+    shares = [(reason.product_id, reason.share / item.score) for reason in item.reasons] if item.score > 0 else []
+    reasons = [HostReason(host=name, share=share) for name, share in shares if share > LEAST_SHARE][:MAX_REASONS]
     return HostItem(host=item.product_id, score=item.score, source=item.source, reasons=reasons)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from cluster.errors import StorageError, StorageReadError
 from cluster.pseudonym import Pseudonymiser
 from cluster.storage import Storage
 from serving import styles
-from serving.contracts import Answer, Refusal, RenderError, RenderRequest
+from serving.contracts import Refusal, RenderError, RenderRequest
 from serving.messages import Feed
 from serving.problems import MEDIA_TYPE, Problem
 from tests.e2e.tiny_shop import PRODUCTS, clip_frames
@@ -82,32 +81,6 @@ def test_clips_are_rendered_where_those_that_are_kept_cannot_be_read(
     gone = site("GET", elsewhere)
     assert (gone.status_code, gone.headers["retry-after"]) == (503, "2")
     assert gone.json()["detail"] == "the server cannot read its storage; try again"
-
-
-def test_products_that_only_the_recommender_knows_are_left_out(site: Site) -> None:
-    """It was started after an import, this replica before."""
-
-    async def newer(model: str, *_: Any) -> Answer:
-        items = [SimpleNamespace(product_id=p, score=0.5, source="fresh", reasons=[]) for p in ("new", "p01", "p02")]
-        return Answer(items, {"minimal": 1.0}, model, [("new here",), ("pinned to place 2",), ()])
-
-    site.recommender.recommend = newer
-    for route in ("/v1/feed", "/v1/recommend"):
-        answer = site("POST", route, json={"viewer": "x", "k": 3})
-        assert answer.status_code == 200
-        shown = [(item["product"]["id"], item["moves"]) for item in answer.json()["items"]]
-        assert shown == [("p01", ["pinned to place 2"]), ("p02", [])]
-    assert site("GET", "/readyz").status_code == 200
-
-
-def test_event_changes_slate_reasons_and_look(site: Site) -> None:
-    assert site("POST", "/v1/events", json=click("p00")).json() == {"accepted": 1, "stored": 1, "without_consent": 0}
-    feed = site("POST", "/v1/feed", json={"viewer": "mia", "k": 2}).json()
-    assert [item["product"]["id"] for item in feed["items"]] == ["p01", "p02"]
-    reason = feed["items"][0]["reasons"][0]
-    assert reason == {"product_id": "p00", "title": "Mug 0", "share": 0.5, "text": "because you watched Mug 0"}
-    assert feed["look"]["weights"] == {"neon": 0.75, "ink": 0.25}
-    assert feed["look"]["text"] == "neon 75% · ink 25%"
 
 
 def test_raw_viewer_id_never_reaches_the_store(site: Site, tmp_path: Any) -> None:
