@@ -15,7 +15,7 @@ Dims: C candidates, D content features, k places.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -94,6 +94,15 @@ class Candidates:
         if not np.isfinite(self.scores).all():
             raise InputError("candidates.scores holds values that are not finite; leave those products out")
 
+    def taken(self, rows: np.ndarray) -> Candidates:
+        """These rows, in this order."""
+        picked = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            is_array = isinstance(value, np.ndarray)
+            picked[field.name] = value if value is None else value[rows] if is_array else [value[i] for i in rows]
+        return replace(self, **picked)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -126,40 +135,49 @@ def rerank(candidates: Candidates, k: int, *, rules: Rules, config: RerankConfig
     """
     if k < 1:
         raise InputError(f"k is {k}; ask for 1 product or more")
+    by_score = np.argsort(-candidates.scores, kind="stable")
+    candidates = candidates.taken(by_score)  # the first of the largest values is the one with the highest score
     blocked = _blocked(candidates, rules.in_force("block", now_ms))
     relevance_C, lifted = _relevance(candidates, rules.in_force("boost", now_ms), config)
     waiting_C = np.array([product not in blocked for product in candidates.product_ids], bool)
-    length = min(k, int(waiting_C.sum()))
+    waiting = int(waiting_C.sum())
+    length = min(k, waiting)
     pinned = _pinned(candidates, rules.pinned(now_ms), waiting_C, k)
     waiting_C[list(pinned.values())] = False
+    waiting -= len(pinned)
     variety = METHODS[config.method](candidates.features_CD, config.diversity)
     caps = Caps(candidates.categories, candidates.creators, config.most_of_category, config.most_of_creator)
-    trace = Trace(candidates.product_ids, candidates.scores, blocked)
+    trace = Trace(candidates.product_ids, blocked)
     places = []
     for place in range(1, length + 1):
         why = list[str]()
-        at = place if place in pinned or waiting_C.any() else min(pinned)
+        at = place if place in pinned or waiting else min(pinned)
         if at in pinned:
             chosen = pinned.pop(at)
             why.append(f"pinned to place {at}")
             trace.pass_by(chosen, waiting_C, lambda _: "below a pinned product")
         else:
-            within_C = waiting_C & caps.open_C
-            if not within_C.any():
+            within_C, worth_C = waiting_C & caps.open_C, variety.values(relevance_C)
+            chosen = _largest(worth_C, within_C)
+            if not within_C[chosen]:
                 within_C = waiting_C
+                chosen = _largest(worth_C, within_C)
                 why.append("the caps leave nobody else")
-            value_C = np.where(within_C, variety.values(relevance_C), -np.inf)
-            chosen = trace.largest(value_C)
             waiting_C[chosen] = False
+            waiting -= 1
             trace.pass_by(chosen, waiting_C, _cause(candidates, chosen, within_C, relevance_C, variety, caps))
         variety.add(chosen)
         caps.take(chosen)
         why += lifted[chosen]
-        moved = trace.moved(chosen, place) if not why or place > trace.rank_C[chosen] else None
-        rank = int(trace.rank_C[chosen])
+        moved = trace.moved(chosen, place) if not why or place > chosen + 1 else None
         reasons = (*why, moved) if moved else tuple(why)
-        places.append(Place(chosen, candidates.product_ids[chosen], place, rank, reasons))
+        places.append(Place(int(by_score[chosen]), candidates.product_ids[chosen], place, chosen + 1, reasons))
     return Slate(tuple(places), blocked)
+
+
+def _largest(worth_C: np.ndarray, within_C: np.ndarray) -> int:
+    """The first of those with the largest value; any one where nobody is within."""
+    return int(np.where(within_C, worth_C, -np.inf).argmax())
 
 
 def _blocked(candidates: Candidates, rules: list[Rule]) -> dict[str, str]:
