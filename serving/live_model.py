@@ -2,14 +2,15 @@
 
 What is counted are the dataset's log and the store's events from behind its end, so a restart loses nothing: the first
 refresh counts them again. Time in which nobody did anything does not fade what was there before: a shop that opens its
-doors months after its log was written starts from the log's last day. A refresh works on copies and swaps one reference
-at its end; requests never wait for it.
+doors months after its log was written starts from the log's last day, and so do the viewers of that log. A refresh
+works on copies and swaps one reference at its end; requests never wait for it.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from serving.event_store import EventStore
 from serving.repeated import Repeated
 from trainables.data.dataset import Dataset
 from trainables.recommender.feedback import DAY_MS
+from trainables.recommender.history import HistoryEvent
 from trainables.recommender.model import ItemModel
 from trainables.recommender.recommender import Recommender
 from trainables.recommender.train import TrainingData, end_of, read_training_data, rebuild, recount
@@ -35,6 +37,8 @@ class LiveModel:
         self._rebuilt: _State | None = None
         self._erasures = 0  # those the statistics know of; a model at rest may be older than any
         self._refreshes: Repeated | None = None
+        self._pause: tuple[int, int | None] = (model.trained_until_ms, None)
+        """End of the log, and the first event after it; None: there is none yet."""
         self.recommender = Recommender(model)
         """Answers for the newest statistics; take it once a request."""
         self.recommender.warm()
@@ -94,15 +98,29 @@ class LiveModel:
         logged = read_training_data(self._dataset)
         end_ms = end_of(logged.events)
         live = self._events.since(end_ms)
-        if live.num_rows:
-            pause = int(pc.min(live["at"].cast(pa.int64())).as_py()) - end_ms
-            logged = replace(logged, events=_later(logged.events, max(0, pause - DAY_MS)))
+        opened_ms = int(pc.min(live["at"].cast(pa.int64())).as_py()) if live.num_rows else None
+        self._pause = (end_ms, opened_ms)
+        if opened_ms is not None:
+            logged = replace(logged, events=_later(logged.events, _closed_ms(end_ms, opened_ms)))
         return replace(logged, events=pa.concat_tables([logged.events, live]))
+
+    def without_pause(self, history: Sequence[HistoryEvent], now_ms: int) -> Sequence[HistoryEvent]:
+        """A viewer's history on the clock of the statistics: what is of the log has faded no more than they have."""
+        until_ms, opened_ms = self._pause
+        closed_ms = _closed_ms(until_ms, now_ms if opened_ms is None else opened_ms)
+        if not closed_ms:
+            return history
+        return [replace(each, at_ms=each.at_ms + closed_ms) if each.at_ms <= until_ms else each for each in history]
 
     def _swap(self, model: ItemModel) -> None:
         fresh = Recommender(model)
         fresh.warm()
         self.recommender = fresh
+
+
+def _closed_ms(until_ms: int, opened_ms: int) -> int:
+    """How long nobody did anything after a log, but for a day."""
+    return max(0, opened_ms - until_ms - DAY_MS)
 
 
 def _later(events: pa.Table, by_ms: int) -> pa.Table:

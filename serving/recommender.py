@@ -72,7 +72,8 @@ class LiveRecommender:
         self, model: str, history: Sequence[HistoryEvent], k: int, now_ms: int, live: Sequence[str] | None
     ) -> list[Recommendation]:
         """Best `k` creators among the `live` ones (None: all)."""
-        hosts = self._versions.get(model).hosts
+        version = self._versions.get(model)
+        hosts, history = version.hosts, version.live.without_pause(history, now_ms)
         if not hosts.known:
             await asyncio.to_thread(hosts.begin, FIRST_COUNT_S)
         return await self._in_thread(hosts.slate, history, k, now_ms, live)
@@ -86,7 +87,7 @@ class LiveRecommender:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     def _recommend(self, version: LiveVersion, history: Sequence[HistoryEvent], k: int, now_ms: int) -> Answer:
-        recommender = version.live.recommender
+        recommender, history = version.live.recommender, version.live.without_pause(history, now_ms)
         slate, moves = self._slates.make(recommender, history, k, now_ms)
         return Answer(slate, recommender.look(history, now_ms).weights, version.reference, moves)
 

@@ -108,6 +108,27 @@ def test_a_pause_between_the_log_and_the_first_visit_fades_nothing(
     assert (popular > 0.01).sum() > 6
 
 
+def test_viewers_of_an_old_log_are_still_known(shop: Dataset, model: ItemModel, store: EventStore) -> None:
+    """Three years after the log their past weighs as it did a day after it, and so it does once others have come; what
+    they do now is as fresh as it is.
+    """
+    years_ms = 1000 * DAY_MS
+    opened_ms = model.trained_until_ms + years_ms
+    old, fresh = (HistoryEvent("p00", "like", at_ms) for at_ms in (model.trained_until_ms - DAY_MS, opened_ms + 1))
+    live = LiveModel(model, shop, store)
+    assert live.without_pause([old], model.trained_until_ms + DAY_MS) == [old]
+    assert [event.at_ms for event in live.without_pause([old, fresh], opened_ms)] == [
+        opened_ms - 2 * DAY_MS,
+        opened_ms + 1,
+    ]
+    watches(store, "p07", 1, opened_ms)
+    live.follow_trends()
+    later_ms = opened_ms + 5 * DAY_MS
+    assert live.without_pause([old], later_ms)[0].at_ms == opened_ms - 2 * DAY_MS  # from now on time goes on
+    slate = live.recommender.recommend(live.without_pause([old], opened_ms), 1, opened_ms)
+    assert slate[0].reasons[0].share > 0.1 * slate[0].score
+
+
 def test_requests_are_answered_while_a_rebuild_goes_on(
     shop: Dataset, model: ItemModel, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
