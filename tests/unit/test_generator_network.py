@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cluster.errors import InputError
 from trainables.generator.ema import Ema
 from trainables.generator.features import CHANNELS, FrozenFeatures
 from trainables.generator.restyle.brushes import BRUSHES, NAMES, Brushes, backdrop_statistics
 from trainables.generator.restyle.discriminators import Discriminator, DiscriminatorConfig, luma_changes
-from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, StyleBlock, nearness
+from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, Stem, StyleBlock, nearness
 from trainables.generator.restyle.palette import Oklab, clip_statistics, code_statistics, transport
 from trainables.generator.restyle.presets import PRESETS, preset_codes
 
@@ -78,6 +79,15 @@ def test_a_style_in_the_weights_is_the_style_on_the_channels():
     torch.manual_seed(0)
     block, x_NCHW, z_BZ = StyleBlock(8, 8), torch.randn(3, 8, 6, 6), torch.randn(1, 8)
     torch.testing.assert_close(block(x_NCHW, z_BZ), block(x_NCHW, z_BZ.expand(3, -1)))
+
+
+@pytest.mark.parametrize("size", [(32, 48), (24, 16)])
+def test_the_first_convolution_is_one_of_pixels_folded_into_channels(size):
+    torch.manual_seed(0)
+    stem, pair = Stem(16), torch.randn(2, 6, *size)
+    folded = torch.nn.Conv2d(24, 16, 3, padding=1, padding_mode="replicate")
+    folded.load_state_dict(stem.state_dict())
+    torch.testing.assert_close(stem(pair), folded(F.pixel_unshuffle(pair, 2)), rtol=1e-5, atol=1e-5)
 
 
 def test_a_wrong_shape_is_refused(network, clip):

@@ -25,8 +25,10 @@ from trainables.generator.restyle.presets import PRESETS, STRIPED, preset_codes
 
 MULTIPLE = 8
 WIDTH_MULTIPLE = 8
-INPUTS = 4 * 6
-"""Channels of a frame beside its graded self, at half the size."""
+PAIR = 6
+"""Channels of a frame beside its graded self."""
+FOLD = 2
+"""Pixels that the first convolution takes as one, each way."""
 Convolve = Callable[[Tensor, Tensor], Tensor]
 """`RestyleNetwork.residual`, or what gives the same another way."""
 
@@ -57,6 +59,25 @@ class NetworkConfig:
                 raise ValueError(f"network.{name} is {getattr(self, name)}; set it to {least} or above")
         if not 0 <= self.moderation <= 1:
             raise ValueError(f"network.moderation is {self.moderation}; set it between 0 and 1")
+
+
+class Stem(nn.Conv2d):
+    """Frames beside their graded selves (N, 6, H, W) → (N, channels, H/2, W/2).
+
+    A 3×3 convolution of pixels folded 2×2 into channels, the outermost fold once more around it; in one step, as a
+    6×6 convolution of every other pixel, for folding the pixels costs as much as convolving them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(PAIR * FOLD**2, channels, 3)
+
+    def forward(self, pair_NCHW: Tensor) -> Tensor:
+        x = pair_NCHW.contiguous(memory_format=torch.channels_last)
+        x = torch.cat([x[..., :FOLD], x, x[..., -FOLD:]], -1)
+        x = torch.cat([x[..., :FOLD, :], x, x[..., -FOLD:, :]], -2)
+        folded = self.weight.view(self.out_channels, PAIR, FOLD, FOLD, *self.kernel_size)
+        weight = folded.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+        return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), self.bias, stride=FOLD)
 
 
 class StyleBlock(nn.Module):
@@ -112,7 +133,7 @@ class RestyleNetwork(nn.Module):
         self.register_buffer("anchors", torch.from_numpy(np.stack([preset_codes()[name] for name in PRESETS])))
         self.palette = PaletteSkip(condition, hidden=config.palette_hidden, moderation=config.moderation)
         self.embed = nn.Sequential(nn.Linear(condition, 2 * z), nn.SiLU(), nn.Linear(2 * z, z), nn.SiLU())
-        self.stem = nn.Conv2d(INPUTS, half, 3, padding=1, padding_mode="replicate")
+        self.stem = Stem(half)
         self.down_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1, padding_mode="replicate")
         self.block_quarter = StyleBlock(quarter, z)
         self.down_eighth = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1, padding_mode="replicate")
@@ -192,7 +213,7 @@ class RestyleNetwork(nn.Module):
         None of them is told where on the screen it is, nor by zeros beyond the border: from that they learn to draw
         bands along the edges of plain backdrops. What depends on the place, brushes lay on.
         """
-        half = self.stem(F.pixel_unshuffle(pair_NCHW, 2).contiguous(memory_format=torch.channels_last))
+        half = self.stem(pair_NCHW)
         quarter = self.block_quarter(self.down_quarter(F.relu(half)), z_NZ)
         eighth = self.down_eighth(F.relu(quarter))
         for block in self.blocks_eighth:
@@ -212,11 +233,11 @@ def upgraded(
     the screen, 0, 0 and -1/3, go into its bias.
     """
     weight = tensors.get("stem.weight")
-    if weight is None or weight.shape[1] != INPUTS + 3:
+    if weight is None or weight.shape[1] != PAIR * FOLD**2 + 3:
         return settings, tensors
     distance = weight[:, -1].astype(np.float32).sum((1, 2))
     bias = tensors["stem.bias"] - (distance / 3).astype(weight.dtype)
-    return settings, dict(tensors) | {"stem.weight": weight[:, :INPUTS], "stem.bias": bias}
+    return settings, dict(tensors) | {"stem.weight": weight[:, :-3], "stem.bias": bias}
 
 
 def thinning(height: int, width: int) -> int:
