@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from trainables.generator.restyle.config import RestyleTrainConfig
 
 USUAL_PORT = 8000
-FINE_TUNING_RATES = (1e-4, 2e-3)
-"""Lowest and highest learning rate of the sweep."""
+FINE_TUNING_RATES, FINE_TUNING_CONTENT, FINE_TUNING_BATCHES = (2e-5, 2e-4), (0.02, 0.1), (2, 4)
+"""What the sweep tries: the starter weights have been trained to their end, and higher rates undo more of that than a
+few steps bring back.
+"""
+FINE_TUNING = ("frame_size=96", "batch_size=4", "optimizer.learning_rate=1e-4")
+"""Windows as large as those the starter weights learned on."""
 LOGICAL_CPUS = 4
 """Ray's logical CPUs at least: drivers and replicas mostly wait, so two cores carry four."""
 
@@ -162,7 +166,9 @@ def _sweep(settings: Settings, shop: DemoShop, options: DemoOptions) -> SweepRes
     from tuning.sweep import run_sweep
     from tuning.table import LiveTable
 
-    around = space(learning_rate=FINE_TUNING_RATES)
+    around = space(
+        learning_rate=FINE_TUNING_RATES, content_weight=FINE_TUNING_CONTENT, batch_size=FINE_TUNING_BATCHES
+    )
     sweep = SweepConfig(trials=options.trials, steps=max(10, options.steps // 8), space=around)
     base, data = _fine_tuning_config(), shop.dataset.name
     start = starter_bundle(base.task)
@@ -193,10 +199,9 @@ def _train_generator(settings: Settings, shop: DemoShop, options: DemoOptions, s
 
 
 def _fine_tuning_config() -> RestyleTrainConfig:
-    """Gentler than a training from scratch: the weights are good already."""
     from trainables.generator.restyle.config import RestyleTrainConfig
 
-    return config.override(RestyleTrainConfig(), [f"optimizer.learning_rate={FINE_TUNING_RATES[1] / 2}"])
+    return config.override(RestyleTrainConfig(), FINE_TUNING)
 
 
 def _promote(registry: Registry, reference: str, shop: DemoShop) -> Promotion:
