@@ -18,10 +18,11 @@ from trainables.data.style_code import CODE_DIM
 from trainables.generator.bundles import check_clip, read_network, save_network
 from trainables.generator.restyle.backends import EAGER, WORTH, Backend, Trial, fastest
 from trainables.generator.restyle.network import NetworkConfig, RestyleNetwork, thinning, upgraded
+from trainables.generator.restyle.threads import side_by_side
 
 WINDOW_PIXELS = 8 * 128 * 128
-"""Pixels a forward pass takes at once: about what a processor's cache holds. Frames do not depend on the window they
-are in."""
+"""Pixels that are painted at once, by all cores: about what a processor's cache holds. Frames do not depend on the
+window they are in."""
 GPU_PIXELS = 8 * WINDOW_PIXELS
 """The same on a GPU, which has little to do in smaller ones; a pass of them takes less than half a gigabyte."""
 LARGEST = 2048
@@ -105,20 +106,25 @@ class Restyler:
             together += [alike[start : start + size] for start in range(0, len(alike), size)]
         return together
 
-    @torch.inference_mode()
     def _windows(
         self, clips: list[np.ndarray], codes_BS: np.ndarray, strengths_B: np.ndarray, most_pixels: int
     ) -> Iterator[np.ndarray]:
         """Clips of one shape, uint8 (B, t, H, W, 3), a window in time after the other."""
         length, height, width = clips[0].shape[:3]
-        prepared = self.network.prepare(torch.tensor(codes_BS).to(self.device), self._statistics(clips))
-        strengths = torch.tensor(strengths_B).to(self.device).view(-1, 1, 1, 1, 1)
-        window = _window(height, width, most_pixels // len(clips))
-        for start in range(0, length, window):
+        threads = 1 if self.device.type != "cpu" else torch.get_num_threads()
+        window = _window(height, width, most_pixels // len(clips) // threads)
+        with torch.inference_mode():
+            prepared = self.network.prepare(torch.tensor(codes_BS).to(self.device), self._statistics(clips))
+            strengths = torch.tensor(strengths_B).to(self.device).view(-1, 1, 1, 1, 1)
+
+        @torch.inference_mode()
+        def painted(start: int) -> np.ndarray:
             part_BCTHW = self._tensor([clip[start : start + window] for clip in clips])
             restyled = self.network.paint(part_BCTHW, prepared, self.backend.convolve)
             mixed = part_BCTHW + strengths * (restyled - part_BCTHW)
-            yield ((mixed + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
+            return ((mixed + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
+
+        yield from side_by_side(painted, range(0, length, window), threads)
 
     def _statistics(self, clips: list[np.ndarray]) -> Tensor:
         """Clip-wide palette numbers from at most 16 evenly spaced frames, thinned before they become floats."""
