@@ -1,13 +1,14 @@
 """Restyling a clip: our network against Johnson's and AdaIN's, same machine, same run, rounds alternating.
 
 Each contender takes 16 frames uint8 and a style picture and gives 16 frames uint8, conversions included; the style is
-read once a clip. All of them keep the memory they freed, as a replica that serves does. Johnson et al. 2016: the
-feed-forward network of 1.7M parameters with instance normalisation; it knows one style and needs no picture. AdaIN,
-Huang and Belongie 2017: VGG-19 to relu4_1 encodes, its mirror decodes, 7.0M parameters. Both carry random weights: this
-is about speed. Seconds are medians over rounds; the share of a core that each had tells how busy the machine was, and
+read once a clip. Johnson et al. 2016: the feed-forward network of 1.7M parameters with instance normalisation; it knows
+one style and needs no picture. AdaIN, Huang and Belongie 2017: VGG-19 to relu4_1 encodes, its mirror decodes, 7.0M
+parameters. Both carry random weights: this is about speed. With --keep-memory all of them keep the memory they freed,
+as a replica that serves does; the larger maps of the others gain more by it. Seconds are medians over rounds; the share of a core that each had tells how busy the machine was, and
 the ratio of CPU seconds is the one to trust where it was.
 
     python -m benchmarks.restyle_speed [--size 256] [--frames 16] [--rounds 5] [--threads 2] [--device cpu]
+        [--keep-memory]
 """
 
 from __future__ import annotations
@@ -203,8 +204,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--keep-memory", action="store_true", help="as a replica does; else as the C library does")
     arguments = parser.parse_args()
-    keep_freed_memory()
+    if arguments.keep_memory:
+        keep_freed_memory()
     torch.set_num_threads(arguments.threads)
     size, frames, device = arguments.size, arguments.frames, arguments.device
     contenders = {name: make(device) for name, make in CONTENDERS.items()}
