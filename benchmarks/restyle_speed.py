@@ -4,8 +4,8 @@ Each contender takes 16 frames uint8 and a style picture and gives 16 frames uin
 read once a clip. Johnson et al. 2016: the feed-forward network of 1.7M parameters with instance normalisation; it knows
 one style and needs no picture. AdaIN, Huang and Belongie 2017: VGG-19 to relu4_1 encodes, its mirror decodes, 7.0M
 parameters. Both carry random weights: this is about speed. With --keep-memory all of them keep the memory they freed,
-as a replica that serves does; the larger maps of the others gain more by it. Seconds are medians over rounds; the share of a core that each had tells how busy the machine was, and
-the ratio of CPU seconds is the one to trust where it was.
+as a replica that serves does; the larger maps of the others gain more by it. Seconds are medians over rounds; the share
+of a core that each had tells how busy the machine was, and the ratio of CPU seconds is the one to trust where it was.
 
     python -m benchmarks.restyle_speed [--size 256] [--frames 16] [--rounds 5] [--threads 2] [--device cpu]
         [--keep-memory]
