@@ -140,11 +140,10 @@ def rerank(candidates: Candidates, k: int, *, rules: Rules, config: RerankConfig
     blocked = _blocked(candidates, rules.in_force("block", now_ms))
     relevance_C, lifted = _relevance(candidates, rules.in_force("boost", now_ms), config)
     waiting_C = np.array([product not in blocked for product in candidates.product_ids], bool)
-    waiting = int(waiting_C.sum())
-    length = min(k, waiting)
+    length = min(k, int(waiting_C.sum()))
     pinned = _pinned(candidates, rules.pinned(now_ms), waiting_C, k)
     waiting_C[list(pinned.values())] = False
-    waiting -= len(pinned)
+    waiting = int(waiting_C.sum())  # kept count of: asking for any of them at each place costs as much as a place
     variety = METHODS[config.method](candidates.features_CD, config.diversity)
     caps = Caps(candidates.categories, candidates.creators, config.most_of_category, config.most_of_creator)
     trace = Trace(candidates.product_ids, blocked)
